@@ -1,0 +1,1 @@
+//! The desktop's call control, sans-IO.

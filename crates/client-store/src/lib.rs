@@ -1,0 +1,1 @@
+//! The desktop's database: mailbox, call log, outbox, cursor.

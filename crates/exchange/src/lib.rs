@@ -1,0 +1,1 @@
+//! The exchange, sans-IO: bindings, routing, call legs, forking, diversion.

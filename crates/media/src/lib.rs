@@ -1,0 +1,1 @@
+//! Media, sans-IO: SDP, RTP, jitter buffer, codecs, DTMF, tones and containers.

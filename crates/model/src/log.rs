@@ -1,0 +1,70 @@
+use serde::{Deserialize, Serialize};
+
+use crate::{CallId, Caller, MessageId, Reason, SubscriberId, Timestamp};
+
+/// Who began a call, seen from the record's owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// The other party called.
+    Incoming,
+    /// The owner called.
+    Outgoing,
+}
+
+/// How a call ended, seen from one side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndReason {
+    /// This side hung up an answered call.
+    LocalHangup,
+    /// The other side hung up an answered call.
+    RemoteHangup,
+    /// The called person declined.
+    Declined,
+    /// The called person was busy.
+    Busy,
+    /// Nobody answered.
+    NoAnswer,
+    /// The caller gave up while it rang.
+    Cancelled,
+    /// Another device of the same person answered.
+    AnsweredElsewhere,
+    /// The mailbox took the call.
+    Diverted,
+    /// The network, the media or the other end failed.
+    Failed,
+}
+
+/// One entry of a subscriber's call log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallRecord {
+    /// The call.
+    pub call: CallId,
+    /// Whose log this is.
+    pub owner: SubscriberId,
+    /// Who began it.
+    pub direction: Direction,
+    /// The other party.
+    pub party: Caller,
+    /// When it began to ring.
+    pub started_at: Timestamp,
+    /// When somebody answered, unless nobody did.
+    pub answered_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// How it ended.
+    pub end: EndReason,
+    /// Why the mailbox answered, if it did.
+    pub diverted: Option<Reason>,
+    /// The message that the caller left, if any.
+    pub message: Option<MessageId>,
+}
+
+impl CallRecord {
+    /// Whether the owner missed it: it came in, and no device of theirs answered or declined it.
+    #[must_use]
+    pub fn is_missed(&self) -> bool {
+        self.direction == Direction::Incoming && self.answered_at.is_none() && self.end != EndReason::AnsweredElsewhere
+    }
+}

@@ -1,0 +1,1 @@
+//! Transports: UDP, TCP and WebSocket; bytes only.

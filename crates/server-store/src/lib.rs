@@ -1,0 +1,1 @@
+//! The hosted account's storage: SQL, blobs, feed, spool.

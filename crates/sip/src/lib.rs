@@ -1,0 +1,1 @@
+//! SIP, sans-IO: grammar, messages, transactions, dialogs, digest, registration, subscriptions.

@@ -1,0 +1,15 @@
+//! What the two ends say to each other: the wire types of the API, the feed's cursor, and how a device keeps its
+//! copy of a mailbox: applying changes, overlaying what waits in the outbox.
+//!
+//! It owns no transport and no storage: `client` fetches and sends, `client-store` and `server-store` keep.
+
+#![warn(missing_docs)]
+
+mod feed;
+mod wire;
+
+pub use feed::{Change, ChangeBody, ChangesPage, Cursor, InvalidCursor};
+pub use wire::{
+    ActionBody, Credentials, Device, DeviceKind, DirectoryEntry, ForwardBody, Forwarded, Health, Me, Problem, ProblemCode,
+    SignIn, SignedIn,
+};

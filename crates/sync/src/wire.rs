@@ -1,0 +1,174 @@
+use aftertone_model::{Caller, DeviceId, MessageId, Subscriber, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// `POST /v1/sign-in`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SignIn {
+    /// Who signs in, and what shows it.
+    #[serde(flatten)]
+    pub credentials: Credentials,
+    /// How the device is listed: for people.
+    pub device_name: String,
+}
+
+/// What shows who signs in.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Credentials {
+    /// A name (or an extension) and a password.
+    Password {
+        /// The subscriber's user name or extension.
+        user: String,
+        /// In clear; the connection is encrypted or stays on the machine.
+        password: String,
+    },
+    /// The one-time token of an invitation.
+    Invitation {
+        /// As in the link.
+        invitation: String,
+    },
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Password { user, .. } => f.debug_struct("Password").field("user", user).finish_non_exhaustive(),
+            Self::Invitation { .. } => f.debug_struct("Invitation").finish_non_exhaustive(),
+        }
+    }
+}
+
+/// The answer to a sign-in.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct SignedIn {
+    /// The device's bearer token for the API, the doorbell and `/sip`; shown this once.
+    pub token: String,
+    /// The new device.
+    pub device: DeviceId,
+    /// Whose account.
+    pub me: Me,
+}
+
+/// `GET /v1/me`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Me {
+    /// The person.
+    pub subscriber: Subscriber,
+    /// The account's SIP domain.
+    pub domain: String,
+}
+
+/// What kind of device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeviceKind {
+    /// Aftertone; signs in with a token.
+    App,
+    /// A phone that is not ours, with SIP credentials of its own.
+    Phone,
+}
+
+/// An entry of `GET /v1/devices`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// The device.
+    pub id: DeviceId,
+    /// As it was named at the sign-in.
+    pub name: String,
+    /// What kind.
+    pub kind: DeviceKind,
+    /// When it signed in.
+    pub created_at: Timestamp,
+    /// When the server last heard of it.
+    pub last_seen_at: Timestamp,
+    /// It is the device that asks.
+    pub current: bool,
+}
+
+/// An entry of `GET /v1/directory`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DirectoryEntry {
+    /// The user name.
+    pub user: String,
+    /// The extension.
+    pub extension: String,
+    /// The name to show.
+    pub display_name: String,
+}
+
+/// Body of `POST /v1/messages/{id}/actions`; the header `Idempotency-Key` names the write.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActionBody {
+    /// What to do.
+    pub action: aftertone_model::MessageAction,
+}
+
+/// Body of `POST /v1/messages/{id}/forward`; the header `Idempotency-Key` names the write.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForwardBody {
+    /// User names or extensions; 1 to 50.
+    pub to: Vec<String>,
+    /// The note; may be empty, at most 2,000 characters.
+    pub note: String,
+}
+
+/// The answer to a forward.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forwarded {
+    /// Who got it, with the message's id in their mailbox.
+    pub delivered: Vec<(Caller, MessageId)>,
+}
+
+/// `GET /v1/health`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// `ok`, or what is wrong.
+    pub status: String,
+    /// The server's version.
+    pub version: String,
+}
+
+/// RFC 9457 problem details, `application/problem+json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// A short sentence that doesn't vary.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What happened this time, and what to do.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+    /// The stable code.
+    pub code: ProblemCode,
+}
+
+/// The codes that somebody reacts to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProblemCode {
+    /// The request can't be understood.
+    BadRequest,
+    /// No token, or one that was revoked.
+    Unauthorized,
+    /// Name or password or invitation is wrong.
+    WrongCredentials,
+    /// Too many tries; `Retry-After` says when.
+    RateLimited,
+    /// No such thing in this mailbox.
+    NotFound,
+    /// The message was expunged.
+    Gone,
+    /// The cursor is not of this feed: take a snapshot, keep the outbox.
+    CursorReset,
+    /// A forward names somebody who doesn't exist.
+    UnknownRecipient,
+    /// The body is larger than allowed.
+    TooLarge,
+    /// The server can't store anything now.
+    StorageFull,
+    /// The server failed.
+    Internal,
+    /// A code that this version doesn't know.
+    #[serde(other)]
+    Unknown,
+}

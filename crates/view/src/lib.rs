@@ -1,0 +1,1 @@
+//! View models of the interface and their generated TypeScript.

@@ -1,0 +1,1 @@
+//! The answering machine, sans-IO: deposit sessions.

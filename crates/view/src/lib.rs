@@ -1,1 +1,35 @@
-//! View models of the interface and their generated TypeScript.
+//! The whole contract between a shell and the interface: [`Command`]s go in, [`Event`]s with whole view models come out.
+//!
+//! Every command is a verb that answers `()` or a [`Code`]; whatever it changes arrives as an event. A view model is
+//! complete: the interface shows the last one it got and keeps no state of its own beside what is being typed.
+//! It begins with [`Command::Attach`], which the shell answers with every view model it has.
+//!
+//! The builders here are pure: they turn what `model` and `sync` know into view models. Words are the interface's
+//! business: a view model says what happened, never a sentence. `cargo test -p aftertone-view` writes the TypeScript
+//! into `ui/src/host/generated/`.
+//!
+//! No input or output, no clock; how commands and events travel is the shell's business.
+
+#![warn(missing_docs)]
+
+mod account;
+mod audio;
+mod calls;
+mod code;
+mod command;
+mod event;
+mod mailbox;
+mod message;
+mod mirror;
+mod party;
+
+pub use account::{AccountView, AppView, ConnectionView, MeView, OfflineReason, SecretsView};
+pub use audio::{AudioDeviceView, AudioDevicesView, AudioUse};
+pub use calls::{CallLogRow, CallLogView, CallState, CallView, Outcome};
+pub use code::Code;
+pub use command::{Command, Secret};
+pub use event::{Event, Place, PlaybackView, TestMessageView, ToastAbout, ToastView};
+pub use mailbox::{Folder, FolderCounts, MailboxView, Window};
+pub use message::{ForwardedView, MessageRow, MessageView, Story, StoryLine, undoing};
+pub use mirror::{Direction, EndReason, Language, MessageState, Reason};
+pub use party::{DirectoryEntryView, DirectoryView, PartyView, initials};

@@ -1,0 +1,128 @@
+use aftertone_sync::Me;
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+use crate::{CallView, Code, Language, initials};
+
+/// The frame of the app: who, whether connected, and the calls.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export_to = "contract.ts")]
+pub struct AppView {
+    /// Whose account.
+    pub account: AccountView,
+    /// Whether calls and messages come in.
+    pub connection: ConnectionView,
+    /// In the order they began. An ended call stays for some seconds, so that the reason can be read.
+    pub calls: Vec<CallView>,
+    /// The interface's language.
+    pub language: Language,
+    /// Where the account's token is kept.
+    pub secrets: SecretsView,
+    /// New messages, whatever folder is open.
+    pub new_messages: u32,
+    /// The app's version.
+    pub version: String,
+}
+
+/// Whose account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[ts(export_to = "contract.ts")]
+pub enum AccountView {
+    /// Nobody's.
+    SignedOut {
+        /// The server of the last sign-in, or empty.
+        server: String,
+        /// The user of the last sign-in, or empty.
+        user: String,
+        /// Why it ended, unless the person signed out: `not_signed_in` when this device was revoked.
+        why: Option<Code>,
+        /// An invitation link that was opened with the app and waits to be accepted.
+        invitation: Option<String>,
+    },
+    /// A person's.
+    SignedIn {
+        /// The person.
+        me: MeView,
+    },
+}
+
+/// The person whose account it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export_to = "contract.ts")]
+pub struct MeView {
+    /// What they sign in with.
+    pub user: String,
+    /// Their number.
+    pub extension: String,
+    /// The name that others see.
+    pub name: String,
+    /// One or two characters for a picture.
+    pub initials: String,
+    /// The account's SIP domain.
+    pub domain: String,
+    /// The server's address.
+    pub server: String,
+}
+
+impl MeView {
+    /// From the server's answer and the address it was asked at.
+    #[must_use]
+    pub fn new(me: &Me, server: &str) -> Self {
+        let Me { subscriber, domain } = me;
+        Self {
+            user: subscriber.user.to_string(),
+            extension: subscriber.extension.to_string(),
+            name: subscriber.display_name.clone(),
+            initials: initials(Some(&subscriber.display_name), subscriber.extension.as_str()),
+            domain: domain.clone(),
+            server: server.to_owned(),
+        }
+    }
+}
+
+/// Whether calls and messages come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[ts(export_to = "contract.ts")]
+pub enum ConnectionView {
+    /// They do.
+    Connected,
+    /// Not yet.
+    Connecting,
+    /// They don't; it is tried again by itself.
+    Offline {
+        /// Why.
+        reason: OfflineReason,
+    },
+}
+
+/// Why there is no connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+#[ts(export_to = "contract.ts")]
+pub enum OfflineReason {
+    /// The server's name was not found; mostly there is no network.
+    Dns,
+    /// The server can't be reached.
+    Connect,
+    /// Its certificate is not trusted.
+    Tls,
+    /// It doesn't take this device's token any more.
+    Credentials,
+    /// It answers, but failed.
+    Server,
+}
+
+/// Where the account's token is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+#[ts(export_to = "contract.ts")]
+pub enum SecretsView {
+    /// In the system's keyring, or by choice in a file.
+    Ok,
+    /// The keyring is locked: unlock it and try again, or choose a file.
+    Locked,
+    /// There is no keyring: choose a file.
+    Missing,
+}

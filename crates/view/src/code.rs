@@ -1,0 +1,65 @@
+use aftertone_sync::ProblemCode;
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+/// Why a command failed: only what the interface has a sentence or a reaction for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+#[ts(export_to = "contract.ts")]
+pub enum Code {
+    /// Nobody is signed in.
+    NotSignedIn,
+    /// Name or password is wrong.
+    WrongCredentials,
+    /// The invitation was used, is over, or is no invitation.
+    BadInvitation,
+    /// The text is no address of a server.
+    BadServer,
+    /// Plain http to another machine.
+    NotEncrypted,
+    /// Too many tries; a while later it works again.
+    RateLimited,
+    /// The server's name was not found.
+    Dns,
+    /// The server can't be reached.
+    Connect,
+    /// The server's certificate is not trusted.
+    Tls,
+    /// The server failed.
+    Server,
+    /// The server has no room left.
+    StorageFull,
+    /// The keyring is locked.
+    SecretsLocked,
+    /// There is no keyring.
+    SecretsMissing,
+    /// The number can't be called.
+    BadNumber,
+    /// The call is over already.
+    NoSuchCall,
+    /// The message was expunged.
+    Gone,
+    /// A forward names somebody who doesn't exist.
+    UnknownRecipient,
+    /// The sound is not on this device yet, and can't be fetched now.
+    SoundMissing,
+    /// No device to play on or to speak into.
+    AudioDevice,
+    /// Anything else; the log says what.
+    Internal,
+}
+
+impl From<ProblemCode> for Code {
+    fn from(code: ProblemCode) -> Self {
+        match code {
+            ProblemCode::Unauthorized => Self::NotSignedIn,
+            ProblemCode::WrongCredentials => Self::WrongCredentials,
+            ProblemCode::RateLimited => Self::RateLimited,
+            ProblemCode::NotFound | ProblemCode::Gone => Self::Gone,
+            ProblemCode::UnknownRecipient => Self::UnknownRecipient,
+            ProblemCode::StorageFull => Self::StorageFull,
+            ProblemCode::Internal | ProblemCode::Unknown => Self::Server,
+            ProblemCode::BadRequest | ProblemCode::CursorReset | ProblemCode::TooLarge => Self::Internal,
+        }
+    }
+}

@@ -1,0 +1,188 @@
+use std::fmt;
+
+use aftertone_model::{CallId, MessageAction, MessageId};
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+use crate::{AudioUse, Language, Window};
+
+/// What the interface asks for. The answer is `()` or a [`Code`](crate::Code); what it changes comes as an [`Event`](crate::Event).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[ts(export_to = "contract.ts")]
+pub enum Command {
+    /// The interface is there: send every view model. The first command of each window.
+    Attach,
+    /// Sign in with a name or an extension; answers when it is done.
+    SignIn {
+        /// As it was typed: a host name, or an https address.
+        server: String,
+        /// The user name or extension.
+        user: String,
+        /// The password.
+        #[ts(type = "string")]
+        password: Secret,
+    },
+    /// Sign in with an invitation; answers when it is done.
+    SignInWithInvitation {
+        /// `aftertone://invite?…`, as it was pasted.
+        #[ts(type = "string")]
+        link: Secret,
+    },
+    /// Sign this device out and forget what is stored here.
+    SignOut,
+    /// Look for the keyring again; the person unlocked it.
+    RetrySecrets,
+    /// Keep the account's token in a file that only this user can read.
+    ChooseFileSecrets,
+    /// Change the interface's language.
+    SetLanguage {
+        /// To which.
+        language: Language,
+    },
+
+    /// Call a number, an extension, a user name or a SIP address.
+    PlaceCall {
+        /// As it was typed.
+        number: String,
+    },
+    /// Answer a ringing call.
+    Answer {
+        /// Which.
+        #[ts(type = "string")]
+        call: CallId,
+    },
+    /// Send the caller to the mailbox.
+    Decline {
+        /// Which.
+        #[ts(type = "string")]
+        call: CallId,
+    },
+    /// End a call in whatever state.
+    HangUp {
+        /// Which.
+        #[ts(type = "string")]
+        call: CallId,
+    },
+    /// Switch the microphone of a call.
+    SetMuted {
+        /// Which.
+        #[ts(type = "string")]
+        call: CallId,
+        /// Off or on.
+        muted: bool,
+    },
+    /// Press a key of the telephone in a call.
+    SendDigit {
+        /// Which.
+        #[ts(type = "string")]
+        call: CallId,
+        /// 0 to 9, `*`, `#`, A to D.
+        digit: char,
+    },
+
+    /// Show a window of a folder, and keep it current: [`Event::Mailbox`](crate::Event::Mailbox).
+    OpenFolder {
+        /// Which part.
+        #[serde(flatten)]
+        window: Window,
+    },
+    /// Show a message, and keep it current: [`Event::Message`](crate::Event::Message). None closes it.
+    OpenMessage {
+        /// Which.
+        #[ts(type = "string | null")]
+        message: Option<MessageId>,
+    },
+    /// Play a message, from where it was paused if it was. The first sound marks it as heard.
+    Play {
+        /// Which.
+        #[ts(type = "string")]
+        message: MessageId,
+        /// Where to begin, in milliseconds.
+        position_ms: Option<u32>,
+    },
+    /// Pause what plays.
+    Pause,
+    /// Go somewhere in what plays or is paused.
+    Seek {
+        /// Where to, in milliseconds.
+        position_ms: u32,
+    },
+    /// Do something to messages; a toast offers to undo it.
+    Act {
+        /// Which.
+        #[ts(type = "Array<string>")]
+        messages: Vec<MessageId>,
+        /// What.
+        #[ts(type = "\"heard\" | \"new\" | \"save\" | \"delete\" | \"restore\" | \"expunge\"")]
+        action: MessageAction,
+    },
+    /// Take back what a toast told of.
+    Undo {
+        /// The toast.
+        toast: u32,
+    },
+    /// Send messages to other mailboxes of the account.
+    Forward {
+        /// Which.
+        #[ts(type = "Array<string>")]
+        messages: Vec<MessageId>,
+        /// User names or extensions.
+        to: Vec<String>,
+        /// May be empty, at most 2,000 characters.
+        note: String,
+    },
+    /// Call who left a message.
+    CallBack {
+        /// Which.
+        #[ts(type = "string")]
+        message: MessageId,
+    },
+    /// Call the own mailbox and leave a message in it: [`Event::TestMessage`](crate::Event::TestMessage).
+    LeaveTestMessage,
+
+    /// Show a window of the call log, and keep it current: [`Event::CallLog`](crate::Event::CallLog).
+    OpenCallLog {
+        /// Index of the first row.
+        offset: u32,
+        /// How many rows.
+        limit: u32,
+    },
+    /// Fetch the people of the account: [`Event::Directory`](crate::Event::Directory).
+    ListDirectory,
+    /// Look which sound devices there are: [`Event::AudioDevices`](crate::Event::AudioDevices).
+    ListAudioDevices,
+    /// Choose a sound device.
+    ChooseAudioDevice {
+        /// What for.
+        #[serde(rename = "use")]
+        usage: AudioUse,
+        /// Which; none follows the system.
+        device: Option<String>,
+    },
+}
+
+/// A text that no log may show.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text, for whoever needs it.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}

@@ -1,0 +1,162 @@
+use aftertone_model::MessageId;
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+use crate::{AppView, AudioDevicesView, CallLogView, Code, DirectoryView, MailboxView, MessageView};
+
+/// What the shell tells the interface: always a whole view model, which replaces the last one of its kind.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+#[serde(tag = "type", content = "view", rename_all = "snake_case")]
+#[ts(export_to = "contract.ts")]
+pub enum Event {
+    /// The frame and the calls.
+    App(AppView),
+    /// The open window of a folder.
+    Mailbox(MailboxView),
+    /// The open message; none when there is none, or when it is gone.
+    Message(Option<MessageView>),
+    /// What plays or is paused; sent at least four times a second while it plays.
+    Playback(Option<PlaybackView>),
+    /// The open window of the call log.
+    CallLog(CallLogView),
+    /// The people of the account.
+    Directory(DirectoryView),
+    /// The sound devices; sent again when one is plugged in or out.
+    AudioDevices(AudioDevicesView),
+    /// How far the test message is.
+    TestMessage(TestMessageView),
+    /// Something to tell once.
+    Toast(ToastView),
+    /// Go somewhere: a notification or the tray was clicked.
+    Show(Place),
+}
+
+/// A message that plays or is paused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+#[ts(export_to = "contract.ts")]
+pub struct PlaybackView {
+    /// Which.
+    #[ts(type = "string")]
+    pub message: MessageId,
+    /// Where it is.
+    pub position_ms: u32,
+    /// How long it is.
+    pub duration_ms: u32,
+    /// It plays; else it is paused or at its end.
+    pub playing: bool,
+    /// 1 is as spoken.
+    pub rate: f32,
+    /// The name of the device it plays on.
+    pub device: Option<String>,
+}
+
+/// How far the test message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[ts(export_to = "contract.ts")]
+pub enum TestMessageView {
+    /// Nobody asked for one.
+    Idle,
+    /// The own number is being called.
+    Calling,
+    /// The mailbox answered; its greeting plays.
+    Greeting,
+    /// After the beep.
+    Speaking,
+    /// Hung up; the message has not come back yet.
+    Waiting,
+    /// It is in the list.
+    Arrived {
+        /// Which.
+        #[ts(type = "string")]
+        message: MessageId,
+        /// From the hang-up until it was here.
+        after_ms: u32,
+    },
+    /// It didn't work.
+    Failed {
+        /// Why.
+        code: Code,
+    },
+}
+
+/// Something to tell once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export_to = "contract.ts")]
+pub struct ToastView {
+    /// Names it in [`Command::Undo`](crate::Command::Undo); never used twice.
+    pub id: u32,
+    /// What.
+    pub about: ToastAbout,
+    /// It can be undone.
+    pub undo: bool,
+}
+
+/// What a toast tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[ts(export_to = "contract.ts")]
+pub enum ToastAbout {
+    /// Messages went to the trash.
+    Deleted {
+        /// How many.
+        count: u32,
+    },
+    /// Messages are out of the trash.
+    Restored {
+        /// How many.
+        count: u32,
+    },
+    /// Messages are kept.
+    Saved {
+        /// How many.
+        count: u32,
+    },
+    /// Messages are new again.
+    MarkedNew {
+        /// How many.
+        count: u32,
+    },
+    /// Messages are no longer kept, or were marked as heard.
+    MarkedHeard {
+        /// How many.
+        count: u32,
+    },
+    /// Messages are gone for ever.
+    Expunged {
+        /// How many.
+        count: u32,
+    },
+    /// Messages were sent to others.
+    Forwarded {
+        /// Their names.
+        to: Vec<String>,
+    },
+    /// Something failed after its command was answered.
+    Failed {
+        /// Why.
+        code: Code,
+    },
+}
+
+/// A place in the interface.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[ts(export_to = "contract.ts")]
+pub enum Place {
+    /// The mailbox.
+    Mailbox,
+    /// A message.
+    Message {
+        /// Which.
+        #[ts(type = "string")]
+        message: MessageId,
+    },
+    /// The dial pad and the call log, perhaps with a number to call.
+    Calls {
+        /// From a `tel:` or `sip:` link; it is filled in, never dialled by itself.
+        number: Option<String>,
+    },
+    /// The settings.
+    Settings,
+}

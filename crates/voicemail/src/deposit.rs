@@ -1,0 +1,235 @@
+use std::time::{Duration, Instant};
+
+/// How long things may last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DepositLimits {
+    /// A greeting that plays longer is stuck and is left for the beep.
+    pub greeting: Duration,
+    /// A beep that plays longer is stuck and is left for the recording.
+    pub beep: Duration,
+    /// The longest message.
+    pub recording: Duration,
+    /// How long before the end of the longest message the caller is warned.
+    pub warning: Duration,
+    /// So much silence in a row ends the recording.
+    pub silence: Duration,
+    /// A pause up to this long belongs to the sound around it.
+    pub pause: Duration,
+    /// A recording with less sound than this is no message.
+    pub least_sound: Duration,
+}
+
+impl Default for DepositLimits {
+    fn default() -> Self {
+        Self {
+            greeting: Duration::from_secs(180),
+            beep: Duration::from_secs(3),
+            recording: Duration::from_secs(300),
+            warning: Duration::from_secs(10),
+            silence: Duration::from_secs(10),
+            pause: Duration::from_millis(500),
+            least_sound: Duration::from_secs(1),
+        }
+    }
+}
+
+/// What ended a deposit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Ending {
+    /// The caller hung up. The only ending after which there is nobody left to hang up on.
+    HungUp,
+    /// The caller pressed the hash key.
+    Finished,
+    /// The caller said nothing any more.
+    Silence,
+    /// The message has its greatest length.
+    TooLong,
+    /// We broke it off: a shutdown, a full disk, dead media.
+    Interrupted,
+}
+
+/// What the media worker has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// Play the mailbox's greeting; `handle_prompt_finished` at its end (or at once if it can't be played).
+    PlayGreeting,
+    /// Stop what plays and play the beep; `handle_prompt_finished` at its end.
+    Beep,
+    /// Record from here on, and report what is heard with `handle_sound`.
+    StartRecording,
+    /// Play the warning beep to the caller, while the recording goes on. Its end needs no report.
+    WarningBeep,
+    /// It is over: complete the recording and keep it as a message, or drop it. The last event. The caller is hung up by
+    /// the exchange, unless they hung up themselves.
+    Stop {
+        /// What ended it.
+        ending: Ending,
+        /// Whether there is enough sound for a message.
+        keep: bool,
+    },
+}
+
+/// What comes out. Drain it after every input until `Timeout` comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// Nothing more now. Call [`Deposit::handle_timeout`] then, or never if `None`.
+    Timeout(Option<Instant>),
+    /// Something to do.
+    Event(Event),
+}
+
+/// One caller leaving one message.
+///
+/// ```text
+///  Waiting --start--> Greeting --finished or #--> Beeping --finished--> Recording --hang-up, #, silence, length--> Over
+///     |                  |                           |                                                              ^
+///     +------------------+------ hang-up, interrupted (nothing to keep) --------------------------------------------+
+/// ```
+#[derive(Debug)]
+pub struct Deposit {
+    limits: DepositLimits,
+    state: State,
+    /// At most three wait: an input causes no more.
+    events: Vec<Event>,
+}
+
+#[derive(Debug)]
+enum State {
+    Waiting,
+    Greeting { until: Instant },
+    Beeping { until: Instant },
+    Recording(Recording),
+    Over,
+}
+
+#[derive(Debug)]
+struct Recording {
+    warn_at: Option<Instant>,
+    end_at: Instant,
+    /// When the last sound ended, or the recording began: silence counts from here.
+    quiet_since: Instant,
+    /// How much sound was heard, with its short pauses.
+    sound: Duration,
+    /// The pause since the last sound; `None` before the first.
+    pause: Option<Duration>,
+}
+
+impl Deposit {
+    /// A deposit that waits for the call to be answered.
+    #[must_use]
+    pub fn new(limits: DepositLimits) -> Self {
+        Self { limits, state: State::Waiting, events: Vec::new() }
+    }
+
+    /// The call is answered and its media flows. Only the first call counts.
+    pub fn handle_start(&mut self, now: Instant) {
+        if matches!(self.state, State::Waiting) {
+            self.state = State::Greeting { until: now + self.limits.greeting };
+            self.events.push(Event::PlayGreeting);
+        }
+    }
+
+    /// What was last told to play is over: the greeting or the beep.
+    pub fn handle_prompt_finished(&mut self, now: Instant) {
+        match self.state {
+            State::Greeting { .. } => self.beep(now),
+            State::Beeping { .. } => self.record(now),
+            State::Waiting | State::Recording(_) | State::Over => {}
+        }
+    }
+
+    /// The caller pressed a key. The hash key skips the greeting, and ends a recording; the others mean nothing.
+    pub fn handle_digit(&mut self, digit: char, now: Instant) {
+        match self.state {
+            State::Greeting { .. } if digit == '#' => self.beep(now),
+            State::Recording(_) if digit == '#' => self.stop(Ending::Finished),
+            State::Waiting | State::Greeting { .. } | State::Beeping { .. } | State::Recording(_) | State::Over => {}
+        }
+    }
+
+    /// What the caller was heard to do during the last `duration`, which ends now. Spans follow each other; where none is
+    /// reported (no packets), the caller is silent.
+    pub fn handle_sound(&mut self, speech: bool, duration: Duration, now: Instant) {
+        let State::Recording(recording) = &mut self.state else { return };
+        if speech {
+            let pause = recording.pause.filter(|pause| *pause <= self.limits.pause).unwrap_or_default();
+            recording.sound += pause + duration;
+            recording.pause = Some(Duration::ZERO);
+            recording.quiet_since = now;
+        } else if let Some(pause) = &mut recording.pause {
+            *pause += duration;
+        }
+    }
+
+    /// The caller hung up.
+    pub fn handle_hang_up(&mut self) {
+        self.stop(Ending::HungUp);
+    }
+
+    /// We have to stop: a shutdown, a full disk, dead media. What was recorded so far counts.
+    pub fn handle_interruption(&mut self) {
+        self.stop(Ending::Interrupted);
+    }
+
+    /// Time has come.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        match &mut self.state {
+            State::Greeting { until } if *until <= now => self.beep(now),
+            State::Beeping { until } if *until <= now => self.record(now),
+            State::Recording(recording) => {
+                let silent = now >= recording.quiet_since + self.limits.silence;
+                let ended = now >= recording.end_at;
+                if recording.warn_at.take_if(|at| *at <= now).is_some() && !ended && !silent {
+                    self.events.push(Event::WarningBeep);
+                }
+                if ended {
+                    self.stop(Ending::TooLong);
+                } else if silent {
+                    self.stop(Ending::Silence);
+                }
+            }
+            State::Waiting | State::Greeting { .. } | State::Beeping { .. } | State::Over => {}
+        }
+    }
+
+    /// The next output.
+    pub fn poll_output(&mut self) -> Output {
+        if self.events.is_empty() { Output::Timeout(self.timeout()) } else { Output::Event(self.events.remove(0)) }
+    }
+
+    fn timeout(&self) -> Option<Instant> {
+        match &self.state {
+            State::Waiting | State::Over => None,
+            State::Greeting { until } | State::Beeping { until } => Some(*until),
+            State::Recording(recording) => {
+                let end = recording.end_at.min(recording.quiet_since + self.limits.silence);
+                Some(recording.warn_at.map_or(end, |warn| warn.min(end)))
+            }
+        }
+    }
+
+    fn beep(&mut self, now: Instant) {
+        self.state = State::Beeping { until: now + self.limits.beep };
+        self.events.push(Event::Beep);
+    }
+
+    fn record(&mut self, now: Instant) {
+        let end_at = now + self.limits.recording;
+        let warn_at = end_at.checked_sub(self.limits.warning).filter(|at| *at > now);
+        let recording = Recording { warn_at, end_at, quiet_since: now, sound: Duration::ZERO, pause: None };
+        self.state = State::Recording(recording);
+        self.events.push(Event::StartRecording);
+    }
+
+    fn stop(&mut self, ending: Ending) {
+        let keep = match std::mem::replace(&mut self.state, State::Over) {
+            State::Over => return,
+            State::Waiting | State::Greeting { .. } | State::Beeping { .. } => false,
+            State::Recording(recording) => recording.sound >= self.limits.least_sound,
+        };
+        self.events.push(Event::Stop { ending, keep });
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,187 @@
+//! TLS with rustls: whom a client trusts, and what a server shows.
+
+use std::{fmt, io, path::Path, str::FromStr, sync::Arc};
+
+use rustls::{
+    ClientConfig, DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
+};
+use rustls_platform_verifier::BuilderVerifierExt;
+use sha2::{Digest, Sha256};
+
+/// Which certificates a client accepts.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Trust {
+    /// What the operating system trusts, for the name in the URL.
+    #[default]
+    Platform,
+    /// This one certificate and no other, whatever its name and dates.
+    Pinned(Fingerprint),
+}
+
+/// SHA-256 of a certificate in DER; written as 64 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fingerprint([u8; 32]);
+
+/// A text that is no fingerprint.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a fingerprint is 64 hexadecimal digits (colons between them are allowed)")]
+pub struct InvalidFingerprint;
+
+/// Why TLS can't be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file with a certificate or a key can't be read.
+    #[error("can't read {path}")]
+    File {
+        /// Which.
+        path: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Certificate and key don't fit, or rustls can't use them.
+    #[error("TLS can't be set up")]
+    Rustls(#[from] rustls::Error),
+}
+
+impl Fingerprint {
+    /// Of a certificate in DER.
+    #[must_use]
+    pub fn of(certificate: &[u8]) -> Self {
+        Self(Sha256::digest(certificate).into())
+    }
+
+    /// Of the first certificate in a PEM file: the server's own.
+    ///
+    /// # Errors
+    /// Where the file can't be read or holds no certificate.
+    pub fn of_pem_file(path: &Path) -> Result<Self, TlsError> {
+        let certificate = CertificateDer::from_pem_file(path).map_err(|e| unreadable(path, e))?;
+        Ok(Self::of(&certificate))
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fingerprint({self})")
+    }
+}
+
+impl FromStr for Fingerprint {
+    type Err = InvalidFingerprint;
+
+    fn from_str(text: &str) -> Result<Self, InvalidFingerprint> {
+        let digits: Option<Vec<u8>> =
+            text.bytes().filter(|b| *b != b':').map(|b| char::from(b).to_digit(16).map(|digit| digit as u8)).collect();
+        let digits = digits.filter(|digits| digits.len() == 64).ok_or(InvalidFingerprint)?;
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = pair[0] << 4 | pair[1];
+        }
+        Ok(Self(bytes))
+    }
+}
+
+/// A client's configuration, for WebSockets here and for HTTP clients elsewhere. HTTP/1.1 is announced.
+///
+/// # Errors
+/// Where the system's authorities can't be had.
+pub fn client_config(trust: &Trust) -> Result<ClientConfig, TlsError> {
+    let provider = provider();
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+    let mut config = match trust {
+        Trust::Platform => builder.with_platform_verifier()?.with_no_client_auth(),
+        Trust::Pinned(fingerprint) => {
+            let verifier = PinnedVerifier { fingerprint: *fingerprint, provider };
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth()
+        }
+    };
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// A server's configuration from PEM files: the chain, own certificate first, and its key. HTTP/1.1 is announced.
+///
+/// # Errors
+/// Where a file can't be read, or the key doesn't belong to the certificate.
+pub fn server_config(certificates: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
+    let chain: Vec<_> =
+        CertificateDer::pem_file_iter(certificates).and_then(Iterator::collect).map_err(|e| unreadable(certificates, e))?;
+    if chain.is_empty() {
+        return Err(unreadable(certificates, io::Error::other("no certificate in it")));
+    }
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|e| unreadable(key, e))?;
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, private)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+fn unreadable(path: &Path, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> TlsError {
+    TlsError::File { path: path.display().to_string(), source: source.into() }
+}
+
+/// Accepts one certificate by its fingerprint; that its owner holds the key is still verified by the handshake's signature.
+#[derive(Debug)]
+struct PinnedVerifier {
+    fingerprint: Fingerprint,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for PinnedVerifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if Fingerprint::of(end_entity) == self.fingerprint {
+            Ok(ServerCertVerified::assertion())
+        } else {
+            Err(rustls::Error::InvalidCertificate(rustls::CertificateError::ApplicationVerificationFailure))
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+
+    fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
+        None
+    }
+}

@@ -16,11 +16,13 @@ pub struct InvalidExtension;
 
 /// The name that a subscriber signs in with: lower case ASCII, begins with a letter, 1 to 64 characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct UserName(String);
 
 /// A subscriber's number inside the account: 2 to 15 digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct Extension(String);
 
@@ -84,6 +86,7 @@ impl FromStr for Extension {
 
 /// The other party as it is shown and called back.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Caller {
     /// An extension, a telephone number, or a SIP address without its scheme; empty when withheld.
     pub number: String,
@@ -93,6 +96,7 @@ pub struct Caller {
 
 /// The languages that prompts and the interface exist in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Language {
     /// English.
@@ -104,6 +108,7 @@ pub enum Language {
 
 /// A person of the account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Subscriber {
     /// The person, and the mailbox.
     pub id: SubscriberId,

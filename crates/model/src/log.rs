@@ -4,6 +4,7 @@ use crate::{CallId, Caller, MessageId, Reason, SubscriberId, Timestamp};
 
 /// Who began a call, seen from the record's owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// The other party called.
@@ -14,6 +15,7 @@ pub enum Direction {
 
 /// How a call ended, seen from one side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum EndReason {
     /// This side hung up an answered call.
@@ -38,6 +40,7 @@ pub enum EndReason {
 
 /// One entry of a subscriber's call log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct CallRecord {
     /// The call.
     pub call: CallId,
@@ -48,10 +51,13 @@ pub struct CallRecord {
     /// The other party.
     pub party: Caller,
     /// When it began to ring.
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = DateTime))]
     pub started_at: Timestamp,
     /// When somebody answered, unless nobody did.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>, format = DateTime))]
     pub answered_at: Option<Timestamp>,
     /// When it ended.
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = DateTime))]
     pub ended_at: Timestamp,
     /// How it ended.
     pub end: EndReason,

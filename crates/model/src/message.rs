@@ -4,6 +4,7 @@ use crate::{CallId, Caller, MessageId, SubscriberId, Timestamp};
 
 /// Why the mailbox answered instead of the person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// Nobody answered within the ring time.
@@ -22,6 +23,7 @@ pub enum Reason {
 
 /// Where a message stands in its mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum MessageState {
     /// Nobody listened yet; it counts for the message-waiting lamp.
@@ -36,6 +38,7 @@ pub enum MessageState {
 
 /// What an owner does to a message. Expunging ends it and leaves a tombstone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum MessageAction {
     /// Sound of it was heard.
@@ -103,6 +106,7 @@ impl Standing {
 
 /// What is known of a message before its sound: written before the beep, so that a crash can attribute it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Envelope {
     /// The message.
     pub id: MessageId,
@@ -113,6 +117,7 @@ pub struct Envelope {
     /// Who left it.
     pub caller: Caller,
     /// When the call came in.
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = DateTime))]
     pub received_at: Timestamp,
     /// Why the mailbox answered.
     pub reason: Reason,
@@ -122,10 +127,12 @@ pub struct Envelope {
 
 /// Who forwarded a message, and what they wrote.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ForwardNote {
     /// Who forwarded it.
     pub from: Caller,
     /// When.
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = DateTime))]
     pub at: Timestamp,
     /// The note; may be empty.
     pub note: String,
@@ -133,6 +140,7 @@ pub struct ForwardNote {
 
 /// A message as its owner sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Message {
     /// Who, when and why.
     #[serde(flatten)]

@@ -50,6 +50,7 @@ impl From<Cursor> for String {
 
 /// One change of a mailbox: the whole new state of one thing, so that applying it twice is harmless.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Change {
     /// Its place in the feed.
     pub n: u64,
@@ -60,6 +61,7 @@ pub struct Change {
 
 /// What a change is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum ChangeBody {
     /// A message came or changed.
@@ -81,8 +83,10 @@ pub enum ChangeBody {
 
 /// The answer to `GET /v1/changes?since=CURSOR`. Without `since`, the feed from its beginning is the snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ChangesPage {
     /// Where the device stands after this page.
+    #[cfg_attr(feature = "schema", schema(value_type = String, example = "3021.17"))]
     pub cursor: Cursor,
     /// In ascending order of `n`; a thing that changed several times is in it once, as it is now.
     pub changes: Vec<Change>,

@@ -3,6 +3,7 @@ use serde::{Deserialize, Serialize};
 
 /// `POST /v1/sign-in`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct SignIn {
     /// Who signs in, and what shows it.
     #[serde(flatten)]
@@ -13,6 +14,7 @@ pub struct SignIn {
 
 /// What shows who signs in.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(untagged)]
 pub enum Credentials {
     /// A name (or an extension) and a password.
@@ -40,6 +42,7 @@ impl std::fmt::Debug for Credentials {
 
 /// The answer to a sign-in.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct SignedIn {
     /// The device's bearer token for the API, the doorbell and `/sip`; shown this once.
     pub token: String,
@@ -51,6 +54,7 @@ pub struct SignedIn {
 
 /// `GET /v1/me`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Me {
     /// The person.
     pub subscriber: Subscriber,
@@ -60,6 +64,7 @@ pub struct Me {
 
 /// What kind of device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum DeviceKind {
     /// Aftertone; signs in with a token.
@@ -70,6 +75,7 @@ pub enum DeviceKind {
 
 /// An entry of `GET /v1/devices`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Device {
     /// The device.
     pub id: DeviceId,
@@ -78,8 +84,10 @@ pub struct Device {
     /// What kind.
     pub kind: DeviceKind,
     /// When it signed in.
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = DateTime))]
     pub created_at: Timestamp,
     /// When the server last heard of it.
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = DateTime))]
     pub last_seen_at: Timestamp,
     /// It is the device that asks.
     pub current: bool,
@@ -87,6 +95,7 @@ pub struct Device {
 
 /// An entry of `GET /v1/directory`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct DirectoryEntry {
     /// The user name.
     pub user: String,
@@ -98,6 +107,7 @@ pub struct DirectoryEntry {
 
 /// Body of `POST /v1/messages/{id}/actions`; the header `Idempotency-Key` names the write.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ActionBody {
     /// What to do.
     pub action: aftertone_model::MessageAction,
@@ -105,6 +115,7 @@ pub struct ActionBody {
 
 /// Body of `POST /v1/messages/{id}/forward`; the header `Idempotency-Key` names the write.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ForwardBody {
     /// User names or extensions; 1 to 50.
     pub to: Vec<String>,
@@ -114,6 +125,7 @@ pub struct ForwardBody {
 
 /// The answer to a forward.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Forwarded {
     /// Who got it, with the message's id in their mailbox.
     pub delivered: Vec<(Caller, MessageId)>,
@@ -121,6 +133,7 @@ pub struct Forwarded {
 
 /// `GET /v1/health`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Health {
     /// `ok`, or what is wrong.
     pub status: String,
@@ -130,6 +143,7 @@ pub struct Health {
 
 /// RFC 9457 problem details, `application/problem+json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Problem {
     /// A short sentence that doesn't vary.
     pub title: String,
@@ -144,6 +158,7 @@ pub struct Problem {
 
 /// The codes that somebody reacts to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ProblemCode {
     /// The request can't be understood.

@@ -1,30 +1,56 @@
 //! `cargo xtask COMMAND`: everything that is done with this repository, from setting up to measuring.
+//!
+//! It imports nothing of the workspace, so that it builds in seconds and can set up what the rest needs.
 
+mod build;
+mod check;
+mod demo;
 mod packages;
+mod tests;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 const USAGE: &str = "usage: cargo xtask COMMAND
-  setup    installs the system packages that are missing";
+  run [--tour]   sets up, builds, and opens the app beside a hosted account; without a display, or with --tour,
+                 drives the window through a call and its message and writes target/tour/
+  test           sets up and runs every test
+  check          formatting, lints, documentation, dependencies, generated types, and the interface's checks
+  setup          installs the system packages that are missing
+  package        makes the packages to install (.deb, .rpm)";
 
 fn main() -> ExitCode {
     match run(&std::env::args().skip(1).collect::<Vec<_>>()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&format!("failed: {error:#}"));
+            say(&format!("FAILED: {error:#}"));
             ExitCode::FAILURE
         }
     }
 }
 
 fn run(arguments: &[String]) -> Result<()> {
+    std::env::set_current_dir(root()?)?;
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
         ["setup"] => packages::install(packages::Need::Test),
+        ["run"] if demo::has_display() => demo::run(),
+        ["run"] => {
+            say("there is no display: taking the tour instead");
+            demo::tour()
+        }
+        ["run", "--tour"] => demo::tour(),
+        ["test"] => tests::run(),
+        ["check"] => check::run(),
+        ["package"] => build::package(),
         _ => bail!("{USAGE}"),
     }
+}
+
+fn root() -> Result<PathBuf> {
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    Ok(here.parent().context("xtask stands alone")?.to_owned())
 }
 
 /// A line for the person who waits.

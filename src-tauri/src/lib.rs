@@ -1,0 +1,86 @@
+//! The desktop shell: one window, the tray, notifications, and the sound devices around a headless phone.
+//!
+//! One loop ([`shell`]) owns the state; the window sends it commands and gets whole view models back. What a call is,
+//! what a message is and how they stay in step with the account is `client`'s business; what they look like is `ui`'s.
+
+mod arguments;
+mod mailbox;
+mod notifications;
+mod settings;
+mod shell;
+mod sign_in;
+mod sound;
+mod tray;
+mod window;
+
+use std::process::ExitCode;
+
+use aftertone_view::{Code, Command};
+use clap::Parser;
+use tauri::{Manager, RunEvent, State};
+
+use crate::{
+    arguments::Arguments,
+    shell::{Input, Inputs},
+};
+
+/// Runs the app until it is quit.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn,aftertone=info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let single_instance = tauri_plugin_single_instance::Builder::new()
+        .dbus_id(arguments.instance())
+        .callback(|app, arguments, _folder| called_again(app, &arguments));
+    let built = tauri::Builder::default()
+        .plugin(single_instance.build())
+        .invoke_handler(tauri::generate_handler![perform])
+        .setup(move |app| {
+            if arguments.quit {
+                // Nobody else runs, or the plugin had handed the arguments over and ended this program.
+                app.handle().exit(0);
+                return Ok(());
+            }
+            let inputs = shell::start(app.handle(), &arguments)?;
+            app.manage(inputs);
+            tray::build(app.handle());
+            window::show(app.handle());
+            Ok(())
+        })
+        .build(tauri::generate_context!());
+    let app = match built {
+        Ok(app) => app,
+        Err(error) => {
+            tracing::error!(%error, "the app can't start");
+            return ExitCode::FAILURE;
+        }
+    };
+    app.run(|_app, event| {
+        // Closing the window leaves the phone running; only quitting (which has a code) ends it.
+        if let RunEvent::ExitRequested { code: None, api, .. } = event {
+            api.prevent_exit();
+        }
+    });
+    ExitCode::SUCCESS
+}
+
+/// The one command of the window.
+#[tauri::command]
+async fn perform(command: Command, inputs: State<'_, Inputs>) -> Result<(), Code> {
+    inputs.perform(command).await
+}
+
+/// The app was started a second time: show the window, open a link, or quit.
+fn called_again(app: &tauri::AppHandle, arguments: &[String]) {
+    let Ok(arguments) = Arguments::try_parse_from(arguments) else { return window::show(app) };
+    let Some(inputs) = app.try_state::<Inputs>() else { return };
+    if arguments.quit {
+        inputs.send(Input::Quit);
+        return;
+    }
+    if let Some(link) = arguments.link {
+        inputs.send(Input::Link(link));
+    }
+    window::show(app);
+}

@@ -1,0 +1,212 @@
+//! Notifications of the operating system: one for a new message, one for a ringing call, closed when it is dealt with.
+
+use std::collections::BTreeMap;
+
+use aftertone_model::{CallId, MessageId, Reason};
+use aftertone_view::{Language, MessageRow, PartyView};
+use notify_rust::{Hint, Notification, Timeout};
+use tokio::sync::oneshot;
+
+use crate::shell::{Input, Inputs};
+
+/// What a notification is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Subject {
+    /// A new message.
+    Message(MessageId),
+    /// A ringing call.
+    Call(CallId),
+    /// Messages that came while the app was not connected.
+    Several,
+}
+
+/// What the person pressed on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pressed {
+    /// The notification itself.
+    Open,
+    /// Play.
+    Play,
+    /// Call back.
+    CallBack,
+    /// Answer.
+    Answer,
+    /// Decline.
+    Decline,
+}
+
+impl Pressed {
+    fn parse(key: &str) -> Option<Self> {
+        Some(match key {
+            "default" => Self::Open,
+            "play" => Self::Play,
+            "call_back" => Self::CallBack,
+            "answer" => Self::Answer,
+            "decline" => Self::Decline,
+            _ => return None,
+        })
+    }
+}
+
+/// The notifications that are on the screen.
+#[derive(Debug)]
+pub(crate) struct Notifications {
+    inputs: Inputs,
+    open: BTreeMap<Subject, oneshot::Sender<()>>,
+}
+
+impl Notifications {
+    pub(crate) fn new(inputs: Inputs) -> Self {
+        Self { inputs, open: BTreeMap::new() }
+    }
+
+    /// Tells of a new message.
+    pub(crate) fn message(&mut self, row: &MessageRow, language: Language) {
+        let words = Words::of(language);
+        let who = shown(&row.party, words);
+        let length = format!("{}:{:02}", row.duration_ms / 60_000, row.duration_ms / 1000 % 60);
+        let summary = format!("{}: {who}", words.new_message);
+        let mut body = format!("{length} · {}", words.reason(row.reason.into()));
+        if let Some(forwarded) = row.forwarded.as_ref().filter(|forwarded| !forwarded.note.is_empty()) {
+            body = format!("{body}\n{}: {}", shown(&forwarded.from, words), forwarded.note);
+        }
+        let actions = [("default", words.open), ("play", words.play), ("call_back", words.call_back)];
+        self.show(Subject::Message(row.id), &summary, &body, &actions);
+    }
+
+    /// Tells of a ringing call.
+    pub(crate) fn call(&mut self, call: CallId, party: &PartyView, language: Language) {
+        let words = Words::of(language);
+        let actions = [("default", words.open), ("answer", words.answer), ("decline", words.decline)];
+        self.show(Subject::Call(call), &shown(party, words), words.incoming_call, &actions);
+    }
+
+    /// Tells of `count` messages at once.
+    pub(crate) fn several(&mut self, count: usize, language: Language) {
+        let words = Words::of(language);
+        self.show(Subject::Several, &format!("{count} {}", words.new_messages), words.while_away, &[("default", words.open)]);
+    }
+
+    /// Takes a notification off the screen, if it is there.
+    pub(crate) fn close(&mut self, subject: Subject) {
+        if let Some(close) = self.open.remove(&subject) {
+            let _closed_already = close.send(());
+        }
+    }
+
+    fn show(&mut self, subject: Subject, summary: &str, body: &str, actions: &[(&str, &str)]) {
+        if self.open.contains_key(&subject) {
+            return;
+        }
+        let mut notification = Notification::new();
+        notification.appname("Aftertone").icon("aftertone").summary(summary).body(body);
+        if matches!(subject, Subject::Call(_)) {
+            notification.timeout(Timeout::Never);
+            notification.hint(Hint::Category("call.incoming".into()));
+        }
+        for (key, label) in actions {
+            notification.action(key, label);
+        }
+        let (close, closed) = oneshot::channel();
+        self.open.insert(subject, close);
+        tauri::async_runtime::spawn(watch(notification, subject, closed, self.inputs.clone()));
+    }
+}
+
+/// Shows a notification and waits until it is pressed, closed by the person, or dealt with elsewhere.
+async fn watch(notification: Notification, subject: Subject, closed: oneshot::Receiver<()>, inputs: Inputs) {
+    let handle = match notification.show_async().await {
+        Ok(handle) => handle,
+        Err(error) => {
+            tracing::warn!(%error, "the desktop shows no notification");
+            return;
+        }
+    };
+    let (press, mut pressed) = tokio::sync::mpsc::unbounded_channel();
+    let wait = handle.wait_for_action_async(|response| {
+        if let notify_rust::NotificationResponse::Default = response {
+            let _gone = press.send("default".to_owned());
+        } else if let notify_rust::NotificationResponse::Action(key) = response {
+            let _gone = press.send(key.clone());
+        }
+    });
+    tokio::select! {
+        () = wait => {
+            if let Some(pressed) = pressed.try_recv().ok().as_deref().and_then(Pressed::parse) {
+                inputs.send(Input::Pressed(subject, pressed));
+            }
+        }
+        _ = closed => handle.close_async().await,
+    }
+}
+
+fn shown(party: &PartyView, words: &Words) -> String {
+    match &party.name {
+        Some(name) => name.clone(),
+        None if party.number.is_empty() => words.withheld.to_owned(),
+        None => party.number.clone(),
+    }
+}
+
+/// The sentences of notifications; the interface has its own.
+struct Words {
+    new_message: &'static str,
+    new_messages: &'static str,
+    while_away: &'static str,
+    incoming_call: &'static str,
+    open: &'static str,
+    play: &'static str,
+    call_back: &'static str,
+    answer: &'static str,
+    decline: &'static str,
+    withheld: &'static str,
+    reasons: [&'static str; 6],
+}
+
+impl Words {
+    fn of(language: Language) -> &'static Self {
+        match language {
+            Language::En => &ENGLISH,
+            Language::De => &GERMAN,
+        }
+    }
+
+    fn reason(&self, reason: Reason) -> &'static str {
+        self.reasons[match reason {
+            Reason::NoAnswer => 0,
+            Reason::Busy => 1,
+            Reason::Declined => 2,
+            Reason::Offline => 3,
+            Reason::Dnd => 4,
+            Reason::Direct => 5,
+        }]
+    }
+}
+
+const ENGLISH: Words = Words {
+    new_message: "New message",
+    new_messages: "new messages",
+    while_away: "They came while Aftertone was not connected.",
+    incoming_call: "Incoming call",
+    open: "Open",
+    play: "Play",
+    call_back: "Call back",
+    answer: "Answer",
+    decline: "Decline",
+    withheld: "Number withheld",
+    reasons: ["not answered", "busy", "declined", "you were offline", "do not disturb", "left in the mailbox"],
+};
+
+const GERMAN: Words = Words {
+    new_message: "Neue Nachricht",
+    new_messages: "neue Nachrichten",
+    while_away: "Sie kamen, als Aftertone nicht verbunden war.",
+    incoming_call: "Eingehender Anruf",
+    open: "Öffnen",
+    play: "Abspielen",
+    call_back: "Zurückrufen",
+    answer: "Annehmen",
+    decline: "Ablehnen",
+    withheld: "Unterdrückte Nummer",
+    reasons: ["nicht angenommen", "besetzt", "abgelehnt", "Sie waren offline", "nicht stören", "in die Mailbox gesprochen"],
+};

@@ -1,0 +1,56 @@
+//! What the person chose on this device; nothing here is secret.
+
+use std::path::{Path, PathBuf};
+
+use aftertone_view::Language;
+use serde::{Deserialize, Serialize};
+
+/// The choices.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Settings {
+    /// The interface's language; none follows the system.
+    pub(crate) language: Option<Language>,
+    /// The token is kept in a file.
+    pub(crate) file_secrets: bool,
+    /// The server of the last sign-in.
+    pub(crate) server: String,
+    /// The user of the last sign-in.
+    pub(crate) user: String,
+    /// The chosen input; none follows the system.
+    pub(crate) microphone: Option<String>,
+    /// The chosen output for calls and messages; none follows the system.
+    pub(crate) speaker: Option<String>,
+    /// The chosen output for ringing; none follows the system.
+    pub(crate) ringer: Option<String>,
+}
+
+impl Settings {
+    /// The choices of the profile `folder`; the defaults where there are none, or where the file is broken.
+    pub(crate) fn load(folder: &Path) -> Self {
+        let bytes = std::fs::read(file(folder)).unwrap_or_default();
+        serde_json::from_slice(&bytes).unwrap_or_default()
+    }
+
+    /// Keeps them.
+    pub(crate) fn save(&self, folder: &Path) {
+        let fresh = file(folder).with_extension("new");
+        let saved = serde_json::to_vec_pretty(self)
+            .map_err(std::io::Error::other)
+            .and_then(|text| std::fs::write(&fresh, text))
+            .and_then(|()| std::fs::rename(&fresh, file(folder)));
+        if let Err(error) = saved {
+            tracing::warn!(%error, "the settings can't be kept");
+        }
+    }
+
+    /// The language that was chosen, or the system's.
+    pub(crate) fn language(&self) -> Language {
+        let german = || ["LC_ALL", "LC_MESSAGES", "LANG"].iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
+        self.language.unwrap_or_else(|| if german().is_some_and(|v| v.starts_with("de")) { Language::De } else { Language::En })
+    }
+}
+
+fn file(folder: &Path) -> PathBuf {
+    folder.join("settings.json")
+}

@@ -1,0 +1,508 @@
+//! The shell's loop: it owns the state, performs what the window asks for, and tells it what changed.
+
+mod calls;
+mod perform;
+
+use std::{collections::BTreeSet, path::PathBuf, time::Instant};
+
+use aftertone_client::{CallPhase, Connection, Event as Told, OfflineReason, PlaybackState, Session, TestMessage};
+use aftertone_model::{CallId, MessageId, MessageState};
+use aftertone_view::{
+    AccountView, AppView, Code, Command, ConnectionView, Event, MeView, MessageRow, Place, PlaybackView, SecretsView, TestMessageView,
+    ToastAbout,
+};
+use tauri::{AppHandle, Manager};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    arguments::{Arguments, Secrets},
+    mailbox::Mailbox,
+    notifications::{Notifications, Pressed, Subject},
+    settings::Settings,
+    shell::calls::Calls,
+    sign_in::{self, Started},
+    sound::Sound,
+    tray, window,
+};
+
+/// What reaches the loop.
+pub(crate) enum Input {
+    /// The window asks for something.
+    Perform(Command, oneshot::Sender<Result<(), Code>>),
+    /// The phone tells something.
+    Told(Box<Told>),
+    /// Signing in, or starting at the app's start, came to an end.
+    Started(Result<Option<Box<Started>>, Code>, Option<oneshot::Sender<Result<(), Code>>>),
+    /// A command that took a while wants something told.
+    Tell(Box<Event>),
+    /// A toast for something that succeeded or failed late.
+    Toast(ToastAbout),
+    /// A button of a notification was pressed.
+    Pressed(Subject, Pressed),
+    /// A link was opened with the app.
+    Link(String),
+    /// An ended call was shown long enough.
+    Forget(CallId),
+    /// End the app.
+    Quit,
+}
+
+/// The way into the loop. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Inputs(mpsc::UnboundedSender<Input>);
+
+impl Inputs {
+    /// Performs a command of the window's.
+    pub(crate) async fn perform(&self, command: Command) -> Result<(), Code> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Input::Perform(command, reply));
+        answer.await.unwrap_or(Err(Code::Internal))
+    }
+
+    pub(crate) fn send(&self, input: Input) {
+        // The loop ends with the app; whoever is late then is not missed.
+        let _ended = self.0.send(input);
+    }
+}
+
+/// Starts the loop.
+pub(crate) fn start(app: &AppHandle, arguments: &Arguments) -> Result<Inputs, Box<dyn std::error::Error>> {
+    let folder = match &arguments.profile {
+        Some(folder) => std::path::absolute(folder)?,
+        None => app.path().app_data_dir()?,
+    };
+    std::fs::create_dir_all(&folder)?;
+    let (send, receive) = mpsc::unbounded_channel();
+    let inputs = Inputs(send);
+    let settings = Settings::load(&folder);
+    let sound = Sound::start(&settings);
+    let shell = Shell {
+        app: app.clone(),
+        folder,
+        secrets: arguments.secrets.unwrap_or(if settings.file_secrets { Secrets::File } else { Secrets::Keyring }),
+        secrets_view: SecretsView::Ok,
+        settings,
+        sound,
+        phone: None,
+        why: None,
+        invitation: arguments.link.clone().filter(|link| link.starts_with("aftertone:")),
+        mailbox: Mailbox::default(),
+        calls: Calls::default(),
+        playback: None,
+        test: TestMessageView::Idle,
+        test_call: None,
+        hung_up_at: None,
+        missed_while_away: BTreeSet::new(),
+        notifications: Notifications::new(inputs.clone()),
+        inputs: inputs.clone(),
+    };
+    tauri::async_runtime::spawn(shell.run(receive, arguments.invite.clone()));
+    Ok(inputs)
+}
+
+/// The phone of the account that is signed in.
+struct Phone {
+    session: Session,
+    me: MeView,
+    /// The feed's end was reached once: what comes later is news.
+    caught_up: bool,
+}
+
+struct Shell {
+    app: AppHandle,
+    folder: PathBuf,
+    settings: Settings,
+    secrets: Secrets,
+    secrets_view: SecretsView,
+    sound: Sound,
+    phone: Option<Phone>,
+    why: Option<Code>,
+    invitation: Option<String>,
+    mailbox: Mailbox,
+    calls: Calls,
+    playback: Option<PlaybackView>,
+    test: TestMessageView,
+    test_call: Option<CallId>,
+    hung_up_at: Option<Instant>,
+    missed_while_away: BTreeSet<MessageId>,
+    notifications: Notifications,
+    inputs: Inputs,
+}
+
+impl Shell {
+    async fn run(mut self, mut receive: mpsc::UnboundedReceiver<Input>, invite: Option<String>) {
+        self.begin(invite);
+        while let Some(input) = receive.recv().await {
+            if matches!(input, Input::Quit) {
+                self.quit().await;
+                return;
+            }
+            self.handle(input).await;
+        }
+    }
+
+    /// Starts the phone that was signed in, or signs in with the invitation that the app was started with.
+    fn begin(&self, invite: Option<String>) {
+        let (place, inputs) = (self.place(), self.inputs.clone());
+        tauri::async_runtime::spawn(async move {
+            let started = match (sign_in::resume(&place).await, invite) {
+                (Ok(None), Some(link)) => sign_in::with_invitation(&place, &link).await.map(Some),
+                (resumed, _) => resumed,
+            };
+            inputs.send(Input::Started(started.map(|started| started.map(Box::new)), None));
+        });
+    }
+
+    async fn quit(&mut self) {
+        if let Some(phone) = self.phone.take() {
+            phone.session.shut_down().await;
+        }
+        self.app.exit(0);
+    }
+
+    async fn handle(&mut self, input: Input) {
+        match input {
+            Input::Perform(command, reply) => self.perform(command, reply).await,
+            Input::Told(told) => self.told(*told).await,
+            Input::Started(result, reply) => self.started(result, reply).await,
+            Input::Tell(event) => window::tell(&self.app, &event),
+            Input::Toast(about) => self.toast(about),
+            Input::Pressed(subject, pressed) => self.pressed(subject, pressed).await,
+            Input::Link(link) => self.link(link),
+            Input::Forget(call) => {
+                self.calls.forget(call);
+                self.tell_app();
+            }
+            Input::Quit => {}
+        }
+    }
+
+    fn place(&self) -> sign_in::Place {
+        sign_in::Place {
+            folder: self.folder.clone(),
+            secrets: sign_in::secret_store(self.secrets, &self.folder),
+            audio: self.sound.io(),
+        }
+    }
+
+    async fn started(&mut self, result: Result<Option<Box<Started>>, Code>, reply: Option<oneshot::Sender<Result<(), Code>>>) {
+        let answer = match result {
+            Ok(Some(started)) => {
+                self.run_phone(*started).await;
+                Ok(())
+            }
+            Ok(None) => Ok(()),
+            Err(code) => {
+                self.secrets_view = match code {
+                    Code::SecretsLocked => SecretsView::Locked,
+                    Code::SecretsMissing => SecretsView::Missing,
+                    _ => self.secrets_view,
+                };
+                self.why = reply.is_none().then_some(code);
+                Err(code)
+            }
+        };
+        if let Some(reply) = reply {
+            let _window_gone = reply.send(answer);
+        }
+        self.tell_app();
+        self.tell_mailbox();
+    }
+
+    async fn run_phone(&mut self, started: Started) {
+        let Started { account, session, mut events } = started;
+        let me = MeView::new(&account.me, &account.server.url);
+        self.settings.server.clone_from(&account.server.url);
+        self.settings.user = account.me.subscriber.user.to_string();
+        self.settings.save(&self.folder);
+        (self.why, self.invitation, self.secrets_view) = (None, None, SecretsView::Ok);
+        let inputs = self.inputs.clone();
+        tauri::async_runtime::spawn(async move {
+            while let Some(told) = events.next().await {
+                inputs.send(Input::Told(Box::new(told)));
+            }
+        });
+        self.phone = Some(Phone { session, me, caught_up: false });
+        self.read_mailbox().await;
+    }
+
+    async fn told(&mut self, told: Told) {
+        match told {
+            Told::Connection(_) => self.tell_app(),
+            Told::Call(call) => self.call(call),
+            Told::MessageArrived { message, fresh } => {
+                self.read_mailbox().await;
+                self.arrived(&message, fresh);
+            }
+            Told::MessageChanged(message) => {
+                if message.state != MessageState::New {
+                    self.notifications.close(Subject::Message(message.envelope.id));
+                }
+                self.read_mailbox().await;
+            }
+            Told::MessageExpunged(message) => {
+                self.notifications.close(Subject::Message(message));
+                self.read_mailbox().await;
+            }
+            Told::CallRecord(_) => self.read_mailbox().await,
+            Told::CaughtUp => self.caught_up(),
+            Told::AudioCached(_) => {}
+            Told::ActionRefused { code, .. } => {
+                self.read_mailbox().await;
+                self.toast(ToastAbout::Failed { code: code.into() });
+            }
+            Told::Playback(playback) => self.playback(playback),
+            Told::TestMessage(test) => self.test_message(&test),
+            Told::SignedOut { by_us } => {
+                self.forget_phone();
+                self.why = (!by_us).then_some(Code::NotSignedIn);
+                self.tell_all();
+            }
+        }
+    }
+
+    fn arrived(&mut self, message: &aftertone_model::Message, fresh: bool) {
+        let (id, is_new) = (message.envelope.id, message.state == MessageState::New);
+        if fresh && is_new {
+            self.notifications.message(&MessageRow::new(message, true), self.settings.language());
+        } else if is_new && self.phone.as_ref().is_some_and(|phone| phone.caught_up) {
+            self.missed_while_away.insert(id);
+        }
+        if self.test_call.is_some_and(|call| call == message.envelope.call) {
+            let after = self.hung_up_at.map_or(0, |at| at.elapsed().as_millis());
+            self.test_call = None;
+            self.test = TestMessageView::Arrived { message: id, after_ms: u32::try_from(after).unwrap_or(u32::MAX) };
+            window::tell(&self.app, &Event::TestMessage(self.test));
+        }
+    }
+
+    /// After time offline, many new messages are one notification.
+    fn caught_up(&mut self) {
+        self.mailbox.caught_up();
+        if let Some(phone) = &mut self.phone {
+            phone.caught_up = true;
+        }
+        let missed = std::mem::take(&mut self.missed_while_away);
+        let language = self.settings.language();
+        match missed.len() {
+            0 => {}
+            1 => {
+                let only = missed.first().and_then(|id| self.mailbox.message(*id));
+                if let Some(row) = only.map(|message| MessageRow::new(message, true)) {
+                    self.notifications.message(&row, language);
+                }
+            }
+            count => self.notifications.several(count, language),
+        }
+        self.tell_mailbox();
+    }
+
+    fn playback(&mut self, playback: aftertone_client::PlaybackSnapshot) {
+        let at = |ms: u64| u32::try_from(ms).unwrap_or(u32::MAX);
+        if playback.state == PlaybackState::Failed {
+            self.toast(ToastAbout::Failed { code: Code::SoundMissing });
+        }
+        let ended = playback.state == PlaybackState::Ended;
+        self.playback = (playback.state != PlaybackState::Failed).then(|| PlaybackView {
+            message: playback.message,
+            position_ms: if ended { 0 } else { at(playback.position_ms) },
+            duration_ms: at(playback.duration_ms),
+            playing: matches!(playback.state, PlaybackState::Playing | PlaybackState::Loading),
+            rate: 1.0,
+            device: self.sound.speaker_name(),
+        });
+        window::tell(&self.app, &Event::Playback(self.playback.clone()));
+    }
+
+    fn test_message(&mut self, test: &TestMessage) {
+        self.test = match test {
+            TestMessage::Calling => TestMessageView::Calling,
+            TestMessage::Greeting => TestMessageView::Greeting,
+            TestMessage::Speaking => TestMessageView::Speaking,
+            TestMessage::HungUp { call } => {
+                self.test_call = *call;
+                self.hung_up_at = Some(Instant::now());
+                TestMessageView::Waiting
+            }
+            TestMessage::Failed { detail } => {
+                tracing::warn!(detail, "the test message failed");
+                TestMessageView::Failed { code: Code::Server }
+            }
+        };
+        window::tell(&self.app, &Event::TestMessage(self.test));
+    }
+
+    async fn pressed(&mut self, subject: Subject, pressed: Pressed) {
+        self.notifications.close(subject);
+        let Some(session) = self.session() else { return };
+        match (subject, pressed) {
+            (Subject::Message(message), Pressed::Play) => {
+                self.show(Place::Message { message });
+                self.toast_failure(session.play(message, 0).await);
+            }
+            (Subject::Message(message), Pressed::CallBack) => {
+                if let Err(code) = self.call_back(message).await {
+                    self.toast(ToastAbout::Failed { code });
+                }
+                window::show(&self.app);
+            }
+            (Subject::Message(message), Pressed::Open | Pressed::Answer | Pressed::Decline) => self.show(Place::Message { message }),
+            (Subject::Call(call), Pressed::Answer) => {
+                window::show(&self.app);
+                self.toast_failure(session.answer(call).await);
+            }
+            (Subject::Call(call), Pressed::Decline) => self.toast_failure(session.decline(call).await),
+            (Subject::Call(_), Pressed::Open | Pressed::Play | Pressed::CallBack) => window::show(&self.app),
+            (Subject::Several, _) => self.show(Place::Mailbox),
+        }
+    }
+
+    fn link(&mut self, link: String) {
+        if link.starts_with("aftertone:") {
+            self.invitation = Some(link);
+            self.tell_app();
+        } else if let Some((_scheme, number)) = link.split_once(':') {
+            self.show(Place::Calls { number: Some(number.to_owned()) });
+        }
+    }
+
+    fn forget_phone(&mut self) {
+        self.phone = None;
+        self.mailbox = Mailbox::default();
+        self.calls = Calls::default();
+        self.playback = None;
+        self.test = TestMessageView::Idle;
+        self.sound.stop_ringing();
+    }
+
+    fn session(&self) -> Option<Session> {
+        self.phone.as_ref().map(|phone| phone.session.clone())
+    }
+
+    async fn read_mailbox(&mut self) {
+        let Some(session) = self.session() else { return };
+        if let Err(error) = self.mailbox.read(&session).await {
+            tracing::error!(%error, "the stored mailbox can't be read");
+        }
+        self.tell_mailbox();
+        self.tell_app();
+    }
+
+    fn show(&self, place: Place) {
+        window::show(&self.app);
+        window::tell(&self.app, &Event::Show(place));
+    }
+
+    fn toast(&mut self, about: ToastAbout) {
+        let toast = self.mailbox.toast(about, false);
+        window::tell(&self.app, &Event::Toast(toast));
+    }
+
+    fn toast_failure(&mut self, result: Result<(), aftertone_client::CommandError>) {
+        if let Err(error) = result {
+            self.toast(ToastAbout::Failed { code: perform::command_code(&error) });
+        }
+    }
+
+    fn tell_all(&mut self) {
+        self.tell_app();
+        self.tell_mailbox();
+        window::tell(&self.app, &Event::Playback(self.playback.clone()));
+        window::tell(&self.app, &Event::TestMessage(self.test));
+    }
+
+    fn tell_mailbox(&self) {
+        for view in self.mailbox.views() {
+            window::tell(&self.app, &view);
+        }
+        let (count, language) = (self.mailbox.new_messages(), self.settings.language());
+        tray::update(&self.app, count, language);
+        window::badge(&self.app, count);
+    }
+
+    fn tell_app(&mut self) {
+        let calls = self.calls.views(|number| self.mailbox.waiting_from(number));
+        let (account, connection) = match &self.phone {
+            Some(phone) => {
+                (AccountView::SignedIn { me: phone.me.clone() }, connection_view(&phone.session.snapshot().connection))
+            }
+            None => (
+                AccountView::SignedOut {
+                    server: self.settings.server.clone(),
+                    user: self.settings.user.clone(),
+                    why: self.why,
+                    invitation: self.invitation.clone(),
+                },
+                ConnectionView::Connecting,
+            ),
+        };
+        let view = AppView {
+            account,
+            connection,
+            calls,
+            language: self.settings.language(),
+            secrets: self.secrets_view,
+            new_messages: self.mailbox.new_messages(),
+            version: env!("CARGO_PKG_VERSION").into(),
+        };
+        window::tell(&self.app, &Event::App(view));
+    }
+
+    /// A call began, changed or ended.
+    fn call(&mut self, call: aftertone_client::CallSnapshot) {
+        let id = call.id;
+        let ringing = call.direction == aftertone_model::Direction::Incoming && matches!(call.phase, CallPhase::Ringing);
+        let ended = matches!(call.phase, CallPhase::Ended(_));
+        if ringing && !self.calls.knows(id) {
+            let party = aftertone_view::PartyView::from(&call.party);
+            self.notifications.call(id, &party, self.settings.language());
+            window::show(&self.app);
+        }
+        if !ringing {
+            self.notifications.close(Subject::Call(id));
+        }
+        self.calls.update(call);
+        if self.calls.any_rings() {
+            self.sound.ring();
+        } else {
+            self.sound.stop_ringing();
+        }
+        if ended {
+            let inputs = self.inputs.clone();
+            tauri::async_runtime::spawn(async move {
+                tokio::time::sleep(calls::SHOWN_AFTER_END).await;
+                inputs.send(Input::Forget(id));
+            });
+        }
+        self.tell_app();
+    }
+}
+
+fn connection_view(connection: &Connection) -> ConnectionView {
+    match connection {
+        Connection::Connecting => ConnectionView::Connecting,
+        Connection::Online => ConnectionView::Connected,
+        Connection::Offline { reason, .. } => ConnectionView::Offline { reason: offline_view(*reason) },
+    }
+}
+
+fn offline_view(reason: OfflineReason) -> aftertone_view::OfflineReason {
+    match reason {
+        OfflineReason::Dns => aftertone_view::OfflineReason::Dns,
+        OfflineReason::Connect => aftertone_view::OfflineReason::Connect,
+        OfflineReason::Tls => aftertone_view::OfflineReason::Tls,
+        OfflineReason::Credentials => aftertone_view::OfflineReason::Credentials,
+        OfflineReason::Server => aftertone_view::OfflineReason::Server,
+    }
+}
+
+/// The code for a command that failed for want of a connection.
+pub(crate) fn offline_code(reason: OfflineReason) -> Code {
+    match reason {
+        OfflineReason::Dns => Code::Dns,
+        OfflineReason::Connect => Code::Connect,
+        OfflineReason::Tls => Code::Tls,
+        OfflineReason::Credentials => Code::NotSignedIn,
+        OfflineReason::Server => Code::Server,
+    }
+}

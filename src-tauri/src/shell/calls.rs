@@ -1,0 +1,54 @@
+//! The calls that the window shows: those that go on, and for some seconds those that ended.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use aftertone_client::{CallPhase, CallSnapshot};
+use aftertone_model::{CallId, Direction, Timestamp};
+use aftertone_view::{CallState, CallView, PartyView};
+
+/// How long an ended call stays, so that the reason can be read.
+pub(super) const SHOWN_AFTER_END: Duration = Duration::from_secs(4);
+
+/// The calls, in the order they began.
+#[derive(Debug, Default)]
+pub(super) struct Calls(BTreeMap<(Timestamp, CallId), CallSnapshot>);
+
+impl Calls {
+    pub(super) fn update(&mut self, call: CallSnapshot) {
+        self.0.insert((call.started_at, call.id), call);
+    }
+
+    pub(super) fn forget(&mut self, id: CallId) {
+        self.0.retain(|(_, call), _| *call != id);
+    }
+
+    pub(super) fn knows(&self, id: CallId) -> bool {
+        self.0.keys().any(|(_, call)| *call == id)
+    }
+
+    /// Whether an incoming call wants to be heard.
+    pub(super) fn any_rings(&self) -> bool {
+        self.0.values().any(|call| call.direction == Direction::Incoming && matches!(call.phase, CallPhase::Ringing))
+    }
+
+    pub(super) fn views(&self, waiting: impl Fn(&str) -> u32) -> Vec<CallView> {
+        let view = |call: &CallSnapshot| CallView {
+            id: call.id,
+            direction: call.direction.into(),
+            party: PartyView::from(&call.party),
+            state: state(call),
+            muted: call.muted,
+            waiting_messages: waiting(&call.party.number),
+        };
+        self.0.values().map(view).collect()
+    }
+}
+
+fn state(call: &CallSnapshot) -> CallState {
+    match call.phase {
+        CallPhase::Dialing => CallState::Dialling,
+        CallPhase::Ringing => CallState::Ringing,
+        CallPhase::Active => CallState::Connected { since: call.answered_at.unwrap_or(call.started_at) },
+        CallPhase::Ended(reason) => CallState::Ended { reason: reason.into() },
+    }
+}

@@ -1,0 +1,236 @@
+//! What each command of the window does.
+
+use aftertone_client::CommandError;
+use aftertone_model::{MessageAction, MessageId};
+use aftertone_view::{AudioUse, Code, Command, DirectoryView, Event, SecretsView, ToastAbout};
+use tokio::sync::oneshot;
+
+use super::{Input, Shell, offline_code};
+use crate::{arguments::Secrets, sign_in, window};
+
+type Reply = oneshot::Sender<Result<(), Code>>;
+
+impl Shell {
+    pub(super) async fn perform(&mut self, command: Command, reply: Reply) {
+        match command {
+            Command::SignIn { server, user, password } => {
+                let password = password.reveal().to_owned();
+                let (place, inputs) = (self.place(), self.inputs.clone());
+                tauri::async_runtime::spawn(async move {
+                    let started = sign_in::with_password(&place, &server, user, password).await;
+                    inputs.send(Input::Started(started.map(|started| Some(Box::new(started))), Some(reply)));
+                });
+            }
+            Command::SignInWithInvitation { link } => {
+                let (place, inputs) = (self.place(), self.inputs.clone());
+                tauri::async_runtime::spawn(async move {
+                    let started = sign_in::with_invitation(&place, link.reveal()).await;
+                    inputs.send(Input::Started(started.map(|started| Some(Box::new(started))), Some(reply)));
+                });
+            }
+            Command::Forward { messages, to, note } => self.forward(messages, to, note, reply),
+            Command::ListDirectory => self.list_directory(reply),
+            other => {
+                let result = self.perform_at_once(other).await;
+                let _window_gone = reply.send(result);
+            }
+        }
+    }
+
+    async fn perform_at_once(&mut self, command: Command) -> Result<(), Code> {
+        match command {
+            Command::Attach => {
+                self.tell_all();
+                self.tell_audio_devices();
+                Ok(())
+            }
+            Command::RetrySecrets => {
+                self.secrets_view = SecretsView::Ok;
+                self.begin(None);
+                Ok(())
+            }
+            Command::ChooseFileSecrets => {
+                self.secrets = Secrets::File;
+                self.settings.file_secrets = true;
+                self.settings.save(&self.folder);
+                self.secrets_view = SecretsView::Ok;
+                self.begin(None);
+                self.tell_app();
+                Ok(())
+            }
+            Command::SetLanguage { language } => {
+                self.settings.language = Some(language);
+                self.settings.save(&self.folder);
+                self.tell_app();
+                Ok(())
+            }
+            Command::OpenFolder { window } => {
+                self.mailbox.open_window(window);
+                self.tell_mailbox();
+                Ok(())
+            }
+            Command::OpenMessage { message } => {
+                self.mailbox.open_message(message);
+                self.tell_mailbox();
+                Ok(())
+            }
+            Command::OpenCallLog { offset, limit } => {
+                self.mailbox.open_log(offset, limit);
+                self.tell_mailbox();
+                Ok(())
+            }
+            Command::ListAudioDevices => {
+                self.tell_audio_devices();
+                Ok(())
+            }
+            Command::ChooseAudioDevice { usage, device } => {
+                match usage {
+                    AudioUse::Microphone => self.settings.microphone = device,
+                    AudioUse::Speaker => self.settings.speaker = device,
+                    AudioUse::Ringer => self.settings.ringer = device,
+                }
+                self.settings.save(&self.folder);
+                self.sound.choose(&self.settings);
+                self.tell_audio_devices();
+                Ok(())
+            }
+            other => self.perform_with_phone(other).await,
+        }
+    }
+
+    /// Commands that need an account.
+    async fn perform_with_phone(&mut self, command: Command) -> Result<(), Code> {
+        let session = self.session().ok_or(Code::NotSignedIn)?;
+        let result = match command {
+            Command::SignOut => session.sign_out().await,
+            Command::PlaceCall { number } => session.dial(&number).await.map(|_call| ()),
+            Command::Answer { call } => session.answer(call).await,
+            Command::Decline { call } => session.decline(call).await,
+            Command::HangUp { call } => session.hang_up(call).await,
+            Command::SetMuted { call, muted } => session.mute(call, muted).await,
+            Command::SendDigit { call, digit } => session.press(call, digit).await,
+            Command::Play { message, position_ms } => {
+                let paused = self.playback.as_ref().is_some_and(|at| at.message == message && !at.playing && at.position_ms > 0);
+                match position_ms {
+                    None if paused => {
+                        session.resume();
+                        Ok(())
+                    }
+                    from => session.play(message, from.unwrap_or(0).into()).await,
+                }
+            }
+            Command::Pause => {
+                session.pause();
+                Ok(())
+            }
+            Command::Seek { position_ms } => {
+                session.seek(position_ms.into());
+                Ok(())
+            }
+            Command::Act { messages, action } => return self.act(&messages, action).await,
+            Command::Undo { toast } => return self.undo(toast).await,
+            Command::CallBack { message } => return self.call_back(message).await,
+            Command::LeaveTestMessage => {
+                session.place_test_message();
+                Ok(())
+            }
+            // The rest needs no account and was performed before.
+            Command::Attach
+            | Command::SignIn { .. }
+            | Command::SignInWithInvitation { .. }
+            | Command::RetrySecrets
+            | Command::ChooseFileSecrets
+            | Command::SetLanguage { .. }
+            | Command::OpenFolder { .. }
+            | Command::OpenMessage { .. }
+            | Command::OpenCallLog { .. }
+            | Command::Forward { .. }
+            | Command::ListDirectory
+            | Command::ListAudioDevices
+            | Command::ChooseAudioDevice { .. } => Ok(()),
+        };
+        result.map_err(|error| command_code(&error))
+    }
+
+    async fn act(&mut self, messages: &[MessageId], action: MessageAction) -> Result<(), Code> {
+        let session = self.session().ok_or(Code::NotSignedIn)?;
+        let toast = self.mailbox.acted(messages, action);
+        for message in messages {
+            session.act(*message, action).await.map_err(|error| command_code(&error))?;
+        }
+        self.read_mailbox().await;
+        window::tell(&self.app, &Event::Toast(toast));
+        Ok(())
+    }
+
+    async fn undo(&mut self, toast: u32) -> Result<(), Code> {
+        let session = self.session().ok_or(Code::NotSignedIn)?;
+        for (message, actions) in self.mailbox.undo(toast) {
+            for action in actions {
+                session.act(message, action).await.map_err(|error| command_code(&error))?;
+            }
+        }
+        self.read_mailbox().await;
+        Ok(())
+    }
+
+    pub(super) async fn call_back(&mut self, message: MessageId) -> Result<(), Code> {
+        let session = self.session().ok_or(Code::NotSignedIn)?;
+        let number = self.mailbox.message(message).map(|message| message.envelope.caller.number.clone()).ok_or(Code::Gone)?;
+        session.dial(&number).await.map(|_call| ()).map_err(|error| command_code(&error))
+    }
+
+    fn forward(&self, messages: Vec<MessageId>, to: Vec<String>, note: String, reply: Reply) {
+        let (session, inputs) = (self.session(), self.inputs.clone());
+        tauri::async_runtime::spawn(async move {
+            let forward = async {
+                let session = session.ok_or(Code::NotSignedIn)?;
+                let mut names = Vec::new();
+                for message in messages {
+                    let done = session.forward(message, to.clone(), note.clone()).await.map_err(|error| command_code(&error))?;
+                    names = done.delivered.into_iter().map(|(who, _id)| who.name.unwrap_or(who.number)).collect();
+                }
+                Ok(names)
+            };
+            let result: Result<Vec<String>, Code> = forward.await;
+            if let Ok(names) = &result {
+                inputs.send(Input::Toast(ToastAbout::Forwarded { to: names.clone() }));
+            }
+            let _window_gone = reply.send(result.map(|_names| ()));
+        });
+    }
+
+    fn list_directory(&self, reply: Reply) {
+        let (session, inputs) = (self.session(), self.inputs.clone());
+        tauri::async_runtime::spawn(async move {
+            let result = match session {
+                None => Err(Code::NotSignedIn),
+                Some(session) => session.directory().await.map_err(|error| command_code(&error)),
+            };
+            let told = result.map(|entries| {
+                inputs.send(Input::Tell(Box::new(Event::Directory(DirectoryView::new(&entries)))));
+            });
+            let _window_gone = reply.send(told);
+        });
+    }
+
+    fn tell_audio_devices(&self) {
+        window::tell(&self.app, &Event::AudioDevices(self.sound.devices_view(&self.settings)));
+    }
+}
+
+/// The code for a command that the phone refused.
+pub(super) fn command_code(error: &CommandError) -> Code {
+    match error {
+        CommandError::Over => Code::NotSignedIn,
+        CommandError::Offline { reason, .. } => offline_code(*reason),
+        CommandError::NoSuchCall => Code::NoSuchCall,
+        CommandError::InvalidTarget => Code::BadNumber,
+        CommandError::NoSuchMessage => Code::Gone,
+        CommandError::Refused { code, .. } => (*code).into(),
+        CommandError::Storage(detail) => {
+            tracing::error!(detail, "the stored mailbox failed");
+            Code::Internal
+        }
+    }
+}

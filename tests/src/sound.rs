@@ -1,0 +1,234 @@
+//! Ears: what arrived of what was said.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use realfft::RealFftPlanner;
+
+/// Rate of everything that is measured here, in Hz: the telephone's.
+pub const RATE: u32 = 8000;
+
+/// Mono sound at [`RATE`].
+#[derive(Debug, Clone, Default)]
+pub struct Sound(pub Vec<i16>);
+
+impl Sound {
+    /// Its length in seconds.
+    #[must_use]
+    pub fn seconds(&self) -> f64 {
+        self.0.len() as f64 / f64::from(RATE)
+    }
+
+    /// That many seconds of silence.
+    #[must_use]
+    pub fn silence(seconds: f64) -> Self {
+        Self(vec![0; samples(seconds)])
+    }
+
+    /// This, and then `other`.
+    #[must_use]
+    pub fn then(mut self, other: &Self) -> Self {
+        self.0.extend_from_slice(&other.0);
+        self
+    }
+
+    /// The part from `from` seconds on, at most `seconds` long.
+    #[must_use]
+    pub fn part(&self, from: f64, seconds: f64) -> Self {
+        let start = samples(from.max(0.0)).min(self.0.len());
+        let end = (start + samples(seconds)).min(self.0.len());
+        Self(self.0[start..end].to_vec())
+    }
+
+    /// Writes it as WAV, 16 bit, mono.
+    ///
+    /// # Errors
+    /// Where the file can't be written.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let spec =
+            hound::WavSpec { channels: 1, sample_rate: RATE, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
+        let mut writer = hound::WavWriter::create(path, spec).with_context(|| format!("writing {}", path.display()))?;
+        for sample in &self.0 {
+            writer.write_sample(*sample)?;
+        }
+        Ok(writer.finalize()?)
+    }
+
+    /// Reads a WAV file of 16-bit samples at 8, 16 or 48 kHz, mixed to mono.
+    ///
+    /// # Errors
+    /// Where it is none.
+    pub fn load(path: &Path) -> Result<Self> {
+        let mut reader = hound::WavReader::open(path).with_context(|| format!("reading {}", path.display()))?;
+        let spec = reader.spec();
+        let channels = usize::from(spec.channels.max(1));
+        // A file that another program still writes has a length of zero in its header: what is there counts.
+        let mut all: Vec<i16> = Vec::new();
+        for sample in reader.samples::<i16>() {
+            let Ok(sample) = sample else { break };
+            all.push(sample);
+        }
+        let mono: Vec<i16> = all
+            .chunks_exact(channels)
+            .map(|frame| (frame.iter().map(|s| i32::from(*s)).sum::<i32>() / channels as i32) as i16)
+            .collect();
+        Ok(Self(to_rate(&mono, spec.sample_rate)?))
+    }
+
+    /// Level in dBFS (a full-scale square wave is 0).
+    #[must_use]
+    pub fn level(&self) -> f64 {
+        let power: f64 = self.0.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>() / self.0.len().max(1) as f64;
+        10.0 * (power.max(1.0) / 32768f64.powi(2)).log10()
+    }
+}
+
+fn samples(seconds: f64) -> usize {
+    (seconds * f64::from(RATE)).round() as usize
+}
+
+/// PCM at `rate` brought to [`RATE`].
+///
+/// # Errors
+/// Where the rate is not 8, 16 or 48 kHz.
+pub fn to_rate(pcm: &[i16], rate: u32) -> Result<Vec<i16>> {
+    ensure!(matches!(rate, 8000 | 16000 | 48000), "a rate of {rate} Hz is not expected here");
+    let factor = (rate / RATE) as usize;
+    if factor == 1 {
+        return Ok(pcm.to_vec());
+    }
+    // A windowed sinc at the lower rate's half, long enough that no alias is heard by PESQ.
+    let half = 24 * factor as isize;
+    let kernel: Vec<f64> = (-half..=half)
+        .map(|k| {
+            let x = k as f64 / factor as f64;
+            let sinc = if k == 0 { 1.0 } else { (std::f64::consts::PI * x).sin() / (std::f64::consts::PI * x) };
+            let window = 0.5 + 0.5 * (std::f64::consts::PI * k as f64 / half as f64).cos();
+            sinc * window / factor as f64
+        })
+        .collect();
+    let convolve = |centre: usize| -> i16 {
+        let sum: f64 = (-half..=half)
+            .zip(&kernel)
+            .filter_map(|(k, weight)| {
+                let index = usize::try_from(centre as isize + k).ok()?;
+                pcm.get(index).map(|sample| f64::from(*sample) * weight)
+            })
+            .sum();
+        sum.round().clamp(-32768.0, 32767.0) as i16
+    };
+    Ok((0..pcm.len() / factor).map(|n| convolve(n * factor)).collect())
+}
+
+/// Real recorded speech: the LibriVox clips of Debian's `pocketsphinx-testdata` (public domain), one after the other.
+///
+/// # Errors
+/// Where the package is missing.
+pub fn speech() -> Result<Sound> {
+    let folder = PathBuf::from("/usr/share/pocketsphinx/test/data/librivox");
+    ["0870", "0890"].iter().try_fold(Sound::default(), |all, clip| {
+        let path = folder.join(format!("sense_and_sensibility_01_austen_64kb-{clip}.wav"));
+        Ok(all.then(&Sound::load(&path).context("pocketsphinx-testdata is missing: cargo xtask setup")?))
+    })
+}
+
+/// Where `wanted` lies in `sound`, in seconds from its beginning: the highest cross-correlation.
+#[must_use]
+pub fn find(wanted: &Sound, sound: &Sound) -> f64 {
+    let size = (wanted.0.len() + sound.0.len()).next_power_of_two();
+    let mut planner = RealFftPlanner::<f64>::new();
+    let (forward, backward) = (planner.plan_fft_forward(size), planner.plan_fft_inverse(size));
+    let spectrum = |sound: &Sound| {
+        let mut time: Vec<f64> = sound.0.iter().map(|s| f64::from(*s)).collect();
+        time.resize(size, 0.0);
+        let mut frequency = forward.make_output_vec();
+        forward.process(&mut time, &mut frequency).map(|()| frequency)
+    };
+    let (Ok(wanted_f), Ok(mut product)) = (spectrum(wanted), spectrum(sound)) else { return 0.0 };
+    for (value, other) in product.iter_mut().zip(&wanted_f) {
+        *value *= other.conj();
+    }
+    // The ends of a real spectrum are real; rounding must not leave anything else there.
+    for end in [0, size / 2] {
+        product[end].im = 0.0;
+    }
+    let mut correlation = backward.make_output_vec();
+    if backward.process(&mut product, &mut correlation).is_err() {
+        return 0.0;
+    }
+    let best = (0..size).max_by(|a, b| correlation[*a].total_cmp(&correlation[*b])).unwrap_or(0);
+    let lag = if best > size / 2 { best as f64 - size as f64 } else { best as f64 };
+    lag / f64::from(RATE)
+}
+
+/// What a listener would say of `got`, against what was `sent`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Quality {
+    /// PESQ, narrow-band, as MOS-LQO (ITU-T P.862 and P.862.1).
+    pub pesq: f64,
+    /// Where the speech begins in what was got, in seconds.
+    pub offset_s: f64,
+    /// How much longer (or shorter) the speech came out than it went in, in seconds: gaps, drop-outs, drift.
+    pub stretch_s: f64,
+}
+
+/// Measures the speech `sent` inside `got`.
+///
+/// # Errors
+/// Where less than two seconds are common, or PESQ refuses.
+pub fn quality(sent: &Sound, got: &Sound) -> Result<Quality> {
+    let head = sent.part(0.0, 2.5);
+    let tail = sent.part(sent.seconds() - 2.5, 2.5);
+    let offset_s = find(&head, got);
+    let tail_s = find(&tail, got) - (sent.seconds() - tail.seconds());
+    let from = if offset_s >= 0.0 { got.part(offset_s, sent.seconds()) } else { Sound::silence(-offset_s).then(got) };
+    let common = from.0.len().min(sent.0.len());
+    ensure!(common >= 2 * RATE as usize, "only {common} samples in common, at {offset_s:.2} s");
+    let raw = pesq::pesq_8k(&sent.0[..common], &from.0[..common]).map_err(|error| anyhow::anyhow!("PESQ: {error:?}"))?;
+    Ok(Quality { pesq: pesq::score::mos_lqo(f64::from(raw)), offset_s, stretch_s: tail_s - offset_s })
+}
+
+/// Where the last tone of `frequency` Hz ends, in seconds: of the greeting's beep, for one.
+#[must_use]
+pub fn tone_end(sound: &Sound, frequency: f64) -> Option<f64> {
+    const WINDOW: usize = 160;
+    let tonal = |frame: &[i16]| {
+        let energy: f64 = frame.iter().map(|s| f64::from(*s).powi(2)).sum();
+        let step = 2.0 * std::f64::consts::PI * frequency / f64::from(RATE);
+        let (re, im) = frame.iter().enumerate().fold((0.0, 0.0), |(re, im), (n, s)| {
+            let angle = step * n as f64;
+            (re + f64::from(*s) * angle.cos(), im + f64::from(*s) * angle.sin())
+        });
+        energy > 1e6 && 2.0 * (re * re + im * im) / (frame.len() as f64 * energy) > 0.8
+    };
+    let last = sound.0.chunks_exact(WINDOW).enumerate().filter(|(_, frame)| tonal(frame)).map(|(n, _)| n).last()?;
+    Some(((last + 1) * WINDOW) as f64 / f64::from(RATE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn speech_is_found_and_judged() -> Result<()> {
+        let speech = speech()?;
+        let late = Sound::silence(1.25).then(&speech);
+        let clean = quality(&speech, &late)?;
+        assert!((clean.offset_s - 1.25).abs() < 0.001, "{clean:?}");
+        assert!(clean.pesq > 4.4 && clean.stretch_s.abs() < 0.001, "{clean:?}");
+
+        let mut broken = late.clone();
+        broken.0.chunks_mut(800).step_by(3).for_each(|chunk| chunk.fill(0));
+        let broken = quality(&speech, &broken)?;
+        assert!(broken.pesq < 3.0, "a third missing must be heard: {broken:?}");
+        Ok(())
+    }
+
+    #[test]
+    fn the_end_of_a_beep_is_found() {
+        let beep: Vec<i16> = (0..3200).map(|n| (8000.0 * (f64::from(n) * 0.785_398).sin()) as i16).collect();
+        let sound = Sound::silence(2.0).then(&Sound(beep)).then(&Sound::silence(1.0));
+        let end = tone_end(&sound, 1000.0).unwrap_or_default();
+        assert!((end - 2.4).abs() <= 0.03, "{end}");
+    }
+}

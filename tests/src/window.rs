@@ -1,0 +1,110 @@
+//! The desktop app's real window, driven by WebDriver.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{Context, Result};
+use fantoccini::{Client, ClientBuilder, Locator, elements::Element};
+use serde_json::json;
+
+use crate::{
+    desktop::Desktop,
+    process::{self, Running},
+};
+
+/// How long anything in the window may take.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running app with its window.
+#[derive(Debug)]
+pub struct Window {
+    client: Client,
+    _driver: Running,
+}
+
+impl Window {
+    /// Starts the app on `desktop` with these arguments and takes hold of its window.
+    ///
+    /// # Errors
+    /// Where the app or the driver doesn't come up.
+    pub async fn open(desktop: &Desktop, arguments: &[&str], log: &Path) -> Result<Self> {
+        let port = process::free_port()?;
+        let mut command = desktop.command("WebKitWebDriver".as_ref());
+        command.env("TAURI_AUTOMATION", "true").env("TAURI_WEBVIEW_AUTOMATION", "true");
+        command.arg(format!("--port={port}")).arg("--host=127.0.0.1");
+        let driver = process::start(&mut command, log)?;
+        let options = json!({"binary": process::built("aftertone")?, "args": arguments});
+        let capabilities = json!({"webkitgtk:browserOptions": options});
+        let capabilities = capabilities.as_object().cloned().context("not an object")?;
+        let url = format!("http://127.0.0.1:{port}");
+        process::eventually("WebKitWebDriver listens", PATIENCE, || async {
+            Ok(tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok())
+        })
+        .await?;
+        let client = ClientBuilder::new(hyper_util_connector()).capabilities(capabilities).connect(&url).await;
+        let client = client.with_context(|| format!("starting the app; its words are in {}", log.display()))?;
+        Ok(Self { client, _driver: driver })
+    }
+
+    /// The first element with that `data-testid`, as soon as it is there.
+    ///
+    /// # Errors
+    /// Where it doesn't come.
+    pub async fn find(&self, test_id: &str) -> Result<Element> {
+        self.find_css(&format!("[data-testid=\"{test_id}\"]")).await
+    }
+
+    /// The first element that matches, as soon as it is there.
+    ///
+    /// # Errors
+    /// Where it doesn't come.
+    pub async fn find_css(&self, css: &str) -> Result<Element> {
+        let found = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await;
+        found.with_context(|| format!("{css} is not in the window"))
+    }
+
+    /// Clicks on the element with that `data-testid`.
+    ///
+    /// # Errors
+    /// Where it doesn't come or can't be clicked.
+    pub async fn click(&self, test_id: &str) -> Result<()> {
+        let element = self.find(test_id).await?;
+        element.click().await.with_context(|| format!("clicking {test_id}"))
+    }
+
+    /// Types into the element with that `data-testid`.
+    ///
+    /// # Errors
+    /// Where it doesn't come or takes no text.
+    pub async fn type_into(&self, test_id: &str, text: &str) -> Result<()> {
+        let element = self.find(test_id).await?;
+        element.send_keys(text).await.with_context(|| format!("typing into {test_id}"))
+    }
+
+    /// Whether an element matches now.
+    ///
+    /// # Errors
+    /// Where the window is gone.
+    pub async fn has(&self, css: &str) -> Result<bool> {
+        Ok(!self.client.find_all(Locator::Css(css)).await?.is_empty())
+    }
+
+    /// A picture of the window, as PNG.
+    ///
+    /// # Errors
+    /// Where the window is gone.
+    pub async fn screenshot(&self) -> Result<Vec<u8>> {
+        Ok(self.client.screenshot().await?)
+    }
+
+    /// Ends the app.
+    ///
+    /// # Errors
+    /// Where the driver is gone.
+    pub async fn close(self) -> Result<()> {
+        Ok(self.client.close().await?)
+    }
+}
+
+fn hyper_util_connector() -> hyper_util::client::legacy::connect::HttpConnector {
+    hyper_util::client::legacy::connect::HttpConnector::new()
+}

@@ -1,0 +1,74 @@
+//! Building the interface and the programs.
+
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::say;
+
+/// Runs a command to its end, its output shown.
+pub(crate) fn call(program: &str, arguments: &[&str]) -> Result<()> {
+    let status = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .status()
+        .with_context(|| format!("{program} can't be started"))?;
+    if !status.success() {
+        bail!("{program} {} ended with {status}", arguments.join(" "));
+    }
+    Ok(())
+}
+
+/// Runs a script of the interface's.
+pub(crate) fn npm(arguments: &[&str]) -> Result<()> {
+    call("npm", &[&["--prefix", "ui"][..], arguments].concat()).context("Node 20 with npm is needed for the interface")
+}
+
+/// Fetches the interface's packages if they changed since the last time, and builds it.
+pub(crate) fn interface() -> Result<()> {
+    interface_packages()?;
+    say("building the interface");
+    npm(&["run", "--silent", "build"])
+}
+
+/// Fetches the interface's packages if they changed since the last time.
+pub(crate) fn interface_packages() -> Result<()> {
+    let lock = std::fs::read("ui/package-lock.json").context("reading ui/package-lock.json")?;
+    let mark = PathBuf::from("ui/node_modules/.fetched-package-lock.json");
+    if std::fs::read(&mark).is_ok_and(|fetched| fetched == lock) {
+        return Ok(());
+    }
+    say("fetching the interface's packages");
+    npm(&["ci", "--no-audit", "--no-fund"])?;
+    Ok(std::fs::write(&mark, lock)?)
+}
+
+/// Builds every program, the app with its interface inside.
+pub(crate) fn programs() -> Result<()> {
+    say("building the programs (the first time takes some minutes)");
+    call("cargo", &["build", "--workspace", "--bins", "--features", "aftertone/custom-protocol"])
+}
+
+/// A program that [`programs`] built.
+pub(crate) fn program(name: &str) -> Result<PathBuf> {
+    Ok(target()?.join("debug").join(name))
+}
+
+fn target() -> Result<PathBuf> {
+    let output = Command::new("cargo").args(["metadata", "--format-version", "1", "--no-deps"]).output()?;
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).context("cargo metadata")?;
+    metadata["target_directory"].as_str().map(PathBuf::from).context("cargo metadata names no target directory")
+}
+
+/// Makes the packages that people install.
+pub(crate) fn package() -> Result<()> {
+    crate::packages::install(crate::packages::Need::Build)?;
+    interface_packages()?;
+    say("building the packages");
+    call("ui/node_modules/.bin/tauri", &["build", "--bundles", "deb,rpm"])?;
+    say(&format!("they are in {}", target()?.join("release/bundle").display()));
+    Ok(())
+}

@@ -117,6 +117,12 @@ pub enum Command {
         #[ts(type = "\"heard\" | \"new\" | \"save\" | \"delete\" | \"restore\" | \"expunge\"")]
         action: MessageAction,
     },
+    /// Keep saved messages no longer: they become heard, by way of new ([`undoing`](crate::undoing) says why). One toast.
+    Unsave {
+        /// Which.
+        #[ts(type = "Array<string>")]
+        messages: Vec<MessageId>,
+    },
     /// Take back what a toast told of.
     Undo {
         /// The toast.

@@ -293,7 +293,11 @@ messages: Array<string>,
 /**
  * What.
  */
-action: "heard" | "new" | "save" | "delete" | "restore" | "expunge", } | { "type": "undo", 
+action: "heard" | "new" | "save" | "delete" | "restore" | "expunge", } | { "type": "unsave", 
+/**
+ * Which.
+ */
+messages: Array<string>, } | { "type": "undo", 
 /**
  * The toast.
  */

@@ -1,0 +1,224 @@
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::{TxId, Wire};
+use crate::flow::{ConnectionId, Flow};
+use crate::message::{Request, Response};
+use crate::method::Method;
+use crate::timers::TimerKey;
+
+/// The server transactions of a user agent.
+///
+/// ```text
+/// INVITE                                          others
+///  Proceeding --300-699--> Completed --ACK--> Confirmed     Trying --1xx--> Proceeding
+///     | 2xx                    | H                | I          |               |
+///     v                                                        +---200-699-----+
+///  Accepted (2xx again is the session's affair)                        v
+///     | L                                                          Completed | J
+/// ```
+#[derive(Debug, Default)]
+pub(crate) struct ServerTransactions {
+    all: BTreeMap<TxId, ServerTransaction>,
+    /// By branch, sent-by and method (RFC 3261 17.2.3).
+    matching: BTreeMap<Key, TxId>,
+    /// By what stays the same when a request comes over two ways (RFC 3261 8.2.2.2).
+    merging: BTreeMap<String, TxId>,
+}
+
+type Key = (String, String, Method);
+
+/// A request that came in, and what was answered.
+#[derive(Debug)]
+pub(crate) struct ServerTransaction {
+    /// With its topmost Via completed.
+    pub(crate) request: Request,
+    /// Where it came from.
+    pub(crate) source: Flow,
+    /// The tag in To of our responses, unless the request had one.
+    pub(crate) local_tag: String,
+    /// Where responses go.
+    reply: Flow,
+    key: Key,
+    merge_key: Option<String>,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Proceeding { last: Option<Vec<u8>> },
+    Completed { last: Vec<u8>, interval: Duration },
+    Confirmed,
+    Accepted,
+}
+
+/// What an ACK was for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum AckOutcome {
+    /// A refusal; nobody else has to know.
+    Absorbed,
+    /// A 2xx, so the session has to know.
+    ForSession,
+}
+
+impl ServerTransactions {
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    pub(crate) fn get(&self, id: TxId) -> Option<&ServerTransaction> {
+        self.all.get(&id)
+    }
+
+    /// Whether a final response may still be given.
+    pub(crate) fn is_open(&self, id: TxId) -> bool {
+        self.all.get(&id).is_some_and(|tx| matches!(tx.state, State::Proceeding { .. }))
+    }
+
+    /// The transaction that a CANCEL means (RFC 3261 9.2).
+    pub(crate) fn cancelled_by(&self, cancel: &Request) -> Option<TxId> {
+        self.matching.get(&key(cancel, Method::Invite)?).copied()
+    }
+
+    /// Whether the request was seen before; its answer, if any, is sent again.
+    pub(crate) fn absorb(&mut self, request: &Request, wire: &mut Wire) -> bool {
+        let Some(id) = key(request, request.method.clone()).and_then(|key| self.matching.get(&key)) else { return false };
+        let Some(tx) = self.all.get(id) else { return false };
+        let again = match &tx.state {
+            State::Proceeding { last } => last.clone(),
+            State::Completed { last, .. } => Some(last.clone()),
+            State::Confirmed | State::Accepted => None,
+        };
+        if let Some(bytes) = again {
+            wire.transmit(tx.reply, bytes);
+        }
+        true
+    }
+
+    /// Whether the same request is being served that came by another way.
+    pub(crate) fn is_merged(&self, request: &Request) -> bool {
+        merge_key(request).is_some_and(|key| self.merging.contains_key(&key))
+    }
+
+    pub(crate) fn handle_ack(&mut self, ack: &Request, wire: &mut Wire, now: Instant) -> AckOutcome {
+        let Some(id) = key(ack, Method::Invite).and_then(|key| self.matching.get(&key)).copied() else {
+            return AckOutcome::ForSession;
+        };
+        let Some(tx) = self.all.get_mut(&id) else { return AckOutcome::ForSession };
+        match tx.state {
+            State::Accepted => return AckOutcome::ForSession,
+            State::Proceeding { .. } | State::Confirmed => return AckOutcome::Absorbed,
+            State::Completed { .. } => {}
+        }
+        tx.state = State::Confirmed;
+        wire.timers.stop(TimerKey::ServerRetransmit(id));
+        if tx.reply.transport.is_reliable() {
+            self.remove(id, wire);
+        } else {
+            wire.timers.set(TimerKey::ServerEnd(id), now + wire.times.t4);
+        }
+        AckOutcome::Absorbed
+    }
+
+    pub(crate) fn start(&mut self, id: TxId, request: Request, source: Flow, local_tag: String, wire: &mut Wire, now: Instant) {
+        let Some(key) = key(&request, request.method.clone()) else { return };
+        if request.method != Method::Invite {
+            // Whoever should answer forgot it.
+            wire.timers.set(TimerKey::ServerEnd(id), now + wire.patience());
+        }
+        let merge_key = merge_key(&request);
+        self.matching.insert(key.clone(), id);
+        if let Some(merge_key) = merge_key.clone() {
+            self.merging.insert(merge_key, id);
+        }
+        let (reply, state) = (reply_flow(&request, source), State::Proceeding { last: None });
+        self.all.insert(id, ServerTransaction { request, source, local_tag, reply, key, merge_key, state });
+    }
+
+    /// Sends a response, and again as the transaction's state demands. Nothing happens after a final response.
+    pub(crate) fn respond(&mut self, id: TxId, response: &Response, wire: &mut Wire, now: Instant) -> Option<(Flow, Vec<u8>)> {
+        let tx = self.all.get_mut(&id).filter(|tx| matches!(tx.state, State::Proceeding { .. }))?;
+        let (bytes, reply) = (response.to_bytes(), tx.reply);
+        wire.transmit(reply, bytes.clone());
+        if response.is_provisional() {
+            tx.state = State::Proceeding { last: Some(bytes.clone()) };
+            return Some((reply, bytes));
+        }
+        wire.timers.set(TimerKey::ServerEnd(id), now + wire.patience());
+        if tx.request.method == Method::Invite && response.is_success() {
+            tx.state = State::Accepted;
+            return Some((reply, bytes));
+        }
+        tx.state = State::Completed { last: bytes.clone(), interval: wire.times.t1 };
+        let is_invite = tx.request.method == Method::Invite;
+        match (reply.transport.is_reliable(), is_invite) {
+            (true, true) | (false, false) => {}
+            (true, false) => self.remove(id, wire),
+            (false, true) => wire.timers.set(TimerKey::ServerRetransmit(id), now + wire.times.t1),
+        }
+        Some((reply, bytes))
+    }
+
+    pub(crate) fn handle_retransmit(&mut self, id: TxId, wire: &mut Wire, now: Instant) {
+        let Some(ServerTransaction { state: State::Completed { last, interval }, reply, .. }) = self.all.get_mut(&id) else {
+            return;
+        };
+        *interval = (*interval * 2).min(wire.times.t2);
+        wire.timers.set(TimerKey::ServerRetransmit(id), now + *interval);
+        wire.transmit(*reply, last.clone());
+    }
+
+    pub(crate) fn handle_end(&mut self, id: TxId, wire: &mut Wire) {
+        self.remove(id, wire);
+    }
+
+    pub(crate) fn handle_closed(&mut self, connection: ConnectionId, wire: &mut Wire) {
+        let gone: Vec<_> =
+            self.all.iter().filter(|(_, tx)| tx.source.connection == Some(connection)).map(|(id, _)| *id).collect();
+        for id in gone {
+            self.remove(id, wire);
+        }
+    }
+
+    fn remove(&mut self, id: TxId, wire: &mut Wire) {
+        wire.timers.stop(TimerKey::ServerRetransmit(id));
+        wire.timers.stop(TimerKey::ServerEnd(id));
+        let Some(tx) = self.all.remove(&id) else { return };
+        self.matching.remove(&tx.key);
+        if let Some(merge_key) = tx.merge_key {
+            self.merging.remove(&merge_key);
+        }
+    }
+}
+
+/// Where responses to a request go (RFC 3261 18.2.2, RFC 3581 4): the same connection, or what Via says.
+pub(crate) fn reply_flow(request: &Request, source: Flow) -> Flow {
+    if source.transport.is_reliable() {
+        return source;
+    }
+    let default_port = source.transport.default_port();
+    let remote = request.headers.top_via().map_or(source.remote, |via| via.response_target(source.remote, default_port));
+    Flow { remote, ..source }
+}
+
+/// RFC 3261 17.2.3; a branch without the cookie of RFC 3261 is no identity, so other headers stand in.
+fn key(request: &Request, method: Method) -> Option<Key> {
+    let via = request.headers.top_via().ok()?;
+    let sent_by = via.sent_by();
+    if via.branch().starts_with("z9hG4bK") {
+        return Some((via.branch().to_owned(), sent_by, method));
+    }
+    let from = request.headers.from().ok()?;
+    let number = request.headers.cseq().ok()?.number;
+    let identity = format!("{} {} {number}", request.headers.call_id().ok()?, from.tag().unwrap_or_default());
+    Some((identity, sent_by, method))
+}
+
+fn merge_key(request: &Request) -> Option<String> {
+    let headers = &request.headers;
+    if headers.to().ok()?.tag().is_some() {
+        return None;
+    }
+    let from = headers.from().ok()?;
+    Some(format!("{} {} {}", headers.call_id().ok()?, from.tag()?, headers.cseq().ok()?))
+}

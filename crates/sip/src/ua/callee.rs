@@ -1,0 +1,123 @@
+//! Sessions that others started: INVITE as a user agent server (RFC 3261 13.3).
+
+use std::time::Instant;
+
+use super::UserAgent;
+use super::dialog::Dialog;
+use super::interval;
+use super::session::{AwaitingAck, Established, Phase, Ringing, SHORTEST_INTERVAL, Session, run_interval};
+use crate::event::{Body, Event, ResponseParts, SessionId};
+use crate::flow::Flow;
+use crate::message::{Headers, Request};
+use crate::timers::TimerKey;
+use crate::transaction::TxId;
+use crate::uri::NameAddr;
+
+impl UserAgent {
+    /// An INVITE outside of dialogs.
+    pub(super) fn called(&mut self, tx: TxId, request: Request, source: Flow, now: Instant) {
+        if let Some(refusal) = refusal(&request) {
+            self.core.respond(tx, refusal, now);
+            return;
+        }
+        let Some(transaction) = self.core.servers.get(tx) else { return };
+        let local_tag = transaction.local_tag.clone();
+        let id = SessionId(self.core.next_id());
+        let call_id = request.headers.call_id().unwrap_or_default().to_owned();
+        let user = request.uri.user().unwrap_or_default().into_owned();
+        let has_offer = request.sdp().is_some();
+        self.core.respond_status(tx, 100, now);
+        self.dialogs.insert((call_id.clone(), local_tag.clone()), super::DialogOwner::Session(id));
+        let ringing = Ringing { tx, call_id, local_tag, source, user, has_offer };
+        self.sessions.insert(id, Session { authorizer: None, phase: Phase::Ringing(ringing) });
+        self.ringing.insert(tx, id);
+        self.core.emit(Event::Incoming { session: id, request, flow: source });
+    }
+
+    pub(super) fn send_progress(&mut self, id: SessionId, mut parts: ResponseParts, now: Instant) {
+        let Some(Session { phase: Phase::Ringing(ringing), .. }) = self.sessions.get(&id) else { return };
+        if !(101..200).contains(&parts.status) {
+            return;
+        }
+        if !parts.headers.contains("Contact") {
+            parts.headers.push("Contact", self.core.contact(ringing.source, &ringing.user));
+        }
+        let tx = ringing.tx;
+        self.core.respond(tx, parts, now);
+    }
+
+    pub(super) fn answer(&mut self, id: SessionId, contact: NameAddr, sdp: String, headers: Headers, now: Instant) {
+        let Some(Session { phase: Phase::Ringing(ringing), .. }) = self.sessions.get(&id) else { return };
+        let (tx, has_offer) = (ringing.tx, ringing.has_offer);
+        let Some(transaction) = self.core.servers.get(tx) else { return };
+        let Some(dialog) = Dialog::as_callee(transaction, contact.clone()) else { return };
+        let request = transaction.request.clone();
+        let mut parts = ResponseParts { headers, body: Some(Body::sdp(sdp.clone())), ..ResponseParts::new(200) };
+        parts.headers.set("Contact", contact);
+        let granted = interval::grant(&request.headers, &mut parts.headers, &self.core.config);
+        let number = dialog.remote_cseq.unwrap_or_default();
+        let mut established = Established::new(dialog, false, sdp, request.sdp(), &request.headers);
+        established.interval = granted;
+        established.awaiting = self.send_answer(id, tx, parts, now).map(|(flow, bytes)| AwaitingAck {
+            number,
+            flow,
+            bytes,
+            pause: self.core.wire.times.t1,
+            is_initial: true,
+            expects_answer: !has_offer,
+        });
+        run_interval(&mut self.core, id, granted, now);
+        self.ringing.remove(&tx);
+        self.sessions.insert(id, Session { authorizer: None, phase: Phase::Established(Box::new(established)) });
+    }
+
+    /// Sends a 2xx to an INVITE and starts to wait for its ACK (RFC 3261 13.3.1.4: over every transport).
+    pub(super) fn send_answer(&mut self, id: SessionId, tx: TxId, parts: ResponseParts, now: Instant) -> Option<(Flow, Vec<u8>)> {
+        let sent = self.core.respond(tx, parts, now)?;
+        let wire = &mut self.core.wire;
+        wire.timers.set(TimerKey::Answer(id), now + wire.times.t1);
+        wire.timers.set(TimerKey::NoAck(id), now + wire.patience());
+        Some(sent)
+    }
+
+    /// ACK is late: our 2xx again.
+    pub(super) fn answer_again(&mut self, id: SessionId, now: Instant) {
+        let Some(established) = self.sessions.get_mut(&id).and_then(Session::established_mut) else { return };
+        let Some(awaiting) = &mut established.awaiting else { return };
+        let wire = &mut self.core.wire;
+        awaiting.pause = (awaiting.pause * 2).min(wire.times.t2);
+        wire.transmit(awaiting.flow, awaiting.bytes.clone());
+        wire.timers.set(TimerKey::Answer(id), now + awaiting.pause);
+    }
+
+    pub(super) fn refuse_call(&mut self, id: SessionId, parts: ResponseParts, now: Instant) {
+        let Some(Session { phase: Phase::Ringing(ringing), .. }) = self.sessions.get(&id) else { return };
+        let tx = ringing.tx;
+        self.core.respond(tx, parts, now);
+        self.forget(id);
+    }
+
+    /// CANCEL (RFC 3261 9.2); its own 200 is sent already.
+    pub(super) fn cancelled(&mut self, invite: TxId, headers: Headers, now: Instant) {
+        if !self.core.servers.is_open(invite) {
+            return;
+        }
+        self.core.respond_status(invite, 487, now);
+        match self.ringing.get(&invite).copied() {
+            Some(session) => {
+                self.forget(session);
+                self.core.emit(Event::Cancelled { session, headers });
+            }
+            None => self.reinvite_cancelled(invite, now),
+        }
+    }
+}
+
+/// Why an INVITE can't be taken, whoever is called.
+fn refusal(request: &Request) -> Option<ResponseParts> {
+    let describes = request.body.is_empty() || request.sdp().is_some();
+    if !describes {
+        return Some(ResponseParts::new(415).with("Accept", "application/sdp"));
+    }
+    interval::is_too_short(&request.headers).then(|| ResponseParts::new(422).with("Min-SE", SHORTEST_INTERVAL))
+}

@@ -1,0 +1,306 @@
+//! Changes of established sessions: re-INVITE and UPDATE from either side (RFC 3261 14, RFC 3311), refreshes (RFC 4028).
+
+use std::time::{Duration, Instant};
+
+use super::UserAgent;
+use super::core::Owner;
+use super::interval;
+use super::session::{AwaitingAck, Change, Established, Offer, SHORTEST_INTERVAL, Session, run_interval};
+use crate::digest::Challenged;
+use crate::event::{Body, EndedBy, Event, RequestFailure, ResponseParts, SessionId};
+use crate::message::{Request, Response};
+use crate::method::Method;
+use crate::timers::TimerKey;
+use crate::transaction::{ClientOutcome, TransactionFailure, TxId};
+
+impl UserAgent {
+    /// The caller wants to change the session.
+    pub(super) fn want_offer(&mut self, id: SessionId, sdp: String, now: Instant) {
+        let Some(established) = self.sessions.get_mut(&id).and_then(Session::established_mut) else { return };
+        established.wanted = Some(sdp);
+        self.offer_next(id, now);
+    }
+
+    /// Sends the re-INVITE that waits, if nothing is in its way.
+    pub(super) fn offer_next(&mut self, id: SessionId, now: Instant) {
+        let Some(established) = self.sessions.get_mut(&id).and_then(Session::established_mut) else { return };
+        let is_free =
+            matches!(established.change, Change::None) && established.awaiting.is_none() && established.ending.is_none();
+        if let Some(sdp) = established.wanted.take_if(|_| is_free) {
+            self.send_offer(id, Offer { sdp, challenged: Challenged::default(), is_refresh: false }, now);
+        }
+    }
+
+    fn send_offer(&mut self, id: SessionId, offer: Offer, now: Instant) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let super::session::Phase::Established(established) = &mut session.phase else { return };
+        let mut request = established.offer_request(&offer.sdp);
+        interval::ask(&mut request.headers, &self.core.config, established.interval);
+        self.core.authorize(session.authorizer.as_mut(), &mut request);
+        established.dialog.note_credentials(&request);
+        established.change = Change::Ours(offer);
+        let flow = established.dialog.next_hop();
+        self.core.send(request, flow, Owner::Reinvite(id), now);
+    }
+
+    pub(super) fn reinvite_outcome(&mut self, id: SessionId, outcome: ClientOutcome<Owner>, now: Instant) {
+        let ClientOutcome { tx, result, .. } = outcome;
+        match result {
+            Ok(response) if response.is_provisional() => {}
+            Ok(response) if response.is_success() => self.offer_answered(id, tx, response, now),
+            Ok(response) => self.offer_refused(id, response, now),
+            Err(TransactionFailure::Timeout) => self.end_by_us(id, EndedBy::Timeout, now),
+            Err(TransactionFailure::Transport) => self.offer_failed(id, RequestFailure::Transport, now),
+        }
+    }
+
+    fn offer_answered(&mut self, id: SessionId, tx: TxId, response: Response, now: Instant) {
+        let Some(established) = self.sessions.get_mut(&id).and_then(Session::established_mut) else {
+            self.core.acknowledge_only(tx, &response);
+            return;
+        };
+        if let Some(contact) = response.headers.contact() {
+            established.dialog.target = contact.uri;
+        }
+        let number = response.headers.cseq().map_or(established.dialog.local_cseq, |cseq| cseq.number);
+        self.core.acknowledge(tx, &established.dialog, number, None);
+        let Change::Ours(offer) = std::mem::replace(&mut established.change, Change::None) else { return };
+        let sdp = response.sdp();
+        let is_news = !offer.is_refresh || sdp.is_some() && sdp != established.remote_sdp;
+        established.local_sdp = offer.sdp;
+        established.remote_sdp = sdp.clone().or(established.remote_sdp.take());
+        established.interval = interval::granted(&response);
+        run_interval(&mut self.core, id, established.interval, now);
+        if is_news {
+            let result = sdp.ok_or_else(|| RequestFailure::Refused(Box::new(response)));
+            self.tell_answer(id, result);
+        }
+        self.offer_next(id, now);
+    }
+
+    fn offer_refused(&mut self, id: SessionId, response: Response, now: Instant) {
+        match response.status {
+            408 | 481 => self.end_by_us(id, EndedBy::Timeout, now),
+            491 => self.offer_glared(id, now),
+            401 | 407 if self.offer_with_credentials(id, &response, now) => {}
+            _ => self.offer_failed(id, RequestFailure::Refused(Box::new(response)), now),
+        }
+    }
+
+    /// Both offered at once: wait, the one who started the call longer (RFC 3261 14.1).
+    fn offer_glared(&mut self, id: SessionId, now: Instant) {
+        let Some(established) = self.sessions.get_mut(&id).and_then(Session::established_mut) else { return };
+        let Change::Ours(offer) = std::mem::replace(&mut established.change, Change::None) else { return };
+        let range = if established.is_caller { 2100..4000 } else { 0..2000 };
+        established.change = Change::Glared(offer);
+        let pause = Duration::from_millis(self.core.random_millis(range));
+        self.core.wire.timers.set(TimerKey::Glare(id), now + pause);
+    }
+
+    pub(super) fn glare_over(&mut self, id: SessionId, now: Instant) {
+        let Some(established) = self.sessions.get_mut(&id).and_then(Session::established_mut) else { return };
+        match std::mem::replace(&mut established.change, Change::None) {
+            // The newest wish counts.
+            Change::Glared(offer) => {
+                let offer = match established.wanted.take() {
+                    Some(sdp) => Offer { sdp, is_refresh: false, ..offer },
+                    None => offer,
+                };
+                self.send_offer(id, offer, now);
+            }
+            other @ (Change::None | Change::Ours(_) | Change::Theirs { .. }) => established.change = other,
+        }
+    }
+
+    fn offer_with_credentials(&mut self, id: SessionId, response: &Response, now: Instant) -> bool {
+        let Some(session) = self.sessions.get_mut(&id) else { return false };
+        let Session { authorizer: Some(authorizer), phase: super::session::Phase::Established(established) } = session else {
+            return false;
+        };
+        let Change::Ours(offer) = &mut established.change else { return false };
+        if !authorizer.take_challenges(response, &mut offer.challenged) {
+            return false;
+        }
+        let offer = offer.clone();
+        self.send_offer(id, offer, now);
+        true
+    }
+
+    fn offer_failed(&mut self, id: SessionId, failure: RequestFailure, now: Instant) {
+        let Some(established) = self.sessions.get_mut(&id).and_then(Session::established_mut) else { return };
+        let Change::Ours(offer) = std::mem::replace(&mut established.change, Change::None) else { return };
+        if !offer.is_refresh {
+            self.tell_answer(id, Err(failure));
+        }
+        self.offer_next(id, now);
+    }
+
+    fn tell_answer(&mut self, session: SessionId, result: Result<String, RequestFailure>) {
+        if !self.is_silent(session) {
+            self.core.emit(Event::ReinviteAnswered { session, result });
+        }
+    }
+
+    /// INVITE or UPDATE came in an existing dialog.
+    pub(super) fn change_received(&mut self, id: SessionId, tx: TxId, request: &Request, now: Instant) {
+        let is_update = request.method == Method::Update;
+        let has_offer = request.sdp().is_some();
+        let is_silent = self.is_silent(id);
+        let Some(established) = self.sessions.get_mut(&id).and_then(Session::established_mut) else {
+            // RFC 3311 5.2: an offer of the early dialog is still open.
+            self.core.respond(tx, ResponseParts::new(if has_offer { 500 } else { 200 }).with("Retry-After", 1), now);
+            return;
+        };
+        let refusal = if is_silent { Some(ResponseParts::new(481)) } else { change_refusal(established, request) };
+        if let Some(refusal) = refusal {
+            self.core.respond(tx, refusal, now);
+            return;
+        }
+        if is_update && !has_offer {
+            self.grant_change(id, tx, None, now);
+            return;
+        }
+        // A waiting offer of ours gives way; its wish is kept.
+        if let Change::Glared(offer) = std::mem::replace(&mut established.change, Change::Theirs { tx, is_update, has_offer }) {
+            self.core.wire.timers.stop(TimerKey::Glare(id));
+            established.wanted = established.wanted.take().or((!offer.is_refresh).then_some(offer.sdp));
+        }
+        if !is_update {
+            self.core.respond_status(tx, 100, now);
+        }
+        self.core.emit(Event::Reinvited { session: id, sdp: request.sdp() });
+    }
+
+    pub(super) fn accept_change(&mut self, id: SessionId, sdp: String, now: Instant) {
+        let Some(established) = self.sessions.get_mut(&id).and_then(Session::established_mut) else { return };
+        let Change::Theirs { tx, is_update, has_offer } = established.change else { return };
+        established.change = Change::None;
+        established.local_sdp = sdp.clone();
+        let Some((number, offer)) = self
+            .core
+            .servers
+            .get(tx)
+            .map(|transaction| (transaction.request.headers.cseq().map_or(0, |cseq| cseq.number), transaction.request.sdp()))
+        else {
+            return;
+        };
+        established.remote_sdp = offer.or(established.remote_sdp.take());
+        let sent = self.grant_change(id, tx, Some(sdp), now);
+        let Some((flow, bytes)) = sent.filter(|_| !is_update) else {
+            self.offer_next(id, now);
+            return;
+        };
+        let pause = self.core.wire.times.t1;
+        let awaiting = AwaitingAck { number, flow, bytes, pause, is_initial: false, expects_answer: !has_offer };
+        if let Some(established) = self.sessions.get_mut(&id).and_then(Session::established_mut) {
+            established.awaiting = Some(awaiting);
+        }
+    }
+
+    /// 2xx to INVITE or UPDATE, with what it does to the session timer.
+    fn grant_change(
+        &mut self,
+        id: SessionId,
+        tx: TxId,
+        sdp: Option<String>,
+        now: Instant,
+    ) -> Option<(crate::flow::Flow, Vec<u8>)> {
+        let request = self.core.servers.get(tx)?.request.clone();
+        let established = self.sessions.get_mut(&id)?.established_mut()?;
+        let mut parts = ResponseParts::new(200).with("Contact", &established.dialog.contact);
+        parts.body = sdp.map(Body::sdp);
+        let granted = interval::grant(&request.headers, &mut parts.headers, &self.core.config);
+        established.interval = granted;
+        run_interval(&mut self.core, id, granted, now);
+        if request.method == Method::Invite { self.send_answer(id, tx, parts, now) } else { self.core.respond(tx, parts, now) }
+    }
+
+    pub(super) fn refuse_change(&mut self, id: SessionId, status: u16, now: Instant) {
+        let Some(established) = self.sessions.get_mut(&id).and_then(Session::established_mut) else { return };
+        let Change::Theirs { tx, .. } = established.change else { return };
+        established.change = Change::None;
+        self.core.respond_status(tx, status, now);
+        self.offer_next(id, now);
+    }
+
+    /// The connection is gone on which the peer waited for our answer.
+    pub(super) fn reinvite_lost(&mut self, id: SessionId) {
+        let Some(established) = self.sessions.get_mut(&id).and_then(Session::established_mut) else { return };
+        if matches!(established.change, Change::Theirs { .. }) {
+            established.change = Change::None;
+        }
+    }
+
+    /// 487 is sent already; the session goes on as before.
+    pub(super) fn reinvite_cancelled(&mut self, invite: TxId, now: Instant) {
+        let is_of = |session: &Session| matches!(session.established(), Some(Established { change: Change::Theirs { tx, .. }, .. }) if *tx == invite);
+        let Some(id) = self.sessions.iter().find(|(_, session)| is_of(session)).map(|(id, _)| *id) else { return };
+        if let Some(established) = self.sessions.get_mut(&id).and_then(Session::established_mut) {
+            established.change = Change::None;
+        }
+        self.offer_next(id, now);
+    }
+
+    /// It is our turn to refresh: UPDATE if the peer knows it, else INVITE with what was offered last (RFC 4028 7.4).
+    pub(super) fn refresh(&mut self, id: SessionId, now: Instant) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let super::session::Phase::Established(established) = &mut session.phase else { return };
+        if established.ending.is_some() {
+            return;
+        }
+        let is_free = matches!(established.change, Change::None) && established.awaiting.is_none();
+        if !is_free {
+            self.core.wire.timers.set(TimerKey::Refresh(id), now + Duration::from_secs(5));
+            return;
+        }
+        if !established.knows_update {
+            let sdp = established.local_sdp.clone();
+            self.send_offer(id, Offer { sdp, challenged: Challenged::default(), is_refresh: true }, now);
+            return;
+        }
+        let mut update = established.dialog.request(Method::Update);
+        interval::ask(&mut update.headers, &self.core.config, established.interval);
+        update.headers.push("Supported", "timer");
+        self.core.authorize(session.authorizer.as_mut(), &mut update);
+        let flow = established.dialog.next_hop();
+        self.core.send(update, flow, Owner::Refresh(id), now);
+    }
+
+    pub(super) fn refresh_outcome(&mut self, id: SessionId, outcome: ClientOutcome<Owner>, now: Instant) {
+        let Some(established) = self.sessions.get_mut(&id).and_then(Session::established_mut) else { return };
+        match outcome.result {
+            Ok(response) if response.is_provisional() => {}
+            Ok(response) if response.is_success() => {
+                established.interval = interval::granted(&response);
+                run_interval(&mut self.core, id, established.interval, now);
+            }
+            Ok(response) if matches!(response.status, 408 | 481) => self.end_by_us(id, EndedBy::Timeout, now),
+            Ok(response) => {
+                // Whatever it dislikes about UPDATE, INVITE it has to know.
+                established.knows_update = established.knows_update && response.status == 491;
+                self.core.wire.timers.set(TimerKey::Refresh(id), now + Duration::from_secs(2));
+            }
+            Err(TransactionFailure::Timeout) => self.end_by_us(id, EndedBy::Timeout, now),
+            // Until it is over, the peer may come back on another connection.
+            Err(TransactionFailure::Transport) => self.core.wire.timers.set(TimerKey::Refresh(id), now + Duration::from_secs(5)),
+        }
+    }
+}
+
+/// Why a change can't be taken now (RFC 3261 14.2, RFC 3311 5.2, RFC 4028 9).
+fn change_refusal(established: &Established, request: &Request) -> Option<ResponseParts> {
+    if interval::is_too_short(&request.headers) {
+        return Some(ResponseParts::new(422).with("Min-SE", SHORTEST_INTERVAL));
+    }
+    if request.method == Method::Update && request.sdp().is_none() {
+        return None;
+    }
+    match established.change {
+        Change::Ours(_) => Some(ResponseParts::new(491)),
+        Change::Theirs { .. } => Some(ResponseParts::new(500).with("Retry-After", 1)),
+        Change::None | Change::Glared(_) if established.awaiting.is_some() => {
+            Some(ResponseParts::new(500).with("Retry-After", 1))
+        }
+        Change::None | Change::Glared(_) => None,
+    }
+}

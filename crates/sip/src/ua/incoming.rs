@@ -1,0 +1,194 @@
+//! From bytes to whoever they concern.
+
+use std::time::Instant;
+
+use super::session::{Phase, Session};
+use super::{DialogOwner, UserAgent, dialog_key};
+use crate::event::{EndedBy, Event, IncomingId, ResponseParts, SessionId};
+use crate::flow::{ConnectionId, Flow};
+use crate::message::{Framed, Headers, MAX_MESSAGE, Received, Request, receive};
+use crate::method::Method;
+use crate::timers::TimerKey;
+use crate::transaction::AckOutcome;
+use crate::uri::NameAddr;
+
+impl UserAgent {
+    pub(super) fn stream_received(&mut self, flow: Flow, bytes: &[u8], now: Instant) {
+        let Some(connection) = flow.connection else { return };
+        let pieces = self.streams.entry(connection).or_default().push(bytes);
+        for piece in pieces {
+            match piece {
+                Framed::Message(message) => self.message_received(flow, &message, now),
+                Framed::Ping => self.core.wire.transmit(flow, b"\r\n".to_vec()),
+                Framed::TooLarge(head) => self.too_large(flow, &head),
+                Framed::Broken => self.core.emit(Event::Unframeable { connection }),
+            }
+        }
+    }
+
+    /// A datagram or a WebSocket message: a whole message, or a keepalive (RFC 5626 3.5.1, RFC 7118 6).
+    pub(super) fn packet_received(&mut self, flow: Flow, bytes: &[u8], now: Instant) {
+        if bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n' | b'\0' | b' ')) {
+            if flow.transport.is_web_socket() && bytes == b"\r\n\r\n" {
+                self.core.wire.transmit(flow, b"\r\n".to_vec());
+            }
+            return;
+        }
+        if bytes.len() > MAX_MESSAGE {
+            self.too_large(flow, bytes);
+        } else {
+            self.message_received(flow, bytes, now);
+        }
+    }
+
+    /// RFC 3261 21.5.7.
+    fn too_large(&mut self, flow: Flow, bytes: &[u8]) {
+        let head = bytes.get(..MAX_MESSAGE).unwrap_or(bytes);
+        if let Received::Request(request) | Received::BadRequest(request, _) = receive(head)
+            && request.method != Method::Ack
+        {
+            let request = with_source(request, flow);
+            self.core.respond_stateless(&request, flow, ResponseParts::new(513));
+        }
+    }
+
+    fn message_received(&mut self, flow: Flow, bytes: &[u8], now: Instant) {
+        match receive(bytes) {
+            Received::Request(request) => self.request_received(with_source(request, flow), flow, now),
+            Received::BadRequest(request, rejection) => {
+                let parts = ResponseParts { reason: Some(rejection.reason), ..ResponseParts::new(rejection.status) };
+                self.core.respond_stateless(&with_source(request, flow), flow, parts);
+            }
+            Received::Response(response) => {
+                if let Some(outcome) = self.core.clients.handle_response(response, &mut self.core.wire, now) {
+                    self.client_outcome(outcome, now);
+                }
+            }
+            Received::Garbage => {}
+        }
+    }
+
+    fn request_received(&mut self, request: Request, flow: Flow, now: Instant) {
+        if request.method == Method::Ack {
+            if self.core.servers.handle_ack(&request, &mut self.core.wire, now) == AckOutcome::ForSession {
+                self.ack_received(&request, now);
+            }
+            return;
+        }
+        if self.core.servers.absorb(&request, &mut self.core.wire) {
+            return;
+        }
+        if request.method == Method::Cancel {
+            self.cancel_received(request, flow, now);
+            return;
+        }
+        if self.core.servers.is_merged(&request) {
+            self.core.respond_stateless(&request, flow, ResponseParts::new(482));
+            return;
+        }
+        let tx = self.core.serve(request.clone(), flow, now);
+        let unsupported = self.unsupported(&request.headers);
+        if !unsupported.is_empty() {
+            self.core.respond(tx, ResponseParts::new(420).with("Unsupported", unsupported.join(", ")), now);
+            return;
+        }
+        match dialog_key(&request) {
+            Some(key) => match self.dialogs.get(&key).copied() {
+                Some(DialogOwner::Session(id)) => self.in_session(id, tx, request, flow, now),
+                Some(DialogOwner::Subscription(id)) => self.in_subscription(id, tx, &request, flow, now),
+                None => self.in_unknown_dialog(IncomingId(tx.0), request, flow, now),
+            },
+            None => self.outside_dialogs(IncomingId(tx.0), request, flow, now),
+        }
+    }
+
+    fn outside_dialogs(&mut self, id: IncomingId, request: Request, flow: Flow, now: Instant) {
+        let tx = crate::transaction::TxId(id.0);
+        match request.method {
+            Method::Invite => self.called(tx, request, flow, now),
+            Method::Bye | Method::Update | Method::Prack | Method::Info => self.core.respond_status(tx, 481, now),
+            Method::Ack | Method::Cancel | Method::Other(_) => self.core.respond_status(tx, 501, now),
+            Method::Register
+            | Method::Options
+            | Method::Subscribe
+            | Method::Notify
+            | Method::Message
+            | Method::Refer
+            | Method::Publish => self.core.emit(Event::Request { id, request, flow }),
+        }
+    }
+
+    /// Subscriptions of ours live with the caller, so NOTIFY goes there; some clients put tags where none belong.
+    fn in_unknown_dialog(&mut self, id: IncomingId, request: Request, flow: Flow, now: Instant) {
+        match request.method {
+            Method::Notify | Method::Register | Method::Message | Method::Publish => {
+                self.core.emit(Event::Request { id, request, flow });
+            }
+            Method::Invite
+            | Method::Ack
+            | Method::Cancel
+            | Method::Bye
+            | Method::Options
+            | Method::Subscribe
+            | Method::Info
+            | Method::Update
+            | Method::Prack
+            | Method::Refer
+            | Method::Other(_) => self.core.respond_status(crate::transaction::TxId(id.0), 481, now),
+        }
+    }
+
+    fn cancel_received(&mut self, cancel: Request, flow: Flow, now: Instant) {
+        let invite = self.core.servers.cancelled_by(&cancel);
+        let headers = cancel.headers.clone();
+        let tx = self.core.serve(cancel, flow, now);
+        self.core.respond_status(tx, if invite.is_some() { 200 } else { 481 }, now);
+        if let Some(invite) = invite {
+            self.cancelled(invite, headers, now);
+        }
+    }
+
+    /// What Require asks for and we don't have (RFC 3261 8.2.2.3).
+    fn unsupported(&self, headers: &Headers) -> Vec<String> {
+        let known = |option: &&str| self.core.config.supported.iter().any(|known| known.eq_ignore_ascii_case(option));
+        headers.list("Require").into_iter().filter(|option| !known(option)).map(str::to_owned).collect()
+    }
+
+    /// A connection went away under sessions.
+    pub(super) fn sessions_closed(&mut self, connection: ConnectionId, now: Instant) {
+        let on_it: Vec<SessionId> =
+            self.sessions.iter().filter(|(_, s)| s.flow().connection == Some(connection)).map(|(id, _)| *id).collect();
+        for id in on_it {
+            let Some(session) = self.sessions.get(&id) else { continue };
+            match session.phase {
+                Phase::Established(_) => {
+                    self.reinvite_lost(id);
+                    let at = now + self.core.wire.patience();
+                    self.core.wire.timers.set(TimerKey::Detached(id), at);
+                }
+                Phase::Ringing(_) | Phase::Unacknowledged { .. } | Phase::Calling(_) => {
+                    self.forget(id);
+                    self.core.emit(Event::Ended { session: id, by: EndedBy::Transport, headers: Headers::new() });
+                }
+            }
+        }
+    }
+
+    pub(super) fn session_moves(&mut self, id: SessionId, flow: Flow, contact: Option<NameAddr>) {
+        let Some(established) = self.sessions.get_mut(&id).and_then(Session::established_mut) else { return };
+        established.dialog.flow = flow;
+        if let Some(contact) = contact {
+            established.dialog.contact = contact;
+        }
+        self.core.wire.timers.stop(TimerKey::Detached(id));
+    }
+}
+
+/// Completes the topmost Via (RFC 3261 18.2.1).
+fn with_source(mut request: Request, flow: Flow) -> Request {
+    if let Ok(mut via) = request.headers.top_via() {
+        via.note_source(flow.remote);
+        request.headers.replace_top_via(&via);
+    }
+    request
+}

@@ -1,0 +1,272 @@
+//! The user agent: transactions below, sessions and subscriptions above, one queue of output.
+
+mod callee;
+mod caller;
+mod change;
+mod core;
+mod dialog;
+mod established;
+mod incoming;
+mod interval;
+mod requests;
+mod session;
+mod subscriptions;
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use self::core::{Core, Owner};
+use self::requests::{AuthorizerKey, Pending};
+use self::session::Session;
+use self::subscriptions::Subscription;
+use crate::digest::{Authorizer, Credentials};
+use crate::event::{
+    Body, Counts, EndedBy, IncomingId, Invite, OutgoingRequest, Output, RequestId, ResponseParts, SessionId, SubscriptionId,
+    SubscriptionState, UaConfig,
+};
+use crate::flow::{ConnectionId, Flow};
+use crate::message::{Headers, Request, StreamBuffer};
+use crate::timers::TimerKey;
+use crate::transaction::{ClientOutcome, TxId};
+use crate::uri::NameAddr;
+
+/// A SIP user agent, sans-IO. After each call of a `&mut` method, drain [`UserAgent::poll_output`] until it gives `Timeout`.
+///
+/// Commands for a session, request or subscription that is over do nothing: it may have ended a moment before.
+#[derive(Debug)]
+pub struct UserAgent {
+    core: Core,
+    sessions: BTreeMap<SessionId, Session>,
+    /// Sessions that nobody answered yet, by their INVITE.
+    ringing: BTreeMap<TxId, SessionId>,
+    subscriptions: BTreeMap<SubscriptionId, Subscription>,
+    requests: BTreeMap<RequestId, Pending>,
+    /// By Call-ID and our tag.
+    dialogs: BTreeMap<(String, String), DialogOwner>,
+    streams: BTreeMap<ConnectionId, StreamBuffer>,
+    authorizers: BTreeMap<AuthorizerKey, Authorizer>,
+}
+
+/// Whose the requests of a dialog are.
+#[derive(Debug, Clone, Copy)]
+enum DialogOwner {
+    Session(SessionId),
+    Subscription(SubscriptionId),
+}
+
+impl UserAgent {
+    /// A user agent without any state.
+    #[must_use]
+    pub fn new(config: UaConfig) -> Self {
+        Self {
+            core: Core::new(config),
+            sessions: BTreeMap::new(),
+            ringing: BTreeMap::new(),
+            subscriptions: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            dialogs: BTreeMap::new(),
+            streams: BTreeMap::new(),
+            authorizers: BTreeMap::new(),
+        }
+    }
+
+    /// A datagram, a WebSocket message or a piece of a stream came in. Keepalives (RFC 5626 3.5.1) are answered.
+    pub fn handle_received(&mut self, flow: Flow, bytes: &[u8], now: Instant) {
+        if flow.transport.is_stream() {
+            self.stream_received(flow, bytes, now);
+        } else {
+            self.packet_received(flow, bytes, now);
+        }
+    }
+
+    /// A connection is gone: transactions over it fail at once; sessions over it end after 64*T1 unless the peer
+    /// comes back on another connection, or [`UserAgent::move_session`] is called. Sessions not yet answered end at once.
+    pub fn handle_closed(&mut self, connection: ConnectionId, now: Instant) {
+        self.streams.remove(&connection);
+        self.core.servers.handle_closed(connection, &mut self.core.wire);
+        for outcome in self.core.clients.handle_closed(connection, &mut self.core.wire) {
+            self.client_outcome(outcome, now);
+        }
+        self.sessions_closed(connection, now);
+        self.subscriptions_closed(connection);
+    }
+
+    /// The time that `Output::Timeout` told has come. Calling it too early or too often does no harm.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(key) = self.core.wire.timers.pop_due(now) {
+            self.timer_due(key, now);
+        }
+    }
+
+    /// What is to be done next, until it gives `Timeout`.
+    pub fn poll_output(&mut self) -> Output {
+        self.core.wire.out.pop_front().unwrap_or_else(|| Output::Timeout(self.core.wire.timers.next()))
+    }
+
+    /// Sends a request outside INVITE sessions; `Event::Response` tells the end. Digest is answered if credentials are given.
+    pub fn request(&mut self, request: OutgoingRequest, flow: Flow, credentials: Option<Credentials>, now: Instant) -> RequestId {
+        self.start_request(request, flow, credentials, now)
+    }
+
+    /// Answers an `Event::Request`.
+    pub fn respond(&mut self, id: IncomingId, response: ResponseParts, now: Instant) {
+        self.core.respond(TxId(id.0), response, now);
+    }
+
+    /// Calls somebody.
+    pub fn invite(&mut self, invite: Invite, flow: Flow, now: Instant) -> SessionId {
+        self.start_call(invite, flow, now)
+    }
+
+    /// 180 to the caller. A Contact is added unless `headers` has one.
+    pub fn ring(&mut self, session: SessionId, headers: Headers, now: Instant) {
+        self.send_progress(session, ResponseParts { headers, ..ResponseParts::new(180) }, now);
+    }
+
+    /// Another provisional response, such as 181, 182 or 183 with a description.
+    pub fn progress(&mut self, session: SessionId, response: ResponseParts, now: Instant) {
+        self.send_progress(session, response, now);
+    }
+
+    /// 200 to the caller, repeated until ACK. `sdp` answers the INVITE's offer, or is the offer if it had none.
+    pub fn accept(&mut self, session: SessionId, contact: NameAddr, sdp: String, headers: Headers, now: Instant) {
+        self.answer(session, contact, sdp, headers, now);
+    }
+
+    /// A final response of 300 or above to the caller; the session is over.
+    pub fn reject(&mut self, session: SessionId, status: u16, headers: Headers, now: Instant) {
+        self.refuse_call(session, ResponseParts { headers, ..ResponseParts::new(status.clamp(300, 699)) }, now);
+    }
+
+    /// Gives up a call that was not answered yet (with `headers` such as Reason in CANCEL); an answer that crosses
+    /// gets ACK and BYE. In any other state the same as `hang_up`. The session is over for the caller of this.
+    pub fn cancel(&mut self, session: SessionId, headers: Headers, now: Instant) {
+        self.end_quietly(session, headers, now);
+    }
+
+    /// Ends a session in whatever state: CANCEL, 603, or BYE (after ACK). The session is over for the caller of this.
+    pub fn hang_up(&mut self, session: SessionId, headers: Headers, now: Instant) {
+        self.end_quietly(session, headers, now);
+    }
+
+    /// Answers a late offer: ACK with `sdp` (see `Event::Answered`).
+    pub fn acknowledge(&mut self, session: SessionId, sdp: String, now: Instant) {
+        self.answer_late_offer(session, sdp, now);
+    }
+
+    /// Offers a change of an established session. While another change is under way it waits for that one to end;
+    /// a second call while waiting replaces the first.
+    pub fn reinvite(&mut self, session: SessionId, sdp: String, now: Instant) {
+        self.want_offer(session, sdp, now);
+    }
+
+    /// 200 to an `Event::Reinvited`: `sdp` is the answer, or the offer if it brought none.
+    pub fn accept_reinvite(&mut self, session: SessionId, sdp: String, now: Instant) {
+        self.accept_change(session, sdp, now);
+    }
+
+    /// A refusal, such as 488, of an `Event::Reinvited`; the session goes on as before.
+    pub fn reject_reinvite(&mut self, session: SessionId, status: u16, now: Instant) {
+        self.refuse_change(session, status.clamp(300, 699), now);
+    }
+
+    /// INFO in an established session, such as DTMF of `application/dtmf-relay`. Nothing is told of its response.
+    pub fn info(&mut self, session: SessionId, body: Body, now: Instant) {
+        self.send_info(session, body, now);
+    }
+
+    /// The session's requests go over `flow` from now on, and `contact` (if given) is told with the next re-INVITE:
+    /// after a change of network or a new connection.
+    pub fn move_session(&mut self, session: SessionId, flow: Flow, contact: Option<NameAddr>) {
+        self.session_moves(session, flow, contact);
+    }
+
+    /// 200 to a SUBSCRIBE that came as `Event::Request`, for `expires` seconds. A `notify` must follow at once (RFC 6665 4.2.1.2).
+    /// Refreshes and ends are handled inside. `None` if that request is no longer open or was no SUBSCRIBE.
+    pub fn accept_subscription(
+        &mut self,
+        id: IncomingId,
+        contact: NameAddr,
+        expires: u32,
+        now: Instant,
+    ) -> Option<SubscriptionId> {
+        self.begin_subscription(id, contact, expires, now)
+    }
+
+    /// Tells a subscriber the state. If a NOTIFY is under way, the newest state follows when it is answered.
+    pub fn notify(&mut self, subscription: SubscriptionId, state: SubscriptionState, body: Option<Body>, now: Instant) {
+        self.tell(subscription, state, body, now);
+    }
+
+    /// Ends a subscription with a last NOTIFY; `reason` as in RFC 6665 4.1.3, such as `noresource` or `deactivated`.
+    pub fn terminate_subscription(&mut self, subscription: SubscriptionId, reason: &str, now: Instant) {
+        self.close_subscription(subscription, reason, now);
+    }
+
+    /// Where requests of a session go now; `None` if it is over.
+    #[must_use]
+    pub fn session_flow(&self, session: SessionId) -> Option<Flow> {
+        self.sessions.get(&session).map(Session::flow)
+    }
+
+    /// How much is held.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts {
+            sessions: self.sessions.len(),
+            subscriptions: self.subscriptions.len(),
+            requests: self.requests.len(),
+            client_transactions: self.core.clients.len(),
+            server_transactions: self.core.servers.len(),
+            partial_messages: self.streams.values().filter(|stream| stream.is_partial()).count(),
+            timers: self.core.wire.timers.len(),
+        }
+    }
+
+    /// Whether nothing is held: no session, no transaction, no timer.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.counts() == Counts::default()
+    }
+}
+
+impl UserAgent {
+    fn timer_due(&mut self, key: TimerKey, now: Instant) {
+        let core = &mut self.core;
+        match key {
+            TimerKey::ClientRetransmit(tx) => core.clients.handle_retransmit(tx, &mut core.wire, now),
+            TimerKey::ClientEnd(tx) => {
+                if let Some(outcome) = core.clients.handle_end(tx, &mut core.wire) {
+                    self.client_outcome(outcome, now);
+                }
+            }
+            TimerKey::ServerRetransmit(tx) => core.servers.handle_retransmit(tx, &mut core.wire, now),
+            TimerKey::ServerEnd(tx) => core.servers.handle_end(tx, &mut core.wire),
+            TimerKey::Answer(session) => self.answer_again(session, now),
+            TimerKey::NoAck(session) | TimerKey::Lapse(session) => self.end_by_us(session, EndedBy::Timeout, now),
+            TimerKey::Detached(session) => self.end_by_us(session, EndedBy::Transport, now),
+            TimerKey::Glare(session) => self.glare_over(session, now),
+            TimerKey::Refresh(session) => self.refresh(session, now),
+            TimerKey::Subscription(subscription) => self.subscription_over(subscription, now),
+        }
+    }
+
+    fn client_outcome(&mut self, outcome: ClientOutcome<Owner>, now: Instant) {
+        match outcome.owner.clone() {
+            Owner::Nobody => {}
+            Owner::Request(id) => self.request_outcome(id, outcome.result, now),
+            Owner::Invite(id) => self.invite_outcome(id, outcome, now),
+            Owner::Reinvite(id) => self.reinvite_outcome(id, outcome, now),
+            Owner::Refresh(id) => self.refresh_outcome(id, outcome, now),
+            Owner::Info(id) => self.info_outcome(id, &outcome, now),
+            Owner::Bye(farewell) => self.bye_outcome(*farewell, outcome.result, now),
+            Owner::Notify(id) => self.notify_outcome(id, &outcome.result, now),
+        }
+    }
+}
+
+/// Call-ID and our tag of a request that came in; `None` outside of dialogs.
+fn dialog_key(request: &Request) -> Option<(String, String)> {
+    let tag = request.headers.to().ok()?.tag()?.to_owned();
+    Some((request.headers.call_id().ok()?.to_owned(), tag))
+}

@@ -1,0 +1,444 @@
+import { callLog, messages, party, PEOPLE, speech } from "./fake-data";
+import type {
+  AccountView,
+  AppView,
+  AudioDevicesView,
+  CallLogRow,
+  CallView,
+  Code,
+  Command,
+  Event,
+  Folder,
+  MessageRow,
+  MessageState,
+  MessageView,
+  PlaybackView,
+  TestMessageView,
+  ToastAbout,
+} from "./generated/contract";
+import type { Host } from "./host";
+
+type Act = Extract<Command, { type: "act" }>["action"];
+type Window = Omit<Extract<Command, { type: "open_folder" }>, "type">;
+
+/** What a world begins with, as in `?world=empty,ringing`. */
+export type Scene = "signed_out" | "revoked" | "invited" | "locked" | "empty" | "loading" | "offline" | "connecting" | "ringing" | "in_call" | "playing";
+
+const SPEED_MS = 100;
+const SIGNED_IN: AccountView = {
+  type: "signed_in",
+  me: {
+    user: "maria.eckert",
+    extension: "1001",
+    name: "Maria Eckert",
+    initials: "ME",
+    domain: "phone.example.com",
+    server: "https://phone.example.com",
+  },
+};
+
+const holds: Record<Folder, (state: MessageState) => boolean> = {
+  new: (state) => state === "new",
+  all: (state) => state !== "deleted",
+  saved: (state) => state === "saved",
+  trash: (state) => state === "deleted",
+};
+
+/** An account in memory, for development and tests. It answers as the shell does, and forgets all at a reload. */
+export class FakeHost implements Host {
+  readonly asked: Command[] = [];
+  /** The next command of this type fails. */
+  readonly failures = new Map<Command["type"], Code>();
+
+  #hear: (event: Event) => void = () => {};
+  #app: AppView;
+  #messages: MessageRow[];
+  #under = new Map<string, MessageState>();
+  #log: CallLogRow[];
+  #window: Window = { folder: "new", query: "", offset: 0, limit: 100 };
+  #logWindow = { offset: 0, limit: 100 };
+  #open: string | null = null;
+  #playback: PlaybackView | null = null;
+  #ticking: ReturnType<typeof setInterval> | null = null;
+  #undo = new Map<number, () => void>();
+  #ids = 1;
+  #devices: AudioDevicesView = {
+    inputs: [
+      { id: "built-in", name: "Built-in microphone", system_default: false },
+      { id: "headset", name: "Jabra Evolve2 65", system_default: true },
+    ],
+    outputs: [
+      { id: "built-in", name: "Built-in speakers", system_default: false },
+      { id: "headset", name: "Jabra Evolve2 65", system_default: true },
+    ],
+    microphone: null,
+    speaker: null,
+    ringer: "built-in",
+  };
+
+  constructor(
+    private readonly scenes: ReadonlySet<Scene> = new Set(),
+    language: "en" | "de" = "en",
+    now = Date.now(),
+  ) {
+    this.#messages = scenes.has("empty") || scenes.has("loading") ? [] : messages(now);
+    this.#log = scenes.has("empty") ? [] : callLog(now);
+    this.#app = {
+      account: this.#account(),
+      connection: scenes.has("offline")
+        ? { type: "offline", reason: "connect" }
+        : { type: scenes.has("connecting") ? "connecting" : "connected" },
+      calls: [],
+      language,
+      secrets: scenes.has("locked") ? "locked" : "ok",
+      new_messages: 0,
+      version: "0.1.0",
+    };
+    if (scenes.has("in_call")) {
+      this.#call(party("1004", "Lena Fischer"), "outgoing", { type: "connected", since: new Date(now - 83_000).toISOString() });
+    }
+    if (scenes.has("ringing")) this.#call(party("1820", "Main office, billing"), "incoming", { type: "ringing" }, 2);
+  }
+
+  static fromAddress(search: string): FakeHost {
+    const query = new URLSearchParams(search);
+    const scenes = (query.get("world") ?? "").split(",").filter(Boolean) as Scene[];
+    const language = query.get("lang") ?? (navigator.language.startsWith("de") ? "de" : "en");
+    const host = new FakeHost(new Set(scenes), language === "de" ? "de" : "en");
+    Object.assign(globalThis, { aftertone: host });
+    return host;
+  }
+
+  async listen(hear: (event: Event) => void): Promise<() => void> {
+    this.#hear = hear;
+    return () => {
+      this.#hear = () => {};
+      this.#stop();
+    };
+  }
+
+  async perform(command: Command): Promise<Code | null> {
+    this.asked.push(command);
+    await Promise.resolve();
+    const failure = this.failures.get(command.type);
+    this.failures.delete(command.type);
+    return failure ?? (await this.#do(command));
+  }
+
+  /** Somebody calls. */
+  ring(number: string, name: string | null = null, waiting = 0): string {
+    const call = this.#call(party(number, name), "incoming", { type: "ringing" }, waiting);
+    this.#sendApp();
+    return call;
+  }
+
+  /** Somebody left a message. */
+  leave(number: string, name: string | null = null, seconds = 6): string {
+    const id = crypto.randomUUID();
+    const row: MessageRow = {
+      id,
+      party: party(number, name),
+      received_at: new Date().toISOString(),
+      duration_ms: seconds * 1000,
+      peaks: speech(this.#ids++, 60),
+      state: "new",
+      reason: "no_answer",
+      urgent: false,
+      forwarded: null,
+      interrupted: false,
+      playable: true,
+    };
+    this.#messages = [row, ...this.#messages];
+    this.#sendMailbox();
+    return id;
+  }
+
+  async #do(command: Command): Promise<Code | null> {
+    switch (command.type) {
+      case "attach":
+        return this.#attach();
+      case "sign_in":
+        await pause(this.#slow(600));
+        if (command.password === "wrong") return "wrong_credentials";
+        this.#app = { ...this.#app, account: SIGNED_IN };
+        return this.#attach();
+      case "sign_in_with_invitation":
+        await pause(this.#slow(600));
+        if (!command.link.startsWith("aftertone://invite?")) return "bad_invitation";
+        this.#app = { ...this.#app, account: SIGNED_IN };
+        return this.#attach();
+      case "sign_out":
+        this.#app = { ...this.#app, calls: [], account: signedOut({}) };
+        return this.#sendApp();
+      case "retry_secrets":
+        return "secrets_locked";
+      case "choose_file_secrets":
+        this.#app = { ...this.#app, secrets: "ok" };
+        return this.#sendApp();
+      case "set_language":
+        this.#app = { ...this.#app, language: command.language };
+        return this.#sendApp();
+      case "place_call":
+        return this.#place(command.number);
+      case "call_back":
+        return this.#place(this.#find(command.message)?.party.number ?? "");
+      case "answer":
+        return this.#change(command.call, { state: { type: "connected", since: new Date().toISOString() } });
+      case "decline":
+        return this.#end(command.call, { type: "ended", reason: "declined" });
+      case "hang_up":
+        return this.#end(command.call, { type: "ended", reason: "local_hangup" });
+      case "set_muted":
+        return this.#change(command.call, { muted: command.muted });
+      case "send_digit":
+        return null;
+      case "open_folder":
+        this.#window = command;
+        return this.#sendMailbox();
+      case "open_message":
+        this.#open = command.message;
+        return this.#sendMessage();
+      case "play":
+        return this.#play(command.message, command.position_ms);
+      case "pause":
+        return this.#pause();
+      case "seek":
+        if (this.#playback) this.#playback = { ...this.#playback, position_ms: command.position_ms };
+        return this.#send({ type: "playback", view: this.#playback });
+      case "act":
+        return this.#act(command.messages, command.action);
+      case "unsave":
+        return this.#unsave(command.messages);
+      case "undo":
+        this.#undo.get(command.toast)?.();
+        this.#undo.delete(command.toast);
+        return this.#sendMailbox();
+      case "forward":
+        return this.#toast({ type: "forwarded", to: command.to.map((to) => PEOPLE.find(({ user }) => user === to)?.name ?? to) });
+      case "leave_test_message":
+        void this.#leaveTestMessage();
+        return null;
+      case "open_call_log":
+        this.#logWindow = command;
+        return this.#sendLog();
+      case "list_directory":
+        return this.#send({ type: "directory", view: { entries: [...PEOPLE] } });
+      case "list_audio_devices":
+        return this.#send({ type: "audio_devices", view: this.#devices });
+      case "choose_audio_device":
+        this.#devices = { ...this.#devices, [command.use]: command.device };
+        return this.#send({ type: "audio_devices", view: this.#devices });
+    }
+  }
+
+  #account(): AccountView {
+    if (this.scenes.has("revoked")) return signedOut({ why: "not_signed_in", server: "phone.example.com", user: "maria.eckert" });
+    if (this.scenes.has("invited")) return signedOut({ invitation: "aftertone://invite?server=https://phone.example.com&token=T" });
+    return this.scenes.has("signed_out") || this.scenes.has("locked") ? signedOut({}) : SIGNED_IN;
+  }
+
+  #attach(): null {
+    this.#sendMailbox();
+    if (this.scenes.has("playing")) {
+      const first = this.#messages[0];
+      if (first) void this.#play(first.id, 16_000);
+    }
+    this.#sendLog();
+    return this.#send({ type: "audio_devices", view: this.#devices });
+  }
+
+  #send(event: Event): null {
+    this.#hear(event);
+    return null;
+  }
+
+  #sendApp(): null {
+    const new_messages = this.#messages.filter(({ state }) => state === "new").length;
+    this.#app = { ...this.#app, new_messages };
+    return this.#send({ type: "app", view: this.#app });
+  }
+
+  #sendMailbox(): null {
+    const { folder, query, offset, limit } = this.#window;
+    const words = query.toLowerCase().split(/\s+/);
+    const text = (row: MessageRow) =>
+      `${row.party.name ?? ""}\n${row.party.number}\n${row.forwarded?.note ?? ""}\n${row.forwarded?.from.name ?? ""}`.toLowerCase();
+    const found = this.#messages.filter((row) => holds[folder](row.state) && words.every((word) => text(row).includes(word)));
+    const count = (folder: Folder) => this.#messages.filter(({ state }) => holds[folder](state)).length;
+    this.#send({
+      type: "mailbox",
+      view: {
+        folder,
+        query,
+        counts: { new: count("new"), all: count("all"), saved: count("saved"), trash: count("trash") },
+        total: found.length,
+        offset,
+        rows: found.slice(offset, offset + limit),
+        synced: !this.scenes.has("loading"),
+      },
+    });
+    this.#sendMessage();
+    return this.#sendApp();
+  }
+
+  #sendMessage(): null {
+    const row = this.#open === null ? undefined : this.#find(this.#open);
+    if (!row) return this.#send({ type: "message", view: null });
+    const story: MessageView["story"] = [{ at: row.received_at, what: { type: "came_in", reason: row.reason } }];
+    const over = new Date(Date.parse(row.received_at) + 24_000 + row.duration_ms).toISOString();
+    const { duration_ms, urgent } = row;
+    story.push({ at: over, what: row.interrupted ? { type: "interrupted", duration_ms } : { type: "recorded", duration_ms, urgent } });
+    if (row.forwarded) story.push({ at: row.forwarded.at, what: { type: "forwarded", from: row.forwarded.from } });
+    return this.#send({ type: "message", view: { row, story } });
+  }
+
+  #sendLog(): null {
+    const { offset, limit } = this.#logWindow;
+    return this.#send({ type: "call_log", view: { total: this.#log.length, offset, rows: this.#log.slice(offset, offset + limit) } });
+  }
+
+  #toast(about: ToastAbout, undo?: () => void): null {
+    const id = this.#ids++;
+    if (undo) this.#undo.set(id, undo);
+    return this.#send({ type: "toast", view: { id, about, undo: undo !== undefined } });
+  }
+
+  #find(id: string): MessageRow | undefined {
+    return this.#messages.find((row) => row.id === id);
+  }
+
+  #set(id: string, state: MessageState): void {
+    this.#messages = this.#messages.map((row) => (row.id === id ? { ...row, state } : row));
+  }
+
+  #act(ids: readonly string[], action: Act): Code | null {
+    const before = this.#messages.filter(({ id }) => ids.includes(id));
+    if (before.length === 0) return "gone";
+    for (const { id, state } of before) {
+      if (action === "expunge") this.#messages = this.#messages.filter((row) => row.id !== id);
+      else if (action === "delete") {
+        this.#under.set(id, state);
+        this.#set(id, "deleted");
+      } else if (action === "restore") this.#set(id, this.#under.get(id) ?? "heard");
+      else if (action === "heard") this.#set(id, state === "saved" ? "saved" : "heard");
+      else this.#set(id, action === "save" ? "saved" : "new");
+    }
+    this.#sendMailbox();
+    const count = before.length;
+    const about = { new: "marked_new", heard: "marked_heard", save: "saved", delete: "deleted", restore: "restored", expunge: "expunged" } as const;
+    const undo = () => before.forEach(({ id, state }) => this.#set(id, state));
+    return this.#toast({ type: about[action], count }, action === "expunge" ? undefined : undo);
+  }
+
+  #unsave(ids: readonly string[]): null {
+    ids.forEach((id) => this.#set(id, "heard"));
+    this.#sendMailbox();
+    return this.#toast({ type: "marked_heard", count: ids.length }, () => ids.forEach((id) => this.#set(id, "saved")));
+  }
+
+  #play(id: string, from: number | null): Code | null {
+    const row = this.#find(id);
+    if (!row) return "gone";
+    if (!row.playable) return "sound_missing";
+    const resumed = this.#playback?.message === id && this.#playback.position_ms < row.duration_ms ? this.#playback.position_ms : 0;
+    this.#stop();
+    this.#playback = {
+      message: id,
+      position_ms: from ?? resumed,
+      duration_ms: row.duration_ms,
+      playing: true,
+      rate: 1,
+      device: this.#devices.outputs.find(({ system_default }) => system_default)?.name ?? null,
+    };
+    if (row.state === "new") this.#set(id, "heard");
+    this.#sendMailbox();
+    this.#send({ type: "playback", view: this.#playback });
+    this.#ticking = setInterval(() => this.#tick(), SPEED_MS);
+    return null;
+  }
+
+  #tick(): void {
+    if (!this.#playback) return;
+    const position_ms = Math.min(this.#playback.duration_ms, this.#playback.position_ms + SPEED_MS);
+    const playing = position_ms < this.#playback.duration_ms;
+    this.#playback = { ...this.#playback, position_ms, playing };
+    if (!playing) this.#stop();
+    this.#send({ type: "playback", view: this.#playback });
+  }
+
+  #stop(): void {
+    if (this.#ticking !== null) clearInterval(this.#ticking);
+    this.#ticking = null;
+  }
+
+  #pause(): null {
+    this.#stop();
+    if (this.#playback) this.#playback = { ...this.#playback, playing: false };
+    return this.#send({ type: "playback", view: this.#playback });
+  }
+
+  #call(who: CallView["party"], direction: CallView["direction"], state: CallView["state"], waiting_messages = 0): string {
+    const id = crypto.randomUUID();
+    const call: CallView = { id, direction, party: who, state, muted: false, waiting_messages };
+    this.#app = { ...this.#app, calls: [...this.#app.calls, call] };
+    return id;
+  }
+
+  #place(number: string): Code | null {
+    const wanted = number.replaceAll(" ", "");
+    const person = PEOPLE.find(({ user, extension }) => user === wanted || extension === wanted);
+    if (!person && !/^\+?[0-9*#]{2,}$/.test(wanted)) return "bad_number";
+    const id = this.#call(party(person?.extension ?? number, person?.name ?? null), "outgoing", { type: "dialling" });
+    this.#sendApp();
+    setTimeout(() => this.#change(id, { state: { type: "ringing" } }, "dialling"), this.#slow(700));
+    setTimeout(() => this.#change(id, { state: { type: "connected", since: new Date().toISOString() } }, "ringing"), this.#slow(3000));
+    return null;
+  }
+
+  #change(id: string, change: Partial<CallView>, only?: CallView["state"]["type"]): Code | null {
+    const call = this.#app.calls.find((call) => call.id === id);
+    if (!call || (only !== undefined && call.state.type !== only)) return "no_such_call";
+    this.#app = { ...this.#app, calls: this.#app.calls.map((call) => (call.id === id ? { ...call, ...change } : call)) };
+    return this.#sendApp();
+  }
+
+  #end(id: string, state: CallView["state"]): Code | null {
+    const code = this.#change(id, { state });
+    setTimeout(() => {
+      this.#app = { ...this.#app, calls: this.#app.calls.filter((call) => call.id !== id) };
+      this.#sendApp();
+    }, this.#slow(2500));
+    return code;
+  }
+
+  async #leaveTestMessage(): Promise<void> {
+    const steps: readonly [TestMessageView["type"] & ("calling" | "greeting" | "speaking" | "waiting"), number][] = [
+      ["calling", 900],
+      ["greeting", 2200],
+      ["speaking", 2500],
+      ["waiting", 400],
+    ];
+    for (const [type, ms] of steps) {
+      this.#send({ type: "test_message", view: { type } });
+      await pause(this.#slow(ms));
+    }
+    const message = this.leave("1001", "Maria Eckert", 3);
+    this.#messages = this.#messages.map((row) => (row.id === message ? { ...row, reason: "direct" as const } : row));
+    this.#sendMailbox();
+    this.#send({ type: "test_message", view: { type: "arrived", message, after_ms: 240 } });
+  }
+
+  /** In tests nothing takes long. */
+  #slow(ms: number): number {
+    return import.meta.env.MODE === "test" ? 0 : ms;
+  }
+}
+
+function signedOut(view: Partial<Extract<AccountView, { type: "signed_out" }>>): AccountView {
+  return { type: "signed_out", server: "", user: "", why: null, invitation: null, ...view };
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+

@@ -1,0 +1,14 @@
+import { isTauri } from "@tauri-apps/api/core";
+
+import type { Host } from "./host";
+
+export type * from "./generated/contract";
+export type { Host } from "./host";
+export { getPhone, Phone, setPhone } from "./phone.svelte";
+
+/** The shell when there is one, else a world in memory for development. */
+export async function chooseHost(): Promise<Host> {
+  if (isTauri()) return (await import("./tauri")).tauriHost;
+  const { FakeHost } = await import("./fake");
+  return FakeHost.fromAddress(location.search);
+}

@@ -1,0 +1,111 @@
+import { createContext } from "svelte";
+
+import type {
+  AppView,
+  AudioDevicesView,
+  CallLogView,
+  Code,
+  Command,
+  DirectoryView,
+  Event,
+  MailboxView,
+  MessageView,
+  Place,
+  PlaybackView,
+  TestMessageView,
+  ToastAbout,
+  ToastView,
+} from "./generated/contract";
+import type { Host } from "./host";
+
+/** Toasts of the interface itself have ids below zero; the shell's begin at zero. */
+let ownToast = 0;
+
+/** The last view model of every kind, and the way to ask for things. */
+export class Phone {
+  app = $state.raw<AppView | null>(null);
+  mailbox = $state.raw<MailboxView | null>(null);
+  message = $state.raw<MessageView | null>(null);
+  playback = $state.raw<PlaybackView | null>(null);
+  callLog = $state.raw<CallLogView | null>(null);
+  directory = $state.raw<DirectoryView | null>(null);
+  audioDevices = $state.raw<AudioDevicesView | null>(null);
+  testMessage = $state.raw<TestMessageView>({ type: "idle" });
+  toasts = $state.raw<readonly ToastView[]>([]);
+  /** The frame goes there. */
+  onshow: (place: Place) => void = () => {};
+
+  readonly #host: Host;
+  #unlisten: (() => void) | null = null;
+
+  constructor(host: Host) {
+    this.#host = host;
+  }
+
+  async attach(): Promise<void> {
+    this.#unlisten = await this.#host.listen((event) => this.#hear(event));
+    await this.do({ type: "attach" });
+  }
+
+  detach(): void {
+    this.#unlisten?.();
+  }
+
+  /** Asks, and hands the code to whoever shows it next to what was asked. */
+  ask(command: Command): Promise<Code | null> {
+    return this.#host.perform(command);
+  }
+
+  /** Asks, and tells of a failure in a toast. */
+  async do(command: Command): Promise<boolean> {
+    const code = await this.ask(command);
+    if (code !== null) this.tell({ type: "failed", code });
+    return code === null;
+  }
+
+  tell(about: ToastAbout): void {
+    ownToast -= 1;
+    this.toasts = [...this.toasts, { id: ownToast, about, undo: false }];
+  }
+
+  dismiss(toast: number): void {
+    this.toasts = this.toasts.filter(({ id }) => id !== toast);
+  }
+
+  #hear(event: Event): void {
+    switch (event.type) {
+      case "app":
+        this.app = event.view;
+        break;
+      case "mailbox":
+        this.mailbox = event.view;
+        break;
+      case "message":
+        this.message = event.view;
+        break;
+      case "playback":
+        this.playback = event.view;
+        break;
+      case "call_log":
+        this.callLog = event.view;
+        break;
+      case "directory":
+        this.directory = event.view;
+        break;
+      case "audio_devices":
+        this.audioDevices = event.view;
+        break;
+      case "test_message":
+        this.testMessage = event.view;
+        break;
+      case "toast":
+        this.toasts = [...this.toasts.filter(({ id }) => id !== event.view.id), event.view].slice(-3);
+        break;
+      case "show":
+        this.onshow(event.view);
+        break;
+    }
+  }
+}
+
+export const [getPhone, setPhone] = createContext<Phone>();

@@ -1,0 +1,114 @@
+import type { Language, PartyView } from "../host/generated/contract";
+import { clock } from "./clock.svelte";
+import { de } from "./de";
+import { en, type Words } from "./en";
+
+const WORDS: Record<Language, Words> = { en, de };
+/** A calendar's words and a clock's habits; German and British both count hours to 24. */
+const LOCALES: Record<Language, string> = { en: "en-GB", de: "de-DE" };
+const DAY_MS = 86_400_000;
+
+export const LANGUAGES: readonly Language[] = ["en", "de"];
+
+/** What a language calls itself. */
+export function languageName(language: Language): string {
+  return WORDS[language].name;
+}
+
+function fromSystem(): Language {
+  return navigator.language.toLowerCase().startsWith("de") ? "de" : "en";
+}
+
+function formats(language: Language) {
+  const locale = LOCALES[language];
+  return {
+    time: new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit" }),
+    seconds: new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit", second: "2-digit" }),
+    weekday: new Intl.DateTimeFormat(locale, { weekday: "long" }),
+    date: new Intl.DateTimeFormat(locale, { day: "numeric", month: "long" }),
+    dateOfYear: new Intl.DateTimeFormat(locale, { day: "numeric", month: "long", year: "numeric" }),
+    full: new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "short" }),
+    relative: new Intl.RelativeTimeFormat(locale, { numeric: "auto" }),
+    list: new Intl.ListFormat(locale),
+    shortSeconds: new Intl.NumberFormat(locale, { style: "unit", unit: "second", maximumFractionDigits: 1 }),
+    number: new Intl.NumberFormat(locale, { maximumFractionDigits: 2 }),
+  };
+}
+
+const capital = (text: string) => text.charAt(0).toLocaleUpperCase() + text.slice(1);
+const midnight = (date: Date) => new Date(date.getFullYear(), date.getMonth(), date.getDate()).getTime();
+
+/** The words and formats of the current language. Markup reads them through this object and so follows a change. */
+class Interface {
+  #language = $state<Language>(fromSystem());
+  #formats = $derived(formats(this.#language));
+  /** The words. */
+  readonly t: Words = $derived(WORDS[this.#language]);
+
+  get language(): Language {
+    return this.#language;
+  }
+
+  set language(language: Language) {
+    this.#language = language;
+    document.documentElement.lang = language;
+  }
+
+  /** `14:32` */
+  time(iso: string): string {
+    return this.#formats.time.format(new Date(iso));
+  }
+
+  /** `14:32:07` */
+  exactTime(iso: string): string {
+    return this.#formats.seconds.format(new Date(iso));
+  }
+
+  /** Today, yesterday, a weekday of the last six days, or a date. */
+  day(iso: string): string {
+    const [date, now] = [new Date(iso), new Date(clock.now)];
+    const days = Math.round((midnight(now) - midnight(date)) / DAY_MS);
+    if (days >= 0 && days < 2) return capital(this.#formats.relative.format(-days, "day"));
+    if (days > 0 && days < 7) return this.#formats.weekday.format(date);
+    return (date.getFullYear() === now.getFullYear() ? this.#formats.date : this.#formats.dateOfYear).format(date);
+  }
+
+  /** Weekday, date and time, for whoever wants it exactly. */
+  full(iso: string): string {
+    return this.#formats.full.format(new Date(iso));
+  }
+
+  /** `0:42`, `12:05`, `1:02:03` */
+  duration(ms: number): string {
+    const total = Math.max(0, Math.floor(ms / 1000));
+    const [hours, minutes, seconds] = [Math.floor(total / 3600), Math.floor(total / 60) % 60, total % 60];
+    const end = String(seconds).padStart(2, "0");
+    return hours > 0 ? `${hours}:${String(minutes).padStart(2, "0")}:${end}` : `${minutes}:${end}`;
+  }
+
+  /** How long it rang or was spoken, never 0:00 for something that is there. */
+  length(ms: number): string {
+    return this.duration(ms > 0 ? Math.max(1000, Math.round(ms / 1000) * 1000) : 0);
+  }
+
+  /** `0.2 sec`, `0,2 Sek.` */
+  seconds(ms: number): string {
+    return this.#formats.shortSeconds.format(ms / 1000);
+  }
+
+  number(value: number): string {
+    return this.#formats.number.format(value);
+  }
+
+  list(names: readonly string[]): string {
+    return this.#formats.list.format(names);
+  }
+
+  /** What a party is called: the name, else the number, else that it was withheld. */
+  party(party: PartyView): string {
+    return party.name ?? (party.number === "" ? this.t.app.unknownParty : party.number);
+  }
+}
+
+export const i18n = new Interface();
+export { clock } from "./clock.svelte";

@@ -36,6 +36,7 @@ struct ClientTransaction<O> {
     state: State,
     /// CANCEL has to wait for a provisional response (RFC 3261 9.1).
     cancel: Cancel,
+    is_abandoned: bool,
 }
 
 #[derive(Debug)]
@@ -108,7 +109,9 @@ impl<O: Clone> ClientTransactions<O> {
         wire.timers.set(TimerKey::ClientEnd(id), now + wire.patience());
         self.matching.insert((branch.clone(), request.method.clone()), id);
         let state = State::Trying { interval };
-        self.all.insert(id, ClientTransaction { request, bytes, branch, flow, owner, state, cancel: Cancel::No });
+        let transaction =
+            ClientTransaction { request, bytes, branch, flow, owner, state, cancel: Cancel::No, is_abandoned: false };
+        self.all.insert(id, transaction);
     }
 
     pub(crate) fn request(&self, id: TxId) -> Option<(&Request, Flow)> {
@@ -125,6 +128,16 @@ impl<O: Clone> ClientTransactions<O> {
             }
             State::Proceeding { .. } => tx.cancel_now(id, headers, wire, now),
             State::Completed { .. } | State::Accepted { .. } => None,
+        }
+    }
+
+    /// Nobody waits for the final response any more: the transaction must not wait for it for ever.
+    pub(crate) fn give_up(&mut self, id: TxId, wire: &mut Wire, now: Instant) {
+        if let Some(tx) = self.all.get_mut(&id) {
+            tx.is_abandoned = true;
+            if matches!(tx.state, State::Proceeding { .. }) {
+                wire.timers.set(TimerKey::ClientEnd(id), now + wire.patience());
+            }
         }
     }
 
@@ -240,7 +253,7 @@ impl<O> ClientTransaction<O> {
     fn proceed(&mut self, id: TxId, interval: Duration, wire: &mut Wire, now: Instant) {
         if self.request.method == Method::Invite {
             wire.timers.stop(TimerKey::ClientRetransmit(id));
-            if self.cancel != Cancel::Sent {
+            if self.cancel != Cancel::Sent && !self.is_abandoned {
                 wire.timers.stop(TimerKey::ClientEnd(id));
             }
         } else if !self.flow.transport.is_reliable() {

@@ -94,7 +94,7 @@ impl UserAgent {
         let Some(Session { phase: Phase::Ringing(ringing), .. }) = self.sessions.get(&id) else { return };
         let tx = ringing.tx;
         self.core.respond(tx, parts, now);
-        self.forget(id);
+        self.forget(id, now);
     }
 
     /// CANCEL (RFC 3261 9.2); its own 200 is sent already.
@@ -105,7 +105,7 @@ impl UserAgent {
         self.core.respond_status(invite, 487, now);
         match self.ringing.get(&invite).copied() {
             Some(session) => {
-                self.forget(session);
+                self.forget(session, now);
                 self.core.emit(Event::Cancelled { session, headers });
             }
             None => self.reinvite_cancelled(invite, now),

@@ -59,7 +59,7 @@ impl UserAgent {
             Ok(response) if response.is_success() && is_current => self.answered(id, tx, response, now),
             Ok(response) if response.is_success() => self.answered_again(id, tx, &response, now),
             Ok(response) if is_current => self.refused(id, response, now),
-            Err(failure) if is_current => self.call_failed(id, failure.into()),
+            Err(failure) if is_current => self.call_failed(id, failure.into(), now),
             // The session was given up before.
             Ok(_) | Err(_) => {}
         }
@@ -122,7 +122,7 @@ impl UserAgent {
             _ => false,
         };
         if !again {
-            self.call_failed(id, RequestFailure::Refused(Box::new(response)));
+            self.call_failed(id, RequestFailure::Refused(Box::new(response)), now);
         }
     }
 
@@ -155,8 +155,8 @@ impl UserAgent {
         calling.tx = self.core.send(calling.request.clone(), calling.flow, Owner::Invite(id), now);
     }
 
-    fn call_failed(&mut self, session: SessionId, failure: RequestFailure) {
-        self.forget(session);
+    fn call_failed(&mut self, session: SessionId, failure: RequestFailure, now: Instant) {
+        self.forget(session, now);
         self.core.emit(Event::Rejected { session, failure });
     }
 }

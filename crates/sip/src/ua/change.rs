@@ -38,9 +38,9 @@ impl UserAgent {
         interval::ask(&mut request.headers, &self.core.config, established.interval);
         self.core.authorize(session.authorizer.as_mut(), &mut request);
         established.dialog.note_credentials(&request);
-        established.change = Change::Ours(offer);
         let flow = established.dialog.next_hop();
-        self.core.send(request, flow, Owner::Reinvite(id), now);
+        let tx = self.core.send(request, flow, Owner::Reinvite(id), now);
+        established.change = Change::Ours(tx, offer);
     }
 
     pub(super) fn reinvite_outcome(&mut self, id: SessionId, outcome: ClientOutcome<Owner>, now: Instant) {
@@ -64,7 +64,7 @@ impl UserAgent {
         }
         let number = response.headers.cseq().map_or(established.dialog.local_cseq, |cseq| cseq.number);
         self.core.acknowledge(tx, &established.dialog, number, None);
-        let Change::Ours(offer) = std::mem::replace(&mut established.change, Change::None) else { return };
+        let Change::Ours(_, offer) = std::mem::replace(&mut established.change, Change::None) else { return };
         let sdp = response.sdp();
         let is_news = !offer.is_refresh || sdp.is_some() && sdp != established.remote_sdp;
         established.local_sdp = offer.sdp;
@@ -90,7 +90,7 @@ impl UserAgent {
     /// Both offered at once: wait, the one who started the call longer (RFC 3261 14.1).
     fn offer_glared(&mut self, id: SessionId, now: Instant) {
         let Some(established) = self.sessions.get_mut(&id).and_then(Session::established_mut) else { return };
-        let Change::Ours(offer) = std::mem::replace(&mut established.change, Change::None) else { return };
+        let Change::Ours(_, offer) = std::mem::replace(&mut established.change, Change::None) else { return };
         let range = if established.is_caller { 2100..4000 } else { 0..2000 };
         established.change = Change::Glared(offer);
         let pause = Duration::from_millis(self.core.random_millis(range));
@@ -108,7 +108,7 @@ impl UserAgent {
                 };
                 self.send_offer(id, offer, now);
             }
-            other @ (Change::None | Change::Ours(_) | Change::Theirs { .. }) => established.change = other,
+            other @ (Change::None | Change::Ours(..) | Change::Theirs { .. }) => established.change = other,
         }
     }
 
@@ -117,7 +117,7 @@ impl UserAgent {
         let Session { authorizer: Some(authorizer), phase: super::session::Phase::Established(established) } = session else {
             return false;
         };
-        let Change::Ours(offer) = &mut established.change else { return false };
+        let Change::Ours(_, offer) = &mut established.change else { return false };
         if !authorizer.take_challenges(response, &mut offer.challenged) {
             return false;
         }
@@ -128,7 +128,7 @@ impl UserAgent {
 
     fn offer_failed(&mut self, id: SessionId, failure: RequestFailure, now: Instant) {
         let Some(established) = self.sessions.get_mut(&id).and_then(Session::established_mut) else { return };
-        let Change::Ours(offer) = std::mem::replace(&mut established.change, Change::None) else { return };
+        let Change::Ours(_, offer) = std::mem::replace(&mut established.change, Change::None) else { return };
         if !offer.is_refresh {
             self.tell_answer(id, Err(failure));
         }
@@ -296,7 +296,7 @@ fn change_refusal(established: &Established, request: &Request) -> Option<Respon
         return None;
     }
     match established.change {
-        Change::Ours(_) => Some(ResponseParts::new(491)),
+        Change::Ours(..) => Some(ResponseParts::new(491)),
         Change::Theirs { .. } => Some(ResponseParts::new(500).with("Retry-After", 1)),
         Change::None | Change::Glared(_) if established.awaiting.is_some() => {
             Some(ResponseParts::new(500).with("Retry-After", 1))

@@ -104,7 +104,7 @@ impl UserAgent {
             Phase::Established(_) => Event::Ended { session: id, by: EndedBy::Remote, headers },
         };
         self.drop_their_change(id, now);
-        self.forget(id);
+        self.forget(id, now);
         if !silent {
             self.core.emit(event);
         }
@@ -116,7 +116,7 @@ impl UserAgent {
         match &mut session.phase {
             Phase::Calling(calling) => {
                 let tx = calling.tx;
-                self.forget(id);
+                self.forget(id, now);
                 self.core.cancel(tx, headers, now);
             }
             Phase::Ringing(_) => self.refuse_call(id, ResponseParts { headers, ..ResponseParts::new(603) }, now),
@@ -124,7 +124,7 @@ impl UserAgent {
                 let (tx, dialog) = (*tx, (**dialog).clone());
                 let authorizer = session.authorizer.clone();
                 self.core.acknowledge(tx, &dialog, dialog.local_cseq, None);
-                self.forget(id);
+                self.forget(id, now);
                 self.core.bye(Farewell { dialog, authorizer, headers, challenged: Challenged::default() }, now);
             }
             Phase::Established(established) if established.awaiting.as_ref().is_some_and(|awaiting| awaiting.is_initial) => {
@@ -136,7 +136,7 @@ impl UserAgent {
 
     pub(super) fn say_bye(&mut self, id: SessionId, headers: Headers, now: Instant) {
         self.drop_their_change(id, now);
-        let Some(Session { authorizer, phase: Phase::Established(established) }) = self.forget(id) else { return };
+        let Some(Session { authorizer, phase: Phase::Established(established) }) = self.forget(id, now) else { return };
         self.core.bye(established.farewell(authorizer, headers), now);
     }
 
@@ -204,12 +204,20 @@ impl UserAgent {
     }
 
     /// Takes a session out of everything that leads to it.
-    pub(super) fn forget(&mut self, id: SessionId) -> Option<Session> {
+    pub(super) fn forget(&mut self, id: SessionId, now: Instant) -> Option<Session> {
         stop_all(&mut self.core, id);
         let session = self.sessions.remove(&id)?;
         self.dialogs.remove(&session.key());
-        if let Phase::Ringing(ringing) = &session.phase {
-            self.ringing.remove(&ringing.tx);
+        match &session.phase {
+            Phase::Ringing(ringing) => {
+                self.ringing.remove(&ringing.tx);
+            }
+            Phase::Established(established) => {
+                if let Change::Ours(tx, _) = &established.change {
+                    self.core.clients.give_up(*tx, &mut self.core.wire, now);
+                }
+            }
+            Phase::Calling(_) | Phase::Unacknowledged { .. } => {}
         }
         Some(session)
     }

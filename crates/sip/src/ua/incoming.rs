@@ -167,7 +167,7 @@ impl UserAgent {
                     self.core.wire.timers.set(TimerKey::Detached(id), at);
                 }
                 Phase::Ringing(_) | Phase::Unacknowledged { .. } | Phase::Calling(_) => {
-                    self.forget(id);
+                    self.forget(id, now);
                     self.core.emit(Event::Ended { session: id, by: EndedBy::Transport, headers: Headers::new() });
                 }
             }

@@ -94,7 +94,7 @@ pub(crate) struct AwaitingAck {
 #[derive(Debug)]
 pub(crate) enum Change {
     None,
-    Ours(Offer),
+    Ours(TxId, Offer),
     /// Ours got 491 and waits.
     Glared(Offer),
     Theirs {

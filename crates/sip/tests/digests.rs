@@ -1,0 +1,250 @@
+//! Digest from both ends (RFC 7616, RFC 8760).
+
+#![expect(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "tests")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use aftertone_sip::digest::{Algorithm, Authorization, Challenge, Secret, Verdict, Verifier, ha1};
+use aftertone_sip::{
+    Credentials, Event, Headers, Method, OutgoingRequest, Request, RequestFailure, Response, ResponseParts, Transport, Uri,
+};
+
+use common::{ALICE, ANSWER, BOB, World};
+
+const PASSWORD: &str = "correct horse";
+
+fn stored(user: &str, algorithm: Algorithm) -> Option<String> {
+    (user == "alice").then(|| ha1(algorithm, "alice", "example.com", PASSWORD))
+}
+
+fn verifier(algorithms: &[Algorithm]) -> Verifier {
+    Verifier::new("example.com", [7; 32], algorithms.to_vec())
+}
+
+fn register(world: &World) -> OutgoingRequest {
+    let aor = Uri::sip("alice", "example.com");
+    let mut request = OutgoingRequest::new(Method::Register, Uri::sip("", "example.com"), aor.clone().into(), aor.into());
+    request.headers.push("Contact", world.contact("alice", ALICE));
+    request
+}
+
+/// Bob checks whatever Alice asks, until he is content or she gives up.
+fn serve(world: &mut World, verifier: &mut Verifier) -> (Result<Response, RequestFailure>, Vec<Verdict>) {
+    let mut verdicts = Vec::new();
+    loop {
+        world.run(Duration::from_millis(30));
+        while let Some(Event::Request { id, request, .. }) = world.agents[BOB].events.pop_front() {
+            let verdict = verifier.check(&request, stored, world.now);
+            let parts = match &verdict {
+                Verdict::Accepted { .. } => ResponseParts::new(200),
+                other => ResponseParts {
+                    headers: verifier.challenge(matches!(other, Verdict::Stale { .. }), world.now),
+                    ..ResponseParts::new(401)
+                },
+            };
+            verdicts.push(verdict);
+            world.act(BOB, |ua, now| ua.respond(id, parts, now));
+        }
+        if let Some(Event::Response { result, .. }) = world.agents[ALICE].events.pop_front() {
+            return (result, verdicts);
+        }
+    }
+}
+
+fn accepted() -> Verdict {
+    Verdict::Accepted { username: "alice".to_owned() }
+}
+
+#[test]
+fn every_algorithm_works_and_a_second_registration_needs_no_challenge() {
+    for algorithm in [Algorithm::Sha256, Algorithm::Sha512_256, Algorithm::Md5] {
+        let mut world = World::new(Transport::Udp);
+        let mut verifier = verifier(&[algorithm]);
+        let flow = world.flow(ALICE, BOB);
+        for expected in [vec![Verdict::Missing, accepted()], vec![accepted()], vec![accepted()]] {
+            let request = register(&world);
+            world.act(ALICE, |ua, now| ua.request(request, flow, Some(Credentials::new("alice", PASSWORD)), now));
+            let (result, verdicts) = serve(&mut world, &mut verifier);
+            assert_eq!((result.unwrap().status, verdicts), (200, expected), "{algorithm}");
+        }
+        world.assert_idle_later();
+    }
+}
+
+#[test]
+fn an_old_nonce_is_stale_and_replaced_without_asking_anybody() {
+    let mut world = World::new(Transport::Udp);
+    let mut verifier = verifier(&[Algorithm::Sha256, Algorithm::Md5]);
+    let flow = world.flow(ALICE, BOB);
+    let stale = Verdict::Stale { username: "alice".to_owned() };
+    for expected in [vec![Verdict::Missing, accepted()], vec![stale, accepted()]] {
+        let request = register(&world);
+        world.act(ALICE, |ua, now| ua.request(request, flow, Some(Credentials::new("alice", PASSWORD)), now));
+        assert_eq!(serve(&mut world, &mut verifier).1, expected);
+        world.run(Duration::from_secs(600));
+    }
+}
+
+#[test]
+fn a_wrong_password_is_tried_once() {
+    let mut world = World::new(Transport::Udp);
+    let mut verifier = verifier(&[Algorithm::Sha256, Algorithm::Md5]);
+    let flow = world.flow(ALICE, BOB);
+    let request = register(&world);
+    world.act(ALICE, |ua, now| ua.request(request, flow, Some(Credentials::new("alice", "wrong")), now));
+    let (result, verdicts) = serve(&mut world, &mut verifier);
+    assert_eq!(result.unwrap_err().status(), 401);
+    assert_eq!(verdicts, [Verdict::Missing, Verdict::Refused { username: "alice".to_owned() }]);
+    world.assert_idle_later();
+}
+
+#[test]
+fn an_invite_is_challenged_and_the_bye_carries_a_growing_counter() {
+    let mut world = World::new(Transport::Udp);
+    let mut verifier = verifier(&[Algorithm::Sha256]);
+    let (invite, flow) = (world.invite_to_bob(Some(Credentials::new("alice", PASSWORD))), world.flow(ALICE, BOB));
+    let ours = world.act(ALICE, |ua, now| ua.invite(invite, flow, now));
+    let first = world.wait_incoming(BOB);
+    let challenge = verifier.challenge(false, world.now);
+    world.act(BOB, |ua, now| ua.reject(first, 401, challenge, now));
+    let (second, request) = world.wait(BOB, |event| match event {
+        Event::Incoming { session, request, .. } => Some((*session, request.clone())),
+        _ => None,
+    });
+    assert_eq!(verifier.check(&request, stored, world.now), accepted());
+    let contact = world.contact("bob", BOB);
+    world.act(BOB, |ua, now| ua.accept(second, contact, ANSWER.to_owned(), Headers::new(), now));
+    world.wait_answered(ALICE, ours).unwrap();
+    world.wait_confirmed(BOB, second);
+    let ack = world.trace.iter().rfind(|(_, _, text)| text.starts_with("ACK")).unwrap();
+    assert!(ack.2.contains("nc=00000001"), "ACK carries what INVITE carried");
+    world.act(ALICE, |ua, now| ua.hang_up(ours, Headers::new(), now));
+    let bye = world.trace.iter().rfind(|(_, _, text)| text.starts_with("BYE")).unwrap();
+    assert!(bye.2.contains("nc=00000002"));
+    world.assert_idle_later();
+}
+
+#[test]
+fn a_captured_request_is_worth_nothing() {
+    let now = Instant::now();
+    let mut verifier = verifier(&[Algorithm::Sha256]);
+    let request = answered(&mut verifier, &Credentials::new("alice", PASSWORD), now);
+    assert_eq!(verifier.check(&request, stored, now), accepted());
+    assert_ne!(verifier.check(&request, stored, now), accepted());
+    let mut forged = request.clone();
+    let mut authorization = Authorization::parse(request.headers.get("Authorization").unwrap()).unwrap();
+    authorization.nc = Some(2);
+    forged.headers.set("Authorization", &authorization);
+    assert_eq!(verifier.check(&forged, stored, now), Verdict::Refused { username: "alice".to_owned() });
+    authorization.username = "nobody".to_owned();
+    forged.headers.set("Authorization", &authorization);
+    assert_eq!(verifier.check(&forged, stored, now), Verdict::Refused { username: "nobody".to_owned() });
+}
+
+#[test]
+fn a_nonce_of_somebody_else_is_not_accepted() {
+    let now = Instant::now();
+    let mut foreign = Verifier::new("example.com", [8; 32], vec![Algorithm::Sha256]);
+    let request = answered(&mut foreign, &Credentials::new("alice", PASSWORD), now);
+    let mut verifier = verifier(&[Algorithm::Sha256]);
+    assert_eq!(verifier.check(&request, stored, now), Verdict::Stale { username: "alice".to_owned() });
+}
+
+/// A REGISTER with the right answer to a challenge, as any client would make it.
+fn answered(verifier: &mut Verifier, credentials: &Credentials, now: Instant) -> Request {
+    let challenge = verifier.challenge(false, now);
+    let challenge = Challenge::parse_all(challenge.get("WWW-Authenticate").unwrap()).remove(0);
+    let Secret::Password(password) = &credentials.secret else { unreachable!() };
+    let algorithm = challenge.algorithm;
+    let secret = ha1(algorithm, &credentials.username, &challenge.realm, password);
+    let uri = "sip:example.com";
+    let ha2 = algorithm.hash(format!("REGISTER:{uri}").as_bytes());
+    let response = algorithm.hash(format!("{secret}:{}:00000001:abc:auth:{ha2}", challenge.nonce).as_bytes());
+    let authorization = Authorization {
+        username: credentials.username.clone(),
+        realm: challenge.realm,
+        nonce: challenge.nonce,
+        uri: uri.to_owned(),
+        response,
+        algorithm,
+        session: false,
+        cnonce: "abc".to_owned(),
+        opaque: None,
+        qop: Some("auth".to_owned()),
+        nc: Some(1),
+    };
+    let mut request = Request::new(Method::Register, uri.parse().unwrap());
+    request.headers.push("Authorization", authorization);
+    request
+}
+
+/// A server like those that real ones are, to which Alice registers.
+fn challenged_with(headers: &[(&str, &str)], secret: Secret) -> Option<Authorization> {
+    let mut world = World::new(Transport::Udp);
+    let (request, flow) = (register(&world), world.flow(ALICE, BOB));
+    let credentials = Credentials { username: "Mufasa".to_owned(), secret };
+    world.act(ALICE, |ua, now| ua.request(request, flow, Some(credentials), now));
+    let incoming = |event: &Event| match event {
+        Event::Request { id, request, .. } => Some((*id, request.clone())),
+        _ => None,
+    };
+    let (id, _) = world.wait(BOB, incoming);
+    let parts = headers.iter().fold(ResponseParts::new(401), |parts, (name, value)| parts.with(name, value));
+    world.act(BOB, |ua, now| ua.respond(id, parts, now));
+    world.run(Duration::from_secs(1));
+    let (_, again) = world.agents[BOB].events.pop_front().as_ref().and_then(incoming)?;
+    let value = again.headers.get("Authorization").or(again.headers.get("Proxy-Authorization"))?;
+    Authorization::parse(value)
+}
+
+fn password() -> Secret {
+    Secret::Password("Circle of Life".to_owned())
+}
+
+#[test]
+fn the_strongest_challenge_is_answered() {
+    let md5 = ("WWW-Authenticate", "Digest realm=\"r\", nonce=\"m\", algorithm=MD5, qop=\"auth\"");
+    let sha = ("WWW-Authenticate", "Digest realm=\"r\", nonce=\"s\", algorithm=SHA-256, qop=\"auth,auth-int\", opaque=\"o\"");
+    let basic = ("WWW-Authenticate", "Basic realm=\"r\"");
+    let unknown = ("WWW-Authenticate", "Digest realm=\"r\", nonce=\"u\", algorithm=SHA3-999");
+    for order in [[md5, sha, basic], [sha, md5, unknown], [unknown, md5, sha]] {
+        let answer = challenged_with(&order, password()).unwrap();
+        assert_eq!((answer.algorithm, answer.nonce.as_str()), (Algorithm::Sha256, "s"));
+        assert_eq!((answer.qop.as_deref(), answer.nc, answer.opaque.as_deref()), (Some("auth"), Some(1), Some("o")));
+    }
+    let only_md5 = Secret::Ha1(BTreeMap::from([(Algorithm::Md5, "00".to_owned())]));
+    assert_eq!(challenged_with(&[sha, md5], only_md5).unwrap().nonce, "m");
+    assert!(challenged_with(&[basic, unknown], password()).is_none());
+}
+
+#[test]
+fn old_and_odd_challenges_are_answered() {
+    let plain = challenged_with(&[("WWW-Authenticate", "digest realm=\"a \\\"b\\\", c\",nonce=n")], password()).unwrap();
+    assert_eq!((plain.realm.as_str(), plain.qop, plain.nc), ("a \"b\", c", None, None));
+    let one_line = "Digest realm=\"r\",nonce=\"1\",algorithm=MD5, Digest realm=\"r\",nonce=\"2\",algorithm=sha-256";
+    assert_eq!(challenged_with(&[("WWW-Authenticate", one_line)], password()).unwrap().nonce, "2");
+    let integrity = challenged_with(&[("WWW-Authenticate", "Digest realm=r, nonce=n, qop=auth-int")], password()).unwrap();
+    assert_eq!(integrity.qop.as_deref(), Some("auth-int"));
+    let session =
+        challenged_with(&[("WWW-Authenticate", "Digest realm=r, nonce=n, algorithm=MD5-sess, qop=\"auth\"")], password());
+    assert!(session.unwrap().session);
+}
+
+#[test]
+fn the_example_of_rfc_7616_comes_out() {
+    // RFC 7616 3.9.1
+    for (algorithm, expected) in [
+        (Algorithm::Md5, "8ca523f5e9506fed4657c9700eebdbec"),
+        (Algorithm::Sha256, "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"),
+    ] {
+        let (user, realm) = ("Mufasa", "http-auth@example.org");
+        let nonce = "7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v";
+        let cnonce = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ";
+        let secret = ha1(algorithm, user, realm, "Circle of Life");
+        let ha2 = algorithm.hash(b"GET:/dir/index.html");
+        assert_eq!(algorithm.hash(format!("{secret}:{nonce}:00000001:{cnonce}:auth:{ha2}").as_bytes()), expected);
+    }
+}

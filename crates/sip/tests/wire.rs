@@ -1,0 +1,433 @@
+//! What goes over the wire when a stranger, played by hand, talks to a user agent.
+
+#![expect(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "tests")]
+
+mod common;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use aftertone_sip::{
+    ConnectionId, EndedBy, Event, Flow, Headers, Message, Method, NameAddr, Output, Request, Response, ResponseParts, SessionId,
+    Transport, UaConfig, Uri, UserAgent,
+};
+
+use common::{ALICE, ANSWER, BOB, OFFER, World, read};
+
+fn stranger() -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, 7], 5062))
+}
+
+/// An INVITE of a simple program, such as sipp: without rport.
+fn invite(via: &str, body: &str) -> String {
+    format!(
+        "INVITE sip:bob@127.0.0.2 SIP/2.0\r\nVia: {via}\r\nFrom: sipp <sip:sipp@192.0.2.7:5062>;tag=1\r\nTo: <sip:bob@127.0.0.2>\r\n\
+         Call-ID: 1-2@192.0.2.7\r\nCSeq: 1 INVITE\r\nContact: sip:sipp@192.0.2.7:5062\r\nMax-Forwards: 70\r\n\
+         Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+const VIA: &str = "SIP/2.0/UDP 192.0.2.7:5062;branch=z9hG4bK-1";
+
+fn in_dialog(method: &str, number: u32, branch: &str, to: &str) -> String {
+    format!(
+        "{method} sip:bob@127.0.0.2 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.7:5062;branch={branch}\r\n\
+         From: sipp <sip:sipp@192.0.2.7:5062>;tag=1\r\nTo: {to}\r\nCall-ID: 1-2@192.0.2.7\r\nCSeq: {number} {method}\r\n\
+         Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+    )
+}
+
+fn response(world: &mut World) -> (SocketAddr, Response) {
+    let (to, bytes) = world.strangers.pop_front().expect("nothing was sent");
+    match read(&bytes) {
+        Message::Response(response) => (to, response),
+        Message::Request(request) => panic!("a request: {request:?}"),
+    }
+}
+
+fn request(world: &mut World) -> (SocketAddr, Request) {
+    let (to, bytes) = world.strangers.pop_front().expect("nothing was sent");
+    match read(&bytes) {
+        Message::Request(request) => (to, request),
+        Message::Response(response) => panic!("a response: {response:?}"),
+    }
+}
+
+fn statuses(world: &mut World) -> Vec<u16> {
+    std::iter::from_fn(|| (!world.strangers.is_empty()).then(|| response(world).1.status)).collect()
+}
+
+fn answered_stranger(world: &mut World, invite: &str, from: SocketAddr) -> (SessionId, Response) {
+    world.inject(BOB, from, invite);
+    let session = world.wait_incoming(BOB);
+    let contact = world.contact("bob", BOB);
+    world.act(BOB, |ua, now| ua.accept(session, contact, ANSWER.to_owned(), Headers::new(), now));
+    assert_eq!(response(world).1.status, 100);
+    let (_, ok) = response(world);
+    (session, ok)
+}
+
+#[test]
+fn a_simple_callers_whole_call_works() {
+    let mut world = World::new(Transport::Udp);
+    let (session, ok) = answered_stranger(&mut world, &invite(VIA, OFFER), stranger());
+    assert_eq!((ok.status, ok.sdp().as_deref()), (200, Some(ANSWER)));
+    assert_eq!(ok.headers.get("Via"), Some(VIA), "it is where it says and did not ask for rport");
+    assert_eq!(ok.headers.contact().unwrap().uri, world.uri("bob", BOB));
+    assert!(!ok.headers.contains("Session-Expires"), "it does not know of session timers");
+    let to = ok.headers.get("To").unwrap();
+    // INVITE again is absorbed, as is ACK again.
+    world.inject(BOB, stranger(), &invite(VIA, OFFER));
+    let ack = in_dialog("ACK", 1, "z9hG4bK-2", to);
+    world.inject(BOB, stranger(), &ack);
+    world.inject(BOB, stranger(), &ack);
+    world.wait_confirmed(BOB, session);
+    let bye = in_dialog("BYE", 2, "z9hG4bK-3", to);
+    for _ in 0..3 {
+        world.inject(BOB, stranger(), &bye);
+    }
+    assert_eq!(statuses(&mut world), [200, 200, 200]);
+    assert!(matches!(world.agents[BOB].events.pop_front(), Some(Event::Ended { by: EndedBy::Remote, .. })));
+    assert!(world.agents[BOB].events.is_empty());
+    world.assert_idle_later();
+}
+
+#[test]
+fn a_caller_behind_a_nat_is_answered_and_called_where_it_was_seen() {
+    let mut world = World::new(Transport::Udp);
+    let nat = SocketAddr::from(([198, 51, 100, 9], 40_000));
+    let via = "SIP/2.0/UDP 192.168.1.5:5060;rport;branch=z9hG4bK-1";
+    world.inject(BOB, nat, &invite(via, OFFER));
+    let session = world.wait_incoming(BOB);
+    let (to, trying) = response(&mut world);
+    assert_eq!(to, nat);
+    let via = trying.headers.top_via().unwrap();
+    assert_eq!((via.params.get("received"), via.params.get("rport")), (Some("198.51.100.9"), Some("40000")));
+    assert_eq!(world.agents[BOB].ua.session_flow(session).unwrap().remote, nat);
+
+    // Without rport the port that Via names is used, at the address the request came from (RFC 3261 18.2.2).
+    let mut world = World::new(Transport::Udp);
+    world.inject(BOB, nat, &invite("SIP/2.0/UDP 192.168.1.5:5070;branch=z9hG4bK-1", OFFER));
+    assert_eq!(response(&mut world).0, SocketAddr::from(([198, 51, 100, 9], 5070)));
+}
+
+#[test]
+fn requests_in_a_dialog_go_where_contact_and_route_say() {
+    let mut world = World::new(Transport::Udp);
+    let text = invite(VIA, OFFER).replace("Contact: sip:sipp@192.0.2.7:5062", "Contact: <sip:sipp@192.0.2.8:5099;x=y>");
+    let (session, ok) = answered_stranger(&mut world, &text, stranger());
+    world.inject(BOB, stranger(), &in_dialog("ACK", 1, "z9hG4bK-2", ok.headers.get("To").unwrap()));
+    world.act(BOB, |ua, now| ua.hang_up(session, Headers::new(), now));
+    let (to, bye) = request(&mut world);
+    assert_eq!(to, SocketAddr::from(([192, 0, 2, 8], 5099)));
+    assert_eq!((bye.method.clone(), bye.uri.to_string()), (Method::Bye, "sip:sipp@192.0.2.8:5099;x=y".to_owned()));
+    assert_eq!(bye.headers.to().unwrap().tag(), Some("1"));
+
+    let mut world = World::new(Transport::Udp);
+    let routes =
+        "Record-Route: <sip:192.0.2.20;lr>, <sip:192.0.2.21:5080;lr>\r\nRecord-Route: <sip:proxy.example.com;lr>\r\nMax-Forwards";
+    let (session, ok) = answered_stranger(&mut world, &invite(VIA, OFFER).replace("Max-Forwards", routes), stranger());
+    assert_eq!(ok.headers.list("Record-Route").len(), 3);
+    world.inject(BOB, stranger(), &in_dialog("ACK", 1, "z9hG4bK-2", ok.headers.get("To").unwrap()));
+    world.act(BOB, |ua, now| ua.hang_up(session, Headers::new(), now));
+    let (to, bye) = request(&mut world);
+    assert_eq!(to, SocketAddr::from(([192, 0, 2, 20], 5060)));
+    let expected = ["<sip:192.0.2.20;lr>", "<sip:192.0.2.21:5080;lr>", "<sip:proxy.example.com;lr>"];
+    assert_eq!(bye.headers.list("Route"), expected);
+    assert_eq!(bye.uri.to_string(), "sip:sipp@192.0.2.7:5062");
+}
+
+#[test]
+fn a_strict_router_becomes_the_request_uri() {
+    let mut world = World::new(Transport::Udp);
+    let text = invite(VIA, OFFER).replace("Max-Forwards", "Record-Route: <sip:192.0.2.20>, <sip:192.0.2.21;lr>\r\nMax-Forwards");
+    let (session, ok) = answered_stranger(&mut world, &text, stranger());
+    world.inject(BOB, stranger(), &in_dialog("ACK", 1, "z9hG4bK-2", ok.headers.get("To").unwrap()));
+    world.act(BOB, |ua, now| ua.hang_up(session, Headers::new(), now));
+    let (_, bye) = request(&mut world);
+    assert_eq!(bye.uri.to_string(), "sip:192.0.2.20");
+    assert_eq!(bye.headers.list("Route"), ["<sip:192.0.2.21;lr>", "<sip:sipp@192.0.2.7:5062>"]);
+}
+
+#[test]
+fn what_breaks_the_rules_gets_the_right_answer() {
+    let good = invite(VIA, OFFER);
+    let cases = [
+        ("SIP/2.0\r\nVia", "SIP/7.0\r\nVia", 505),
+        ("CSeq: 1 INVITE", "CSeq: 1 OPTIONS", 400),
+        ("CSeq: 1 INVITE", "CSeq: 3000000000 INVITE", 400),
+        ("Call-ID: 1-2@192.0.2.7\r\n", "", 400),
+        ("Call-ID: 1-2@192.0.2.7", "Call-ID:", 400),
+        ("To: <sip:bob@127.0.0.2>\r\n", "", 400),
+        ("To: <sip:bob", "To: <sip:carol@x>\r\nTo: <sip:bob", 400),
+        ("Max-Forwards: 70", "Max-Forwards: 300", 400),
+        ("Max-Forwards: 70", "Content-Length: 3\r\nMax-Forwards: 70", 400),
+        ("Content-Length: ", "Content-Length: -", 400),
+        ("Content-Length: ", "Content-Length: 99", 400),
+        ("INVITE sip:bob@127.0.0.2", "INVITE sip:bob@127.0.0.2 ;x", 400),
+        ("INVITE sip:bob@127.0.0.2", "INVITE http://example.com", 416),
+        ("Max-Forwards: 70", "Require: precondition, timer\r\nMax-Forwards: 70", 420),
+        ("application/sdp", "text/plain", 415),
+        ("Max-Forwards: 70", "Session-Expires: 30\r\nMax-Forwards: 70", 422),
+        ("To: <sip:bob@127.0.0.2>", "To: <sip:bob@127.0.0.2>;tag=unknown", 481),
+    ];
+    for (from, to, expected) in cases {
+        assert!(good.contains(from));
+        let mut world = World::new(Transport::Udp);
+        world.inject(BOB, stranger(), &good.replacen(from, to, 1));
+        let (_, refusal) = response(&mut world);
+        assert_eq!(refusal.status, expected, "{from} -> {to}: {}", refusal.reason);
+        assert!(world.agents[BOB].events.is_empty(), "{to}");
+        match expected {
+            415 => assert_eq!(refusal.headers.get("Accept"), Some("application/sdp")),
+            420 => assert_eq!(refusal.headers.get("Unsupported"), Some("precondition")),
+            422 => assert_eq!(refusal.headers.get("Min-SE"), Some("90")),
+            _ => {}
+        }
+        world.assert_idle_later();
+    }
+}
+
+#[test]
+fn what_can_not_be_answered_is_not() {
+    let good = invite(VIA, OFFER);
+    let no_via = good.replace(&format!("Via: {VIA}\r\n"), "");
+    let ack = in_dialog("ACK", 1, "z9hG4bK-9", "<sip:bob@127.0.0.2>;tag=none");
+    let http = "GET / HTTP/1.1\r\nHost: example.com\r\n\r\n".to_owned();
+    let reply = "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 127.0.0.2;branch=z9hG4bKforged\r\nCSeq: 1 INVITE\r\n\r\n".to_owned();
+    for text in [no_via, ack, http, reply, "\r\n\r\n".to_owned(), "\0\u{1}\u{2}".to_owned(), String::new()] {
+        let mut world = World::new(Transport::Udp);
+        world.inject(BOB, stranger(), &text);
+        assert!(world.strangers.is_empty() && world.agents[BOB].events.is_empty(), "{text}");
+        assert!(world.agents[BOB].ua.is_idle());
+    }
+}
+
+#[test]
+fn methods_without_a_dialog_get_their_answers() {
+    for (method, expected) in [("BYE", 481), ("UPDATE", 481), ("PRACK", 481), ("CANCEL", 481), ("INFO", 481), ("NEWMETHOD", 501)]
+    {
+        let mut world = World::new(Transport::Udp);
+        world.inject(BOB, stranger(), &in_dialog(method, 1, "z9hG4bK-1", "<sip:bob@127.0.0.2>"));
+        let (_, refusal) = response(&mut world);
+        assert_eq!(refusal.status, expected, "{method}");
+        assert!(refusal.headers.to().unwrap().tag().is_some());
+        if expected == 501 {
+            assert!(refusal.headers.lists("Allow", "INVITE"));
+        }
+        world.assert_idle_later();
+    }
+}
+
+#[test]
+fn the_same_request_by_two_ways_is_served_once() {
+    let mut world = World::new(Transport::Udp);
+    world.inject(BOB, stranger(), &invite(VIA, OFFER));
+    world.inject(BOB, stranger(), &invite("SIP/2.0/UDP 192.0.2.7:5062;branch=z9hG4bK-other", OFFER));
+    assert_eq!(statuses(&mut world), [100, 482]);
+    assert_eq!(world.agents[BOB].events.len(), 1);
+}
+
+#[test]
+fn a_branch_of_rfc_2543_still_makes_a_transaction() {
+    let mut world = World::new(Transport::Udp);
+    let (session, ok) = answered_stranger(&mut world, &invite("SIP/2.0/UDP 192.0.2.7:5062", OFFER), stranger());
+    world.inject(BOB, stranger(), &invite("SIP/2.0/UDP 192.0.2.7:5062", OFFER));
+    assert!(world.strangers.is_empty());
+    let ack = in_dialog("ACK", 1, "x", ok.headers.get("To").unwrap()).replace(";branch=x", "");
+    world.inject(BOB, stranger(), &ack);
+    world.wait_confirmed(BOB, session);
+}
+
+#[test]
+fn options_and_foreign_requests_inside_a_call_are_answered() {
+    let mut world = World::new(Transport::Udp);
+    let (_, ok) = answered_stranger(&mut world, &invite(VIA, OFFER), stranger());
+    let to = ok.headers.get("To").unwrap().to_owned();
+    world.inject(BOB, stranger(), &in_dialog("ACK", 1, "z9hG4bK-2", &to));
+    let cases =
+        [("OPTIONS", 200), ("UPDATE", 200), ("INFO", 200), ("NOTIFY", 489), ("MESSAGE", 405), ("PRACK", 481), ("ODD", 501)];
+    for (number, (method, expected)) in (2..).zip(cases) {
+        world.inject(BOB, stranger(), &in_dialog(method, number, &format!("z9hG4bK-{method}"), &to));
+        assert_eq!(statuses(&mut world), [expected], "{method}");
+    }
+    // A number that was seen before, and a tag that is not the caller's.
+    world.inject(BOB, stranger(), &in_dialog("INFO", 3, "z9hG4bK-old", &to));
+    world.inject(BOB, stranger(), &in_dialog("BYE", 20, "z9hG4bK-forged", &to).replace("tag=1", "tag=2"));
+    assert_eq!(statuses(&mut world), [500, 481]);
+}
+
+#[test]
+fn a_change_while_ours_is_open_gets_491_and_a_second_one_500() {
+    let mut world = World::new(Transport::Udp);
+    let (session, ok) = answered_stranger(&mut world, &invite(VIA, OFFER), stranger());
+    let to = ok.headers.get("To").unwrap().to_owned();
+    world.inject(BOB, stranger(), &in_dialog("ACK", 1, "z9hG4bK-2", &to));
+    world.inject(BOB, stranger(), &in_dialog("INVITE", 2, "z9hG4bK-3", &to));
+    world.inject(BOB, stranger(), &in_dialog("INVITE", 3, "z9hG4bK-4", &to));
+    assert_eq!(statuses(&mut world), [100, 500]);
+    // The first one is taken back.
+    world.inject(BOB, stranger(), &in_dialog("CANCEL", 2, "z9hG4bK-3", &to));
+    assert_eq!(statuses(&mut world), [200, 487]);
+    world.act(BOB, |ua, now| ua.reinvite(session, OFFER.to_owned(), now));
+    let (_, reinvite) = request(&mut world);
+    assert_eq!(reinvite.method, Method::Invite);
+    world.inject(BOB, stranger(), &in_dialog("INVITE", 4, "z9hG4bK-5", &to));
+    assert_eq!(statuses(&mut world), [491]);
+}
+
+#[test]
+fn every_fork_that_answers_is_acknowledged_and_the_losers_get_bye() {
+    let mut world = World::new(Transport::Udp);
+    let proxy = stranger();
+    let mut call = world.invite_to_bob(None);
+    call.uri = Uri::sip("bob", "example.com");
+    let flow = Flow::udp(world.agents[ALICE].addr, proxy);
+    let session = world.act(ALICE, |ua, now| ua.invite(call, flow, now));
+    let (_, sent) = request(&mut world);
+    for (status, tag) in [(180, "a"), (183, "b"), (200, "b"), (200, "a"), (200, "b"), (200, "a")] {
+        let text = answer(&sent, status, tag);
+        world.inject(ALICE, proxy, &text);
+    }
+    let events: Vec<_> = world.agents[ALICE].events.drain(..).collect();
+    assert!(matches!(&events[..], [Event::Progress { .. }, Event::Progress { .. }, Event::Answered { .. }]));
+    let sent: Vec<_> = std::iter::from_fn(|| (!world.strangers.is_empty()).then(|| request(&mut world).1)).collect();
+    let seen: Vec<_> = sent.iter().map(|r| (r.method.as_str(), r.headers.to().unwrap().tag().unwrap().to_owned())).collect();
+    let expected = [("ACK", "b"), ("ACK", "a"), ("BYE", "a"), ("ACK", "b"), ("ACK", "a")];
+    assert_eq!(seen, expected.map(|(method, tag)| (method, tag.to_owned())));
+    let bye = answer(&sent[2], 200, "a");
+    world.inject(ALICE, proxy, &bye);
+    world.act(ALICE, |ua, now| ua.hang_up(session, Headers::new(), now));
+    world.assert_idle_later();
+}
+
+/// What a server answers to a request of ours.
+fn answer(request: &Request, status: u16, tag: &str) -> String {
+    let mut response = Response::new(status);
+    for name in ["Via", "From", "Call-ID", "CSeq"] {
+        response.headers.push(name, request.headers.get(name).unwrap());
+    }
+    let to: NameAddr = request.headers.to().unwrap();
+    response.headers.push("To", to.with_param("tag", Some(tag)));
+    response.headers.push("Contact", "<sip:bob@192.0.2.7:5062>");
+    if status < 300 && request.method == Method::Invite {
+        response.headers.push("Content-Type", "application/sdp");
+        response.body = ANSWER.as_bytes().to_vec();
+    }
+    String::from_utf8(response.to_bytes()).unwrap()
+}
+
+#[test]
+fn a_callee_whose_contact_lies_behind_a_nat_is_reached_where_the_call_went() {
+    let mut world = World::new(Transport::Udp);
+    let proxy = stranger();
+    let (call, flow) = (world.invite_to_bob(None), Flow::udp(world.agents[ALICE].addr, proxy));
+    let session = world.act(ALICE, |ua, now| ua.invite(call, flow, now));
+    let (_, sent) = request(&mut world);
+    world.inject(ALICE, proxy, &answer(&sent, 200, "b").replace("sip:bob@192.0.2.7:5062", "sip:bob@192.168.7.7:5060"));
+    let (to, ack) = request(&mut world);
+    assert_eq!((to, ack.uri.to_string()), (proxy, "sip:bob@192.168.7.7:5060".to_owned()));
+    world.act(ALICE, |ua, now| ua.hang_up(session, Headers::new(), now));
+    assert_eq!(request(&mut world).0, proxy);
+}
+
+struct Stream {
+    ua: UserAgent,
+    flow: Flow,
+    now: std::time::Instant,
+}
+
+impl Stream {
+    fn new() -> Self {
+        let (local, connection) = (SocketAddr::from(([127, 0, 0, 2], 5060)), Some(ConnectionId(1)));
+        let flow = Flow { transport: Transport::Tcp, local, remote: stranger(), connection };
+        Self { ua: UserAgent::new(UaConfig::new("Test/1", [1; 32])), flow, now: std::time::Instant::now() }
+    }
+
+    fn feed(&mut self, bytes: &[u8]) -> Vec<Output> {
+        self.ua.handle_received(self.flow, bytes, self.now);
+        std::iter::from_fn(|| match self.ua.poll_output() {
+            Output::Timeout(_) => None,
+            other => Some(other),
+        })
+        .collect()
+    }
+}
+
+fn sent(output: &Output) -> &[u8] {
+    match output {
+        Output::Transmit { bytes, .. } => bytes,
+        _ => panic!("{output:?}"),
+    }
+}
+
+#[test]
+fn a_stream_may_be_cut_anywhere() {
+    let via = "SIP/2.0/TCP 192.0.2.7:5062;branch=z9hG4bK-";
+    let one = invite(&format!("{via}1"), OFFER);
+    let two = invite(&format!("{via}2"), "").replace("1-2@", "2-2@");
+    let all = format!("\r\n\r\n{one}\r\n{two}");
+    for chunk in [1, 2, 3, 7, 64, 1000, all.len()] {
+        let mut stream = Stream::new();
+        let outputs: Vec<_> = all.as_bytes().chunks(chunk).flat_map(|chunk| stream.feed(chunk)).collect();
+        assert_eq!(sent(&outputs[0]), b"\r\n", "a keepalive is answered");
+        let offers: Vec<_> = outputs
+            .iter()
+            .filter_map(|output| match output {
+                Output::Event(Event::Incoming { request, .. }) => Some(request.sdp()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(offers, [Some(OFFER.to_owned()), None], "pieces of {chunk}");
+        assert_eq!(stream.ua.counts().partial_messages, 0);
+    }
+}
+
+#[test]
+fn a_stream_that_can_not_be_framed_is_given_up() {
+    let good = invite("SIP/2.0/TCP 192.0.2.7:5062;branch=z9hG4bK-1", OFFER);
+    let huge = good.replace("Max-Forwards", &format!("X: {}\r\nMax-Forwards", "x".repeat(70_000)));
+    let long = good.replace("Content-Length: ", "Content-Length: 9999");
+    let odd = good.replace("Content-Length: ", "Content-Length: x");
+    for (text, expected) in [(huge, "SIP/2.0 513"), (long, "SIP/2.0 513"), (odd, "SIP/2.0 400")] {
+        let mut stream = Stream::new();
+        let outputs: Vec<_> = text.as_bytes().chunks(1000).flat_map(|chunk| stream.feed(chunk)).collect();
+        assert!(sent(&outputs[0]).starts_with(expected.as_bytes()), "{expected}");
+        assert_eq!(outputs[1..], [Output::Event(Event::Unframeable { connection: ConnectionId(1) })]);
+        assert!(stream.feed(good.as_bytes()).is_empty());
+    }
+}
+
+#[test]
+fn a_web_socket_message_needs_no_length() {
+    let mut world = World::new(Transport::Ws);
+    let flow = world.flow(BOB, ALICE);
+    let text = invite("SIP/2.0/WS xyz.invalid;branch=z9hG4bK-1", OFFER);
+    let text: String = text.split_inclusive("\r\n").filter(|line| !line.starts_with("Content-Length")).collect();
+    world.act(BOB, |ua, now| ua.handle_received(flow, text.as_bytes(), now));
+    let request = world.wait(BOB, |event| match event {
+        Event::Incoming { request, .. } => Some(request.clone()),
+        _ => None,
+    });
+    assert_eq!(request.sdp().as_deref(), Some(OFFER));
+    let trying = &world.trace.last().unwrap().2;
+    assert!(trying.contains("Via: SIP/2.0/WS xyz.invalid;branch=z9hG4bK-1;received=127.0.0.1\r\n"), "{trying}");
+}
+
+#[test]
+fn requests_outside_sessions_wait_for_the_caller_and_are_absorbed_meanwhile() {
+    let mut world = World::new(Transport::Udp);
+    let options = in_dialog("OPTIONS", 1, "z9hG4bK-1", "<sip:bob@127.0.0.2>");
+    for _ in 0..3 {
+        world.inject(BOB, stranger(), &options);
+    }
+    assert_eq!(world.agents[BOB].events.len(), 1);
+    let Some(Event::Request { id, .. }) = world.agents[BOB].events.pop_front() else { panic!("no request") };
+    world.act(BOB, |ua, now| ua.respond(id, ResponseParts::new(200).with("Accept", "application/sdp"), now));
+    world.inject(BOB, stranger(), &options);
+    world.act(BOB, |ua, now| ua.respond(id, ResponseParts::new(500), now));
+    assert_eq!(statuses(&mut world), [200, 200]);
+    world.run(Duration::from_secs(33));
+    assert!(world.agents[BOB].ua.is_idle());
+}

@@ -1,1 +1,34 @@
-//! The exchange, sans-IO: bindings, routing, call legs, forking, diversion.
+//! The exchange, sans-IO: a registrar and a back-to-back user agent over one [`aftertone_sip::UserAgent`].
+//!
+//! It owns bindings, who may call whom, one leg per device, who answers first, when the mailbox takes the call and why, the
+//! call log's records and the message-waiting lamp. It never touches a packet of media (see [`MediaCommand`]), never asks a
+//! clock, a socket or a random number generator, and never stores anything: the server's loop feeds it and drains it. What
+//! happens between the greeting and the end of a message is in `voicemail`; the message itself in `server-store`.
+
+#![warn(missing_docs)]
+
+mod call;
+mod config;
+mod directory;
+mod ended;
+mod exchange;
+mod identity;
+mod incoming;
+mod media;
+mod party;
+mod plane;
+mod registrar;
+mod requests;
+mod ringing;
+mod timers;
+
+pub use config::{ExchangeConfig, InvalidNetwork, Network};
+pub use directory::{Directory, Person, PhoneCredentials};
+pub use exchange::{Event, Exchange, MessageCounts, Output};
+pub use plane::{DepositOrder, Described, LegId, LegMedia, MediaCommand, MediaFailure, MediaRequestId};
+
+/// The header that carries our call id on every leg and to the caller.
+pub const CALL_HEADER: &str = "Aftertone-Call";
+
+/// The user part of the mailbox's address: `sip:voicemail@DOMAIN;target=sip:1001@DOMAIN` leaves a message without ringing.
+pub const MAILBOX_USER: &str = "voicemail";

@@ -11,6 +11,7 @@ struct Worker {
 const FRAME: Duration = Duration::from_millis(20);
 
 impl Worker {
+    #[expect(clippy::disallowed_methods, reason = "virtual time has to begin somewhere")]
     fn new() -> Self {
         let start = Instant::now();
         Self { deposit: Deposit::new(DepositLimits::default()), start, now: start, told: Vec::new() }
@@ -150,7 +151,12 @@ fn nine_seconds_of_thinking_end_nothing() {
 
 #[test]
 fn less_than_a_second_of_sound_is_no_message() {
-    Worker::recording().hear(false, 400).hear(true, 980).hear(false, 2_000).hang_up().check(&[(9_780, stop(Ending::HungUp, false))]);
+    Worker::recording()
+        .hear(false, 400)
+        .hear(true, 980)
+        .hear(false, 2_000)
+        .hang_up()
+        .check(&[(9_780, stop(Ending::HungUp, false))]);
     Worker::recording().hear(false, 400).hear(true, 1_000).hang_up().check(&[(7_800, stop(Ending::HungUp, true))]);
 }
 

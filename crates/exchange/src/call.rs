@@ -1,0 +1,138 @@
+//! A call as the exchange sees it: one leg to the caller, one to each device of the called person.
+//!
+//! ```text
+//!                 a device answered                 described            ACK (and its answer applied)
+//!  Ringing ------------------------> Deciding ------------> Accepted ------------> Running
+//!     |                                 ^      200 to caller          bridge, or deposit
+//!     +-- diverted to the mailbox ------+
+//! ```
+//!
+//! A call that ends in whatever state leaves the map of calls; there is no state for it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    time::Duration,
+};
+
+use aftertone_media::Codec;
+use aftertone_model::{CallId, Caller, Reason, Subscriber, SubscriberId, Timestamp};
+use aftertone_sip::{Flow, NameAddr, SessionId};
+
+use crate::{LegId, LegMedia};
+
+/// The media plane answers in this time, or has failed.
+pub(crate) const MEDIA_WAIT: Duration = Duration::from_secs(10);
+
+/// A device whose connection closed in a call may come back over a new one for so long.
+pub(crate) const RETURN_WAIT: Duration = Duration::from_secs(5);
+
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) id: CallId,
+    pub(crate) caller: CallerLeg,
+    /// The called person as they were when the call came in.
+    pub(crate) callee: Subscriber,
+    /// The caller as the called person sees them.
+    pub(crate) party: Caller,
+    /// The same as `From` to the devices.
+    pub(crate) shown: NameAddr,
+    /// The caller, if it is one of our people.
+    pub(crate) origin: Option<SubscriberId>,
+    /// Where it came from, if nobody vouches for it.
+    pub(crate) stranger: Option<IpAddr>,
+    pub(crate) started_at: Timestamp,
+    /// The caller was told that it rings.
+    pub(crate) rings: bool,
+    pub(crate) legs: BTreeMap<LegId, DeviceLeg>,
+    /// Others whom a device of the called person forwarded to.
+    pub(crate) forwarded: BTreeSet<SubscriberId>,
+    pub(crate) tally: Tally,
+    pub(crate) state: State,
+}
+
+/// The caller's side.
+#[derive(Debug)]
+pub(crate) struct CallerLeg {
+    pub(crate) leg: LegId,
+    pub(crate) session: SessionId,
+    pub(crate) flow: Flow,
+    pub(crate) media: LegMedia,
+    /// `None`: the caller waits for our offer.
+    pub(crate) offer: Option<String>,
+    /// The codecs of the offer, best first.
+    pub(crate) codecs: Vec<Codec>,
+    /// The media plane knows the leg.
+    pub(crate) has_media: bool,
+    /// What was agreed on.
+    pub(crate) codec: Option<Codec>,
+}
+
+/// A device's side.
+#[derive(Debug)]
+pub(crate) struct DeviceLeg {
+    pub(crate) owner: SubscriberId,
+    pub(crate) flow: Flow,
+    pub(crate) contact: aftertone_sip::Uri,
+    /// `None` while its offer is being made.
+    pub(crate) session: Option<SessionId>,
+    pub(crate) codec: Option<Codec>,
+}
+
+/// How devices that are done have answered.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Tally {
+    pub(crate) busy: bool,
+    /// Some device was reached, but would or could not take the call.
+    pub(crate) refused: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum State {
+    /// Devices ring, or their offers are being made.
+    Ringing,
+    /// It is clear who takes the call; descriptions are being made and applied.
+    Deciding(Partner),
+    /// The caller got 200.
+    Accepted(Partner),
+    /// The caller's ACK came.
+    Running(Partner),
+}
+
+/// Who takes the call.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Partner {
+    Device { leg: LegId, owner: SubscriberId, answered_at: Timestamp },
+    Mailbox { reason: Reason },
+}
+
+impl Call {
+    pub(crate) fn partner(&self) -> Option<Partner> {
+        match self.state {
+            State::Ringing => None,
+            State::Deciding(partner) | State::Accepted(partner) | State::Running(partner) => Some(partner),
+        }
+    }
+
+    /// The session of a leg.
+    pub(crate) fn session(&self, leg: LegId) -> Option<SessionId> {
+        if leg == self.caller.leg { Some(self.caller.session) } else { self.legs.get(&leg)?.session }
+    }
+
+    /// Every leg that has a session.
+    pub(crate) fn sessions(&self) -> impl Iterator<Item = (LegId, SessionId)> {
+        let devices = self.legs.iter().filter_map(|(leg, device)| Some((*leg, device.session?)));
+        std::iter::once((self.caller.leg, self.caller.session)).chain(devices)
+    }
+
+    /// Whether it is the leg that talks to the caller.
+    pub(crate) fn is_partner(&self, leg: LegId) -> bool {
+        matches!(self.partner(), Some(Partner::Device { leg: partner, .. }) if partner == leg)
+    }
+
+    /// The caller's codecs, then the others: what the other side is offered.
+    pub(crate) fn preference(&self) -> Vec<Codec> {
+        let others = Codec::ALL.into_iter().filter(|codec| !self.caller.codecs.contains(codec));
+        self.caller.codecs.iter().copied().chain(others).collect()
+    }
+}

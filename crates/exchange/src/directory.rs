@@ -1,0 +1,83 @@
+//! Who may be called and who may sign in: pushed in by the server, never asked for.
+
+use std::collections::BTreeMap;
+
+use aftertone_model::{DeviceId, Subscriber, SubscriberId};
+
+/// A digest credential of a phone that is not ours (RFC 8760: H(user:realm:password), lower-case hexadecimal).
+#[derive(Clone, PartialEq, Eq)]
+pub struct PhoneCredentials {
+    /// The device.
+    pub device: DeviceId,
+    /// The user name in the phone's `Authorization`; several phones may share one.
+    pub user: String,
+    /// SHA-256; empty if not known.
+    pub ha1_sha256: String,
+    /// MD5; empty if not known or not wanted.
+    pub ha1_md5: String,
+}
+
+impl std::fmt::Debug for PhoneCredentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PhoneCredentials").field("device", &self.device).field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+/// A person with their phones. Devices of ours need no entry: they come over a connection that the server authenticated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// Names, number, language, ring time.
+    pub subscriber: Subscriber,
+    /// The phones with SIP credentials.
+    pub phones: Vec<PhoneCredentials>,
+}
+
+/// Everybody of the account.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Directory {
+    people: BTreeMap<SubscriberId, Person>,
+    names: BTreeMap<String, SubscriberId>,
+}
+
+impl Directory {
+    /// A directory of these people.
+    #[must_use]
+    pub fn new(people: impl IntoIterator<Item = Person>) -> Self {
+        let mut directory = Self::default();
+        for person in people {
+            let subscriber = &person.subscriber;
+            directory.names.insert(subscriber.user.as_str().to_owned(), subscriber.id);
+            directory.names.insert(subscriber.extension.as_str().to_owned(), subscriber.id);
+            directory.people.insert(subscriber.id, person);
+        }
+        directory
+    }
+
+    /// The person.
+    #[must_use]
+    pub fn person(&self, id: SubscriberId) -> Option<&Person> {
+        self.people.get(&id)
+    }
+
+    /// The person whose user name (in any case) or extension this is.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&Person> {
+        self.people.get(self.names.get(&name.to_ascii_lowercase())?)
+    }
+
+    /// Everybody.
+    pub fn people(&self) -> impl Iterator<Item = &Person> {
+        self.people.values()
+    }
+
+    /// The phones that sign in with this digest user name, with their owners.
+    pub(crate) fn credentials<'a>(&'a self, user: &'a str) -> impl Iterator<Item = (&'a Person, &'a PhoneCredentials)> {
+        let of = |person: &'a Person| person.phones.iter().map(move |phone| (person, phone));
+        self.people.values().flat_map(of).filter(move |(_, phone)| phone.user == user)
+    }
+
+    /// Whether this device is still the person's.
+    pub(crate) fn has_phone(&self, owner: SubscriberId, device: DeviceId) -> bool {
+        self.person(owner).is_some_and(|person| person.phones.iter().any(|phone| phone.device == device))
+    }
+}

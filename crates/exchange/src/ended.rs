@@ -1,0 +1,205 @@
+//! How calls end, and what the call logs get.
+
+use aftertone_model::{CallId, CallRecord, Direction, EndReason, Now, Reason, SubscriberId, Timestamp};
+use aftertone_sip::{ConnectionId, EndedBy, Headers, SessionId};
+
+use crate::{
+    Event, Exchange, LegId, MediaCommand, MediaFailure,
+    call::{Call, Partner, RETURN_WAIT, State},
+    party,
+    ringing::GivenUp,
+    timers::Timer,
+};
+
+/// What ends a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The caller hung up, or gave up; there is nobody left to tell.
+    CallerGone,
+    /// The called device hung up.
+    CalleeGone,
+    /// The caller's own connection or silence ended it, or both sides are hung up on.
+    Failed,
+    /// The media plane could not describe the caller's leg.
+    NoMedia(MediaFailure),
+    /// A deposit ended by itself.
+    DepositOver,
+}
+
+/// What a record says of the end.
+struct Outcome {
+    answered_at: Option<Timestamp>,
+    end: EndReason,
+    diverted: Option<Reason>,
+}
+
+impl Exchange {
+    /// CANCEL of the caller.
+    pub(crate) fn on_cancelled(&mut self, session: SessionId, now: Now) {
+        if let Some((id, _)) = self.sessions.remove(&session) {
+            self.finish(id, End::CallerGone, now);
+        }
+    }
+
+    pub(crate) fn on_ended(&mut self, session: SessionId, by: EndedBy, now: Now) {
+        let Some((id, leg)) = self.sessions.remove(&session) else { return };
+        let Some(call) = self.calls.get(&id) else { return };
+        let is_caller = leg == call.caller.leg;
+        let answered = !matches!(call.state, State::Ringing);
+        match by {
+            EndedBy::Remote if is_caller => self.finish(id, End::CallerGone, now),
+            EndedBy::Timeout | EndedBy::Transport if is_caller && !answered => self.finish(id, End::CallerGone, now),
+            EndedBy::Remote if call.is_partner(leg) => self.finish(id, End::CalleeGone, now),
+            EndedBy::Timeout | EndedBy::Transport if is_caller || call.is_partner(leg) => self.finish(id, End::Failed, now),
+            EndedBy::Remote | EndedBy::Timeout | EndedBy::Transport => self.forget_leg(id, leg),
+        }
+    }
+
+    pub(crate) fn deposit_is_over(&mut self, leg: LegId, now: Now) {
+        let Some(id) = self.leg_calls.get(&leg).copied() else { return };
+        let is_deposit = self.calls.get(&id).is_some_and(|call| matches!(call.state, State::Running(Partner::Mailbox { .. })));
+        if is_deposit {
+            self.finish(id, End::DepositOver, now);
+        }
+    }
+
+    pub(crate) fn media_failed(&mut self, leg: LegId, now: Now) {
+        let Some(id) = self.leg_calls.get(&leg).copied() else { return };
+        let Some(call) = self.calls.get(&id) else { return };
+        if leg == call.caller.leg || call.is_partner(leg) {
+            self.finish(id, End::Failed, now);
+        } else {
+            self.ringing_leg_failed(id, leg, now);
+        }
+    }
+
+    /// A connection closed: established legs over it have a moment to come back over another one.
+    pub(crate) fn await_return(&mut self, connection: ConnectionId, now: Now) {
+        let all = self.calls.values().flat_map(|call| call.sessions().map(|(leg, session)| (call.id, leg, session)));
+        let over = |session| self.ua.session_flow(session).is_some_and(|flow| flow.connection == Some(connection));
+        let left: Vec<_> = all.filter(|(_, _, session)| over(*session)).collect();
+        for (id, leg, _) in left {
+            self.timers.set(now.mono + RETURN_WAIT, Timer::Return(id, leg, connection));
+        }
+    }
+
+    pub(crate) fn return_is_due(&mut self, id: CallId, leg: LegId, connection: ConnectionId, now: Now) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let flow = call.session(leg).and_then(|session| self.ua.session_flow(session));
+        if flow.is_none_or(|flow| flow.connection == Some(connection)) && (leg == call.caller.leg || call.is_partner(leg)) {
+            self.finish(id, End::Failed, now);
+        }
+    }
+
+    /// Everything about a call ends: sessions, media, and it is logged.
+    pub(crate) fn finish(&mut self, id: CallId, end: End, now: Now) {
+        let given_up = GivenUp::CallerGone;
+        self.give_up_legs(id, None, given_up, now);
+        let Some(call) = self.calls.remove(&id) else { return };
+        self.sessions.remove(&call.caller.session);
+        self.leg_calls.remove(&call.caller.leg);
+        self.pending.retain(|_, pending| !pending.is_of(id));
+        self.dismiss_caller(&call, &end, now);
+        if call.caller.has_media {
+            self.command(MediaCommand::Close { leg: call.caller.leg });
+        }
+        for record in records(&call, &end, now.wall) {
+            self.events(Event::Logged(record));
+        }
+    }
+
+    fn dismiss_caller(&mut self, call: &Call, end: &End, now: Now) {
+        let session = call.caller.session;
+        let status = match end {
+            End::CallerGone => return,
+            End::CalleeGone => 480,
+            End::Failed | End::DepositOver => 500,
+            End::NoMedia(MediaFailure::Unacceptable(_)) => 488,
+            End::NoMedia(MediaFailure::Exhausted) => 503,
+            End::NoMedia(MediaFailure::Failed(_)) => 500,
+        };
+        match call.state {
+            State::Ringing | State::Deciding(_) => self.ua.reject(session, status, Headers::new(), now.mono),
+            State::Accepted(_) | State::Running(_) => self.ua.hang_up(session, Headers::new(), now.mono),
+        }
+    }
+}
+
+/// What goes into the call logs: the called person's, the caller's if that is one of ours, and those of people whom the call
+/// was forwarded to. The mailbox's owner gets theirs with the deposit. Somebody who called their own mailbox needs no record
+/// beside that.
+fn records(call: &Call, end: &End, ended_at: Timestamp) -> Vec<CallRecord> {
+    let is_own = call.origin == Some(call.callee.id);
+    let mut records = Vec::new();
+    if let Some(outcome) = callee_outcome(call, end, call.callee.id).filter(|_| !is_own) {
+        records.push(record(call, call.callee.id, Direction::Incoming, outcome, ended_at));
+    }
+    for person in &call.forwarded {
+        let outcome =
+            callee_outcome(call, end, *person).unwrap_or(Outcome { answered_at: None, end: EndReason::NoAnswer, diverted: None });
+        records.push(record(call, *person, Direction::Incoming, outcome, ended_at));
+    }
+    if let Some(origin) = call.origin.filter(|_| !is_own) {
+        records.push(record(call, origin, Direction::Outgoing, caller_outcome(call, end), ended_at));
+    }
+    records
+}
+
+/// `None`: the deposit's record says it.
+fn callee_outcome(call: &Call, end: &End, person: SubscriberId) -> Option<Outcome> {
+    let unanswered = |end, diverted| Some(Outcome { answered_at: None, end, diverted });
+    let missed = if *end == End::CallerGone { EndReason::Cancelled } else { EndReason::Failed };
+    match call.state {
+        State::Ringing => unanswered(missed, None),
+        State::Running(Partner::Mailbox { .. }) => None,
+        State::Deciding(Partner::Mailbox { reason }) | State::Accepted(Partner::Mailbox { reason }) => {
+            unanswered(missed, Some(reason))
+        }
+        State::Deciding(Partner::Device { owner, answered_at, .. })
+        | State::Accepted(Partner::Device { owner, answered_at, .. })
+        | State::Running(Partner::Device { owner, answered_at, .. }) => {
+            if owner == person {
+                let end = ended_for(end, EndReason::RemoteHangup, EndReason::LocalHangup);
+                Some(Outcome { answered_at: Some(answered_at), end, diverted: None })
+            } else {
+                unanswered(EndReason::AnsweredElsewhere, None)
+            }
+        }
+    }
+}
+
+fn caller_outcome(call: &Call, end: &End) -> Outcome {
+    let unanswered = if *end == End::CallerGone { EndReason::Cancelled } else { EndReason::Failed };
+    match call.state {
+        State::Ringing | State::Deciding(Partner::Mailbox { .. }) => {
+            Outcome { answered_at: None, end: unanswered, diverted: None }
+        }
+        State::Accepted(Partner::Mailbox { reason }) | State::Running(Partner::Mailbox { reason }) => {
+            Outcome { answered_at: None, end: EndReason::Diverted, diverted: Some(reason) }
+        }
+        State::Deciding(Partner::Device { answered_at, .. })
+        | State::Accepted(Partner::Device { answered_at, .. })
+        | State::Running(Partner::Device { answered_at, .. }) => {
+            let end = ended_for(end, EndReason::LocalHangup, EndReason::RemoteHangup);
+            Outcome { answered_at: Some(answered_at), end, diverted: None }
+        }
+    }
+}
+
+fn ended_for(end: &End, caller_gone: EndReason, callee_gone: EndReason) -> EndReason {
+    match end {
+        End::CallerGone => caller_gone,
+        End::CalleeGone => callee_gone,
+        End::Failed | End::NoMedia(_) | End::DepositOver => EndReason::Failed,
+    }
+}
+
+fn record(call: &Call, owner: SubscriberId, direction: Direction, outcome: Outcome, ended_at: Timestamp) -> CallRecord {
+    let party = match direction {
+        Direction::Incoming => call.party.clone(),
+        Direction::Outgoing => party::person(&call.callee),
+    };
+    let Outcome { answered_at, end, diverted } = outcome;
+    let started_at = call.started_at;
+    CallRecord { call: call.id, owner, direction, party, started_at, answered_at, ended_at, end, diverted, message: None }
+}

@@ -1,0 +1,330 @@
+//! The exchange's face: inputs and outputs.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Instant,
+};
+
+use aftertone_media::Codec;
+use aftertone_model::{CallId, CallRecord, DeviceId, Now, SubscriberId};
+use aftertone_sip::{
+    self as sip, ConnectionId, Flow, SessionId, SubscriptionId, UaConfig, UserAgent,
+    digest::{Algorithm, Verifier},
+};
+
+use crate::{
+    Described, Directory, ExchangeConfig, LegId, MediaCommand, MediaFailure, MediaRequestId,
+    call::Call,
+    ended::End,
+    media::Pending,
+    registrar::Bindings,
+    requests::Lamp,
+    timers::{Timer, Timers},
+};
+
+/// How many messages wait, for the lamp: RFC 3842 section 5.2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MessageCounts {
+    /// Not heard yet.
+    pub new: u32,
+    /// Heard and saved, without the deleted ones.
+    pub old: u32,
+}
+
+/// What comes out. Drain it after every input until `Timeout` comes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    /// Nothing more now. Call [`Exchange::handle_timeout`] then, or never if `None`.
+    Timeout(Option<Instant>),
+    /// Send these bytes: one datagram, one WebSocket message, or a piece of a stream.
+    Transmit {
+        /// From where to where.
+        flow: Flow,
+        /// The message.
+        bytes: Vec<u8>,
+    },
+    /// Something for the server.
+    Event(Event),
+}
+
+/// What the server has to do or may want to know.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// An order for the media plane.
+    Media(MediaCommand),
+    /// A call is over for its owner: into the call log. Both people of a call inside the account get one each. The record of
+    /// a call that ended in a deposit is not here, but in [`DepositOrder`](crate::DepositOrder).
+    Logged(CallRecord),
+    /// A device of this person came or went.
+    BindingsChanged(SubscriberId),
+    /// A device of this person wants the lamp: push the counts with [`Exchange::handle_message_waiting`] (until then the
+    /// last known ones, or none, are sent).
+    MessageWaitingWanted(SubscriberId),
+    /// A device was heard of, authenticated: by its digest or its connection. At each REGISTER.
+    DeviceSeen(SubscriberId, DeviceId),
+}
+
+/// The exchange of one account.
+pub struct Exchange {
+    pub(crate) config: ExchangeConfig,
+    pub(crate) directory: Directory,
+    pub(crate) ua: UserAgent,
+    pub(crate) verifier: Verifier,
+    /// Open connections, and whose they are.
+    pub(crate) connections: BTreeMap<ConnectionId, Option<(SubscriberId, DeviceId)>>,
+    pub(crate) bindings: Bindings,
+    pub(crate) calls: BTreeMap<CallId, Call>,
+    pub(crate) sessions: BTreeMap<SessionId, (CallId, LegId)>,
+    pub(crate) leg_calls: BTreeMap<LegId, CallId>,
+    pub(crate) pending: BTreeMap<MediaRequestId, Pending>,
+    pub(crate) lamps: BTreeMap<SubscriptionId, Lamp>,
+    pub(crate) counts: BTreeMap<SubscriberId, MessageCounts>,
+    pub(crate) timers: Timers,
+    pub(crate) draining: bool,
+    pub(crate) last_request: u64,
+    last_leg: u64,
+    drawn: u64,
+    ua_timeout: Option<Instant>,
+    unframeable: Vec<ConnectionId>,
+    outputs: VecDeque<Output>,
+}
+
+impl std::fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Exchange").field("calls", &self.calls.len()).finish_non_exhaustive()
+    }
+}
+
+impl Exchange {
+    /// An exchange with nobody in it.
+    #[must_use]
+    pub fn new(config: ExchangeConfig) -> Self {
+        let ua = UserAgent::new(UaConfig::new(config.product.clone(), derived(config.seed, "ua")));
+        // RFC 8760 section 2.4: the best first.
+        let algorithms = vec![Algorithm::Sha256, Algorithm::Md5];
+        let verifier = Verifier::new(config.domain.clone(), derived(config.seed, "nonce"), algorithms);
+        Self {
+            config,
+            directory: Directory::default(),
+            ua,
+            verifier,
+            connections: BTreeMap::new(),
+            bindings: Bindings::default(),
+            calls: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            leg_calls: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            lamps: BTreeMap::new(),
+            counts: BTreeMap::new(),
+            timers: Timers::default(),
+            draining: false,
+            last_request: 0,
+            last_leg: 0,
+            drawn: 0,
+            ua_timeout: None,
+            unframeable: Vec::new(),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// Replaces the directory. Bindings and lamps of people and phones that are gone end; running calls don't.
+    pub fn handle_directory(&mut self, directory: Directory, now: Now) {
+        self.directory = directory;
+        let changed = self.bindings.keep_known(&self.directory);
+        self.tell_bindings(changed);
+        self.drop_unknown_lamps(now);
+        self.pump(now);
+    }
+
+    /// A stream or WebSocket connection was opened to us; `authenticated` says whose it is, if a token came with it. To be
+    /// said before its first bytes. Not needed for UDP, nor for streams without a token.
+    pub fn handle_connected(&mut self, flow: Flow, authenticated: Option<(SubscriberId, DeviceId)>, now: Now) {
+        if let Some(connection) = flow.connection {
+            self.connections.insert(connection, authenticated);
+        }
+        self.pump(now);
+    }
+
+    /// Bytes came. `flow.local` must be the address that the other side can reach, not the unspecified one.
+    pub fn handle_received(&mut self, flow: Flow, bytes: &[u8], now: Now) {
+        self.ua.handle_received(flow, bytes, now.mono);
+        self.pump(now);
+    }
+
+    /// A connection is closed: its bindings end, its unanswered legs have failed, and its calls are hung up unless their
+    /// device comes back over another connection within five seconds.
+    pub fn handle_closed(&mut self, connection: ConnectionId, now: Now) {
+        self.connections.remove(&connection);
+        let changed = self.bindings.drop_connection(connection);
+        self.tell_bindings(changed);
+        self.await_return(connection, now);
+        self.ua.handle_closed(connection, now.mono);
+        self.pump(now);
+    }
+
+    /// Time has come.
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.ua.handle_timeout(now.mono);
+        self.pump(now);
+        while let Some(timer) = self.timers.take_due(now.mono) {
+            match timer {
+                Timer::Bindings => {
+                    let changed = self.bindings.expire(now.mono);
+                    self.tell_bindings(changed);
+                }
+                Timer::RingTime(call) => self.ring_time_is_over(call, now),
+                Timer::Media(request) => self.media_is_late(request, now),
+                Timer::Return(call, leg, connection) => self.return_is_due(call, leg, connection, now),
+                Timer::Lamp(subscription) => self.lamp_is_due(subscription, now),
+            }
+            self.pump(now);
+        }
+    }
+
+    /// The result of [`MediaCommand::Offer`] or [`MediaCommand::Answer`].
+    pub fn handle_described(&mut self, request: MediaRequestId, result: Result<Described, MediaFailure>, now: Now) {
+        self.on_described(request, result, now);
+        self.pump(now);
+    }
+
+    /// The result of [`MediaCommand::Apply`]: the codec that both ends use.
+    pub fn handle_applied(&mut self, request: MediaRequestId, result: Result<Codec, MediaFailure>, now: Now) {
+        self.on_applied(request, result, now);
+        self.pump(now);
+    }
+
+    /// A deposit ended by itself (the hash key, silence, its length): the caller is hung up.
+    pub fn handle_deposit_over(&mut self, leg: LegId, now: Now) {
+        self.deposit_is_over(leg, now);
+        self.pump(now);
+    }
+
+    /// A leg's media is dead for good (ICE or DTLS failed, the worker died): the call is hung up on both sides; a device that
+    /// only rang is given up.
+    pub fn handle_media_failed(&mut self, leg: LegId, now: Now) {
+        self.media_failed(leg, now);
+        self.pump(now);
+    }
+
+    /// The counts of a mailbox, at each change: goes to the devices that asked for the lamp. Pushed for everybody at the
+    /// start, they are there when the first phone asks.
+    pub fn handle_message_waiting(&mut self, mailbox: SubscriberId, counts: MessageCounts, now: Now) {
+        self.set_counts(mailbox, counts, now);
+        self.pump(now);
+    }
+
+    /// Stop taking calls (503); running ones go on.
+    pub fn handle_drain(&mut self, now: Now) {
+        self.draining = true;
+        self.pump(now);
+    }
+
+    /// Hangs up every call and ends every subscription, for a shutdown that doesn't wait.
+    pub fn hang_up_all(&mut self, now: Now) {
+        for id in self.calls.keys().copied().collect::<Vec<_>>() {
+            self.finish(id, End::Failed, now);
+        }
+        for subscription in std::mem::take(&mut self.lamps).into_keys() {
+            self.ua.terminate_subscription(subscription, "deactivated", now.mono);
+        }
+        self.pump(now);
+    }
+
+    /// A connection over which comes what is no SIP: to be closed by the server. What else comes over it is ignored.
+    pub fn poll_unframeable(&mut self) -> Option<ConnectionId> {
+        self.unframeable.pop()
+    }
+
+    /// How many calls run, deposits included.
+    #[must_use]
+    pub fn calls(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// The devices of a person that can be reached now; a device with several contacts stands there several times.
+    pub fn registered(&self, person: SubscriberId) -> impl Iterator<Item = DeviceId> {
+        self.bindings.of(person).iter().map(|binding| binding.device)
+    }
+
+    /// The next output.
+    pub fn poll_output(&mut self) -> Output {
+        self.outputs.pop_front().unwrap_or_else(|| Output::Timeout(earliest(self.ua_timeout, self.timers.next())))
+    }
+
+    pub(crate) fn events(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    pub(crate) fn new_leg(&mut self) -> LegId {
+        self.last_leg += 1;
+        LegId(self.last_leg)
+    }
+
+    /// 128 bits that nobody can guess: a keyed hash of a counter.
+    pub(crate) fn random_bits(&mut self) -> u128 {
+        self.drawn += 1;
+        let bytes = derived(self.config.seed, &format!("id {}", self.drawn));
+        bytes.iter().take(16).fold(0, |bits, byte| bits << 8 | u128::from(*byte))
+    }
+
+    fn tell_bindings(&mut self, changed: Vec<SubscriberId>) {
+        for person in changed {
+            self.events(Event::BindingsChanged(person));
+        }
+    }
+
+    /// Drains the user agent; what its events set going is drained too.
+    fn pump(&mut self, now: Now) {
+        loop {
+            match self.ua.poll_output() {
+                sip::Output::Timeout(at) => {
+                    self.ua_timeout = at;
+                    return;
+                }
+                sip::Output::Transmit { flow, bytes } => self.outputs.push_back(Output::Transmit { flow, bytes }),
+                sip::Output::Event(event) => self.on_sip(event, now),
+            }
+        }
+    }
+
+    fn on_sip(&mut self, event: sip::Event, now: Now) {
+        match event {
+            sip::Event::Incoming { session, request, flow } => self.on_incoming(session, &request, flow, now),
+            sip::Event::Progress { session, response } => self.on_progress(session, &response, now),
+            sip::Event::Answered { session, sdp, .. } => self.on_answered(session, sdp, now),
+            sip::Event::Confirmed { session, sdp } => self.on_confirmed(session, sdp, now),
+            sip::Event::Rejected { session, failure } => self.on_rejected(session, &failure, now),
+            sip::Event::Cancelled { session, .. } => self.on_cancelled(session, now),
+            sip::Event::Ended { session, by, .. } => self.on_ended(session, by, now),
+            sip::Event::Reinvited { session, sdp } => self.on_reinvited(session, sdp, now),
+            sip::Event::ReinviteConfirmed { session, sdp } => self.on_reinvite_confirmed(session, sdp, now),
+            sip::Event::Request { id, request, flow } => self.on_request(id, &request, flow, now),
+            sip::Event::Unsubscribed { subscription, .. } => {
+                self.lamps.remove(&subscription);
+            }
+            sip::Event::Unframeable { connection } => self.unframeable.push(connection),
+            // We send no re-INVITE and no request outside calls; a refreshed lamp and INFO are handled below us.
+            sip::Event::ReinviteAnswered { .. }
+            | sip::Event::Response { .. }
+            | sip::Event::Resubscribed { .. }
+            | sip::Event::Info { .. } => {}
+        }
+    }
+}
+
+fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    a.into_iter().chain(b).min()
+}
+
+/// Independent secrets of one seed.
+fn derived(seed: [u8; 32], purpose: &str) -> [u8; 32] {
+    let mut input = seed.to_vec();
+    input.extend_from_slice(purpose.as_bytes());
+    // Twice, so that no output is the inner state of another's hash.
+    let hex = Algorithm::Sha256.hash(Algorithm::Sha256.hash(&input).as_bytes());
+    let mut bytes = [0; 32];
+    for (byte, at) in bytes.iter_mut().zip((0..64).step_by(2)) {
+        *byte = u8::from_str_radix(&hex[at..at + 2], 16).unwrap_or_default();
+    }
+    bytes
+}

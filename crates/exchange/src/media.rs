@@ -1,0 +1,245 @@
+//! Questions to the media plane, and what their answers set going.
+
+use aftertone_media::{Codec, sdp};
+use aftertone_model::{CallId, CallRecord, Direction, EndReason, Envelope, MessageId, Now};
+use aftertone_sip::SessionId;
+
+use crate::{
+    DepositOrder, Described, Event, Exchange, LegId, LegMedia, MediaCommand, MediaFailure, MediaRequestId,
+    call::{Call, MEDIA_WAIT, Partner, State},
+    ended::End,
+    incoming::media_of,
+    requests::{call_headers, contact_of},
+    timers::Timer,
+};
+
+/// Why something was asked of the media plane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The offer for a device.
+    RingOffer,
+    /// Applying the answer of the device that answered first.
+    DeviceAnswer,
+    /// The answer (or the late offer) for the caller.
+    CallerDescription,
+    /// Applying the caller's answer to our late offer.
+    CallerAnswer,
+    /// The description for a re-INVITE.
+    Reinvite,
+    /// Applying the answer to our offer in a re-INVITE.
+    ReinviteAnswer,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pending {
+    call: CallId,
+    leg: LegId,
+    purpose: Purpose,
+}
+
+impl Pending {
+    pub(crate) fn is_of(&self, call: CallId) -> bool {
+        self.call == call
+    }
+}
+
+impl Exchange {
+    pub(crate) fn command(&mut self, command: MediaCommand) {
+        self.events(Event::Media(command));
+    }
+
+    pub(crate) fn ask_media(&mut self, call: CallId, leg: LegId, purpose: Purpose, now: Now) -> MediaRequestId {
+        self.last_request += 1;
+        let request = MediaRequestId(self.last_request);
+        self.pending.insert(request, Pending { call, leg, purpose });
+        self.timers.set(now.mono + MEDIA_WAIT, Timer::Media(request));
+        request
+    }
+
+    pub(crate) fn on_described(&mut self, request: MediaRequestId, result: Result<Described, MediaFailure>, now: Now) {
+        let Some(Pending { call, leg, purpose }) = self.pending.remove(&request) else { return };
+        match purpose {
+            Purpose::RingOffer => self.ring_described(call, leg, result, now),
+            Purpose::CallerDescription => self.caller_described(call, result, now),
+            Purpose::Reinvite => self.reinvite_described(call, leg, result, now),
+            // The plane has answered another question than we asked.
+            Purpose::DeviceAnswer | Purpose::CallerAnswer | Purpose::ReinviteAnswer => {
+                self.applied(call, leg, purpose, Err(MediaFailure::Failed("a description came instead of a codec".into())), now);
+            }
+        }
+    }
+
+    pub(crate) fn on_applied(&mut self, request: MediaRequestId, result: Result<Codec, MediaFailure>, now: Now) {
+        if let Some(Pending { call, leg, purpose }) = self.pending.remove(&request) {
+            self.applied(call, leg, purpose, result, now);
+        }
+    }
+
+    fn applied(&mut self, call: CallId, leg: LegId, purpose: Purpose, result: Result<Codec, MediaFailure>, now: Now) {
+        match purpose {
+            Purpose::DeviceAnswer => self.device_answer_applied(call, leg, result, now),
+            Purpose::CallerAnswer => self.caller_answer_applied(call, result, now),
+            // The session goes on as it was.
+            Purpose::ReinviteAnswer | Purpose::RingOffer | Purpose::CallerDescription | Purpose::Reinvite => {}
+        }
+    }
+
+    /// The plane did not answer in time.
+    pub(crate) fn media_is_late(&mut self, request: MediaRequestId, now: Now) {
+        let Some(pending) = self.pending.get(&request).copied() else { return };
+        let failure = MediaFailure::Failed("no answer in time".into());
+        match pending.purpose {
+            Purpose::RingOffer | Purpose::CallerDescription | Purpose::Reinvite => self.on_described(request, Err(failure), now),
+            Purpose::DeviceAnswer | Purpose::CallerAnswer | Purpose::ReinviteAnswer => {
+                self.on_applied(request, Err(failure), now)
+            }
+        }
+    }
+
+    /// Asks for the caller's description: an answer, or an offer if the caller waits for one.
+    pub(crate) fn describe_caller(&mut self, id: CallId, mut prefer: Vec<Codec>, now: Now) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let (leg, media, peer, offer) =
+            (call.caller.leg, call.caller.media, call.caller.flow.remote.ip(), call.caller.offer.clone());
+        if offer.is_none() && !prefer.is_empty() {
+            prefer.extend(Codec::ALL.into_iter().filter(|codec| !prefer.contains(codec)).collect::<Vec<_>>());
+        }
+        let request = self.ask_media(id, leg, Purpose::CallerDescription, now);
+        if let Some(call) = self.calls.get_mut(&id) {
+            call.caller.has_media = true;
+        }
+        self.command(match offer {
+            Some(offer) => MediaCommand::Answer { request, call: id, leg, media, peer, offer, prefer },
+            None => MediaCommand::Offer { request, call: id, leg, media, peer, prefer },
+        });
+    }
+
+    /// The caller is answered, for a device or for the mailbox.
+    fn caller_described(&mut self, id: CallId, result: Result<Described, MediaFailure>, now: Now) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        let State::Deciding(partner) = call.state else { return };
+        let described = match result {
+            Ok(described) => described,
+            Err(failure) => return self.finish(id, End::NoMedia(failure), now),
+        };
+        call.state = State::Accepted(partner);
+        let is_late = call.caller.offer.is_none();
+        if !is_late {
+            call.caller.codec = described.codecs.first().copied();
+        }
+        let (session, a) = (call.caller.session, call.caller.leg);
+        let contact = contact_of(call.caller.flow, "call");
+        self.ua.accept(session, contact, described.sdp, call_headers(id), now.mono);
+        if let (Partner::Device { leg: b, .. }, false) = (partner, is_late) {
+            self.command(MediaCommand::Bridge { a, b });
+        }
+    }
+
+    /// The caller's ACK.
+    pub(crate) fn on_confirmed(&mut self, session: SessionId, sdp: Option<String>, now: Now) {
+        let Some((id, leg)) = self.sessions.get(&session).copied() else { return };
+        let Some(call) = self.calls.get(&id) else { return };
+        match (call.caller.offer.is_some(), sdp) {
+            (true, _) => self.run(id, now),
+            (false, Some(answer)) => {
+                let request = self.ask_media(id, leg, Purpose::CallerAnswer, now);
+                self.command(MediaCommand::Apply { request, leg, answer });
+            }
+            (false, None) => self.finish(id, End::Failed, now),
+        }
+    }
+
+    fn caller_answer_applied(&mut self, id: CallId, result: Result<Codec, MediaFailure>, now: Now) {
+        let Ok(codec) = result else { return self.finish(id, End::Failed, now) };
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        call.caller.codec = Some(codec);
+        if let Some(Partner::Device { leg: b, .. }) = call.partner() {
+            let a = call.caller.leg;
+            self.command(MediaCommand::Bridge { a, b });
+        }
+        self.run(id, now);
+    }
+
+    fn run(&mut self, id: CallId, now: Now) {
+        let message = MessageId::from_random(self.random_bits());
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        let State::Accepted(partner) = call.state else { return };
+        call.state = State::Running(partner);
+        if let Partner::Mailbox { reason } = partner {
+            let deposit = Box::new(deposit_order(call, message, reason, now));
+            let leg = call.caller.leg;
+            self.command(MediaCommand::Deposit { leg, deposit });
+        }
+    }
+
+    /// A phone holds, resumes or moves its media: its leg is described anew, and only that.
+    pub(crate) fn on_reinvited(&mut self, session: SessionId, offer: Option<String>, now: Now) {
+        let found = self.sessions.get(&session).copied();
+        let Some((id, leg)) = found else { return self.ua.reject_reinvite(session, 481, now.mono) };
+        let Some(call) = self.calls.get(&id) else { return self.ua.reject_reinvite(session, 481, now.mono) };
+        let prefer: Vec<_> = other_codec(call, leg).into_iter().collect();
+        let flow = self.ua.session_flow(session).unwrap_or(call.caller.flow);
+        let peer = flow.remote.ip();
+        let request = self.ask_media(id, leg, Purpose::Reinvite, now);
+        self.command(match offer {
+            Some(offer) => {
+                let media = sdp::parse(&offer).map_or(LegMedia::Rtp, |session| media_of(&session));
+                MediaCommand::Answer { request, call: id, leg, media, peer, offer, prefer }
+            }
+            None => {
+                let media = if flow.transport.is_web_socket() { LegMedia::WebRtc } else { LegMedia::Rtp };
+                MediaCommand::Offer { request, call: id, leg, media, peer, prefer }
+            }
+        });
+    }
+
+    fn reinvite_described(&mut self, id: CallId, leg: LegId, result: Result<Described, MediaFailure>, now: Now) {
+        let Some(session) = self.calls.get(&id).and_then(|call| call.session(leg)) else { return };
+        match result {
+            Ok(described) => self.ua.accept_reinvite(session, described.sdp, now.mono),
+            Err(_) => self.ua.reject_reinvite(session, 488, now.mono),
+        }
+    }
+
+    pub(crate) fn on_reinvite_confirmed(&mut self, session: SessionId, sdp: Option<String>, now: Now) {
+        let (Some((id, leg)), Some(answer)) = (self.sessions.get(&session).copied(), sdp) else { return };
+        let request = self.ask_media(id, leg, Purpose::ReinviteAnswer, now);
+        self.command(MediaCommand::Apply { request, leg, answer });
+    }
+}
+
+/// What the leg's partner speaks.
+fn other_codec(call: &Call, leg: LegId) -> Option<Codec> {
+    if leg != call.caller.leg {
+        return call.caller.codec;
+    }
+    match call.partner()? {
+        Partner::Device { leg, .. } => call.legs.get(&leg)?.codec,
+        Partner::Mailbox { .. } => call.caller.codec,
+    }
+}
+
+fn deposit_order(call: &Call, message: MessageId, reason: aftertone_model::Reason, now: Now) -> DepositOrder {
+    let envelope = Envelope {
+        id: message,
+        call: call.id,
+        mailbox: call.callee.id,
+        caller: call.party.clone(),
+        received_at: call.started_at,
+        reason,
+        urgent: false,
+    };
+    let record = CallRecord {
+        call: call.id,
+        owner: call.callee.id,
+        direction: Direction::Incoming,
+        party: call.party.clone(),
+        started_at: call.started_at,
+        answered_at: None,
+        ended_at: now.wall,
+        end: EndReason::Diverted,
+        diverted: Some(reason),
+        message: None,
+    };
+    DepositOrder { envelope, record, language: call.callee.language }
+}

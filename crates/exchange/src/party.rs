@@ -1,0 +1,109 @@
+//! How a caller is shown.
+
+use aftertone_model::{Caller, Subscriber};
+use aftertone_sip::{NameAddr, Request, Uri};
+
+/// One of our people.
+pub(crate) fn person(subscriber: &Subscriber) -> Caller {
+    let name = Some(subscriber.display_name.clone()).filter(|name| !name.is_empty());
+    Caller { number: subscriber.extension.as_str().to_owned(), name }
+}
+
+/// What `From` says.
+pub(crate) fn outsider(from: &NameAddr) -> Caller {
+    if is_anonymous(from) {
+        return withheld();
+    }
+    let number = number(&from.uri);
+    let name = from.display.as_deref().map(str::trim).filter(|name| !name.is_empty() && *name != number);
+    Caller { name: name.map(str::to_owned), number }
+}
+
+/// What a trusted peer says: its asserted identity (RFC 3325), unless the caller wants privacy (RFC 3323).
+pub(crate) fn vouched(request: &Request, from: &NameAddr) -> Caller {
+    let wants_privacy = request.headers.all("Privacy").flat_map(|line| line.split(';')).any(|value| {
+        let value = value.trim();
+        value.eq_ignore_ascii_case("id") || value.eq_ignore_ascii_case("user")
+    });
+    if wants_privacy {
+        return withheld();
+    }
+    match request.headers.addresses("P-Asserted-Identity").first() {
+        Some(asserted) => outsider(asserted),
+        None => outsider(from),
+    }
+}
+
+/// The same as an address that a device can show and call back.
+pub(crate) fn address(caller: &Caller, from: &NameAddr, domain: &str) -> NameAddr {
+    let uri = match caller.number.as_str() {
+        "" => Uri::sip("anonymous", "anonymous.invalid"),
+        number if number.contains('@') => from.uri.bare(),
+        number => Uri::sip(number, domain),
+    };
+    let display = if caller.number.is_empty() { "Anonymous" } else { caller.name.as_deref().unwrap_or_default() };
+    NameAddr::new(uri).with_display(display)
+}
+
+/// What somebody dialled, for their own call log.
+pub(crate) fn dialled(uri: &Uri) -> Caller {
+    Caller { number: number(uri), name: None }
+}
+
+/// The user part; with the host, when it is a name that says nothing without it.
+fn number(uri: &Uri) -> String {
+    let user = uri.user().unwrap_or_default();
+    if user.is_empty() {
+        return uri.host().to_owned();
+    }
+    let is_alone = !uri.is_sip() || uri.host_ip().is_some() || is_telephone_number(&user);
+    if is_alone { user.into_owned() } else { format!("{user}@{}", uri.host()) }
+}
+
+fn is_telephone_number(user: &str) -> bool {
+    let digits = user.strip_prefix('+').unwrap_or(user);
+    !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'*' | b'#'))
+}
+
+fn is_anonymous(from: &NameAddr) -> bool {
+    let host = from.uri.host().to_ascii_lowercase();
+    host == "anonymous.invalid" || from.uri.user().is_some_and(|user| user.eq_ignore_ascii_case("anonymous"))
+}
+
+fn withheld() -> Caller {
+    Caller { number: String::new(), name: None }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test")]
+mod tests {
+    use super::*;
+
+    fn check(from: &str, number: &str, name: Option<&str>) {
+        let caller = outsider(&from.parse().unwrap());
+        assert_eq!((caller.number.as_str(), caller.name.as_deref()), (number, name), "{from}");
+    }
+
+    #[test]
+    fn outsiders_are_shown_by_number_and_name() {
+        check("\"Ada Byron\" <sip:+4930123456@provider.example>", "+4930123456", Some("Ada Byron"));
+        check("<sip:ada@example.com>", "ada@example.com", None);
+        check("\"sipp\" <sip:sipp@127.0.0.1:5061>;tag=1", "sipp", None);
+        check("\"Ada\" <sip:ada@[2001:db8::1]>", "ada", Some("Ada"));
+        check("\"1001\" <sip:1001@example.com>", "1001", None);
+        check("\"Anonymous\" <sip:anonymous@anonymous.invalid>", "", None);
+        check("<tel:+4930123456>", "+4930123456", None);
+        check("<sip:gateway.example.com>", "gateway.example.com", None);
+    }
+
+    #[test]
+    fn devices_can_call_outsiders_back() {
+        let shown = |from: &str| {
+            let from: NameAddr = from.parse().unwrap();
+            address(&outsider(&from), &from, "example.org").to_string()
+        };
+        assert_eq!(shown("\"Ada\" <sip:ada@example.com>;tag=1"), "\"Ada\" <sip:ada@example.com>");
+        assert_eq!(shown("<sip:0301234@192.0.2.1>"), "<sip:0301234@example.org>");
+        assert_eq!(shown("<sip:anonymous@anonymous.invalid>"), "\"Anonymous\" <sip:anonymous@anonymous.invalid>");
+    }
+}

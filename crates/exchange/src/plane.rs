@@ -1,0 +1,133 @@
+//! What the exchange asks of the media plane, and what it gets back.
+//!
+//! The exchange never sees a packet. It sends a [`MediaCommand`] as an event and gets the result as an input with the same
+//! [`MediaRequestId`]: [`Exchange::handle_described`](crate::Exchange::handle_described) for `Offer` and `Answer`,
+//! [`Exchange::handle_applied`](crate::Exchange::handle_applied) for `Apply`. A result for a request that is no longer open
+//! is dropped, so the media plane may answer late; one that does not answer within ten seconds has failed.
+
+use std::net::IpAddr;
+
+use aftertone_media::Codec;
+use aftertone_model::{CallId, CallRecord, Envelope, Language};
+
+/// One side of a call: the caller's, or one device of the called person's. Never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LegId(pub u64);
+
+/// Joins a command and its result. Never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MediaRequestId(pub u64);
+
+/// What a leg's packets are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LegMedia {
+    /// Plain RTP/AVP.
+    Rtp,
+    /// ICE, DTLS-SRTP, RTP/SAVPF.
+    WebRtc,
+}
+
+/// An order to the media plane.
+#[derive(Debug, Clone, PartialEq)]
+pub enum MediaCommand {
+    /// Make an offer for a leg, new or (for a re-INVITE without a description) known. Answered by `handle_described`.
+    Offer {
+        /// Comes back with the result.
+        request: MediaRequestId,
+        /// The call that the leg belongs to.
+        call: CallId,
+        /// The leg; unknown until now, unless it is offered anew.
+        leg: LegId,
+        /// What to offer.
+        media: LegMedia,
+        /// Whom the leg must be reachable for: chooses the address in the description.
+        peer: IpAddr,
+        /// Codecs in the order in which to offer them. Empty: the plane's own order.
+        prefer: Vec<Codec>,
+    },
+    /// Answer the other end's offer, for a new leg or (a re-INVITE: hold, resume, moved) for a known one. Answered by
+    /// `handle_described`. A failure on a known leg leaves it as it was.
+    Answer {
+        /// Comes back with the result.
+        request: MediaRequestId,
+        /// The call that the leg belongs to.
+        call: CallId,
+        /// The leg.
+        leg: LegId,
+        /// What the offer is.
+        media: LegMedia,
+        /// Whom the leg must be reachable for.
+        peer: IpAddr,
+        /// The offer, SDP.
+        offer: String,
+        /// Codecs to choose from first, best first; the others only if none of these is in the offer. Empty: the
+        /// offer's own order.
+        prefer: Vec<Codec>,
+    },
+    /// Apply the other end's answer to our offer. Answered by `handle_applied`.
+    Apply {
+        /// Comes back with the result.
+        request: MediaRequestId,
+        /// The leg.
+        leg: LegId,
+        /// The answer, SDP.
+        answer: String,
+    },
+    /// Relay between two described legs, both ways; transcode only where the codecs differ.
+    Bridge {
+        /// The caller's leg.
+        a: LegId,
+        /// The called device's leg.
+        b: LegId,
+    },
+    /// Play the greeting and record on a described leg. The plane says `handle_deposit_over` when it ended by itself;
+    /// `Close` ends it when the caller hung up. From this command on the call record is the plane's to complete and to
+    /// commit, with or without a message.
+    Deposit {
+        /// The caller's leg.
+        leg: LegId,
+        /// Whose mailbox, from whom, and the drafts. Boxed, for it is far larger than the other commands.
+        deposit: Box<DepositOrder>,
+    },
+    /// The leg is over: forget it and what is bridged to it. A deposit that runs on it is finished as a hang-up. It is the
+    /// last command about a leg; it may come for a leg whose `Offer` or `Answer` failed or is still open.
+    Close {
+        /// The leg.
+        leg: LegId,
+    },
+}
+
+/// What the answering machine needs to take a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DepositOrder {
+    /// Of the message, if there will be one.
+    pub envelope: Envelope,
+    /// The draft of the mailbox owner's record: incoming, diverted, not answered. `ended_at` is that of the order and
+    /// `message` is empty; both are filled in at the end.
+    pub record: CallRecord,
+    /// The language of the prompts.
+    pub language: Language,
+}
+
+/// A description that the media plane made: the result of `Offer` and `Answer`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Described {
+    /// SDP, ready to be sent.
+    pub sdp: String,
+    /// The codecs in it, best first; for an answer, what was chosen first.
+    pub codecs: Vec<Codec>,
+}
+
+/// Why a media request failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MediaFailure {
+    /// The description can't be used: no common codec, no audio, malformed.
+    #[error("the description is not acceptable: {0}")]
+    Unacceptable(String),
+    /// No ports, no memory, no worker.
+    #[error("the media plane has no room")]
+    Exhausted,
+    /// Anything else.
+    #[error("the media plane failed: {0}")]
+    Failed(String),
+}

@@ -1,0 +1,243 @@
+//! Ringing: one leg per device, who answers first, and what else can happen (the table in the architecture).
+
+use aftertone_media::Codec;
+use aftertone_model::{CallId, Now, Reason, SubscriberId};
+use aftertone_sip::{Headers, Invite, NameAddr, RequestFailure, Response, SessionId, Uri};
+
+use crate::{
+    Described, Exchange, LegId, LegMedia, MediaCommand, MediaFailure,
+    call::{Call, DeviceLeg, Partner, State},
+    media::Purpose,
+    requests::{call_headers, contact_of},
+};
+
+/// Why a leg that rings is given up: the `Reason` header of its CANCEL (RFC 3326).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GivenUp {
+    /// Another device answered; this one shows that, and not a missed call.
+    AnsweredElsewhere,
+    /// Another device declined.
+    Declined,
+    /// The ring time is over.
+    Diverted,
+    /// The caller hung up, or the call failed.
+    CallerGone,
+}
+
+impl GivenUp {
+    fn headers(self) -> Headers {
+        match self {
+            Self::AnsweredElsewhere => Headers::new().with("Reason", "SIP;cause=200;text=\"Call completed elsewhere\""),
+            Self::Declined => Headers::new().with("Reason", "SIP;cause=603"),
+            Self::Diverted => Headers::new().with("Reason", "SIP;cause=408;text=\"Diverted\""),
+            Self::CallerGone => Headers::new(),
+        }
+    }
+}
+
+/// How a leg that rang came to nothing.
+#[derive(Debug)]
+enum Outcome {
+    Busy,
+    Declined,
+    Moved(Vec<NameAddr>),
+    /// Any other answer.
+    Refused,
+    /// Nobody was there to answer.
+    Unreachable,
+}
+
+impl Exchange {
+    /// Opens a leg to each device of `owner`: first its offer is made.
+    pub(crate) fn ring(&mut self, id: CallId, owner: SubscriberId, now: Now) {
+        for binding in self.bindings.of(owner).to_vec() {
+            let leg = self.new_leg();
+            let Some(call) = self.calls.get_mut(&id) else { return };
+            let media = if binding.flow.transport.is_web_socket() { LegMedia::WebRtc } else { LegMedia::Rtp };
+            let (peer, prefer) = (binding.flow.remote.ip(), call.preference());
+            let device = DeviceLeg { owner, flow: binding.flow, contact: binding.contact, session: None, codec: None };
+            call.legs.insert(leg, device);
+            self.leg_calls.insert(leg, id);
+            let request = self.ask_media(id, leg, Purpose::RingOffer, now);
+            self.command(MediaCommand::Offer { request, call: id, leg, media, peer, prefer });
+        }
+    }
+
+    /// A leg's offer is made: its device is called.
+    pub(crate) fn ring_described(&mut self, id: CallId, leg: LegId, result: Result<Described, MediaFailure>, now: Now) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        let Some(device) = call.legs.get_mut(&leg) else { return };
+        let Ok(described) = result else { return self.leg_is_done(id, leg, Outcome::Refused, now) };
+        let to = Uri::sip(call.callee.user.as_str(), &self.config.domain);
+        let invite = Invite {
+            uri: device.contact.clone(),
+            from: call.shown.clone(),
+            to: NameAddr::new(to).with_display(&call.callee.display_name),
+            contact: contact_of(device.flow, "call"),
+            headers: call_headers(id),
+            sdp: Some(described.sdp),
+            credentials: None,
+        };
+        let session = self.ua.invite(invite, device.flow, now.mono);
+        device.session = Some(session);
+        self.sessions.insert(session, (id, leg));
+    }
+
+    /// The first device that rings makes the caller hear it.
+    pub(crate) fn on_progress(&mut self, session: SessionId, response: &Response, now: Now) {
+        let Some((id, _)) = self.sessions.get(&session).copied() else { return };
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        if response.status >= 180 && !call.rings && matches!(call.state, State::Ringing) {
+            call.rings = true;
+            self.ua.ring(call.caller.session, call_headers(id), now.mono);
+        }
+    }
+
+    /// A device answered: it has the call, the others are told so, its answer is applied.
+    pub(crate) fn on_answered(&mut self, session: SessionId, sdp: Option<String>, now: Now) {
+        let found = self.sessions.get(&session).copied().filter(|(id, _)| self.calls.contains_key(id));
+        let Some((id, leg)) = found else { return self.ua.hang_up(session, Headers::new(), now.mono) };
+        let Some(answer) = sdp else {
+            self.ua.hang_up(session, Headers::new(), now.mono);
+            return self.leg_is_done(id, leg, Outcome::Refused, now);
+        };
+        self.give_up_legs(id, Some(leg), GivenUp::AnsweredElsewhere, now);
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        let Some(device) = call.legs.get(&leg) else { return };
+        call.state = State::Deciding(Partner::Device { leg, owner: device.owner, answered_at: now.wall });
+        let request = self.ask_media(id, leg, Purpose::DeviceAnswer, now);
+        self.command(MediaCommand::Apply { request, leg, answer });
+    }
+
+    /// The device's answer is applied: the caller gets theirs, with the same codec. If it can't be used, no other device is
+    /// left to ring, and the caller shall not be lost: the mailbox takes the call.
+    pub(crate) fn device_answer_applied(&mut self, id: CallId, leg: LegId, result: Result<Codec, MediaFailure>, now: Now) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        if !call.is_partner(leg) {
+            return;
+        }
+        match result {
+            Ok(codec) => {
+                if let Some(device) = call.legs.get_mut(&leg) {
+                    device.codec = Some(codec);
+                }
+                self.describe_caller(id, vec![codec], now);
+            }
+            Err(_) => self.divert(id, Reason::NoAnswer, now),
+        }
+    }
+
+    pub(crate) fn on_rejected(&mut self, session: SessionId, failure: &RequestFailure, now: Now) {
+        let Some((id, leg)) = self.sessions.remove(&session) else { return };
+        let outcome = match failure {
+            RequestFailure::Timeout | RequestFailure::Transport => Outcome::Unreachable,
+            RequestFailure::Refused(response) => match response.status {
+                486 | 600 => Outcome::Busy,
+                603 => Outcome::Declined,
+                300..=399 => Outcome::Moved(response.headers.contacts()),
+                _ => Outcome::Refused,
+            },
+        };
+        self.leg_is_done(id, leg, outcome, now);
+    }
+
+    /// A leg's media is dead before anybody answered.
+    pub(crate) fn ringing_leg_failed(&mut self, id: CallId, leg: LegId, now: Now) {
+        if let Some(session) = self.calls.get(&id).and_then(|call| call.session(leg)) {
+            self.ua.cancel(session, Headers::new(), now.mono);
+        }
+        self.leg_is_done(id, leg, Outcome::Refused, now);
+    }
+
+    pub(crate) fn ring_time_is_over(&mut self, id: CallId, now: Now) {
+        if self.calls.get(&id).is_some_and(|call| matches!(call.state, State::Ringing)) {
+            self.divert(id, Reason::NoAnswer, now);
+        }
+    }
+
+    fn leg_is_done(&mut self, id: CallId, leg: LegId, outcome: Outcome, now: Now) {
+        let owner = self.calls.get(&id).and_then(|call| call.legs.get(&leg)).map(|device| device.owner);
+        self.forget_leg(id, leg);
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        if !matches!(call.state, State::Ringing) {
+            return;
+        }
+        match outcome {
+            Outcome::Busy => call.tally.busy = true,
+            Outcome::Refused => call.tally.refused = true,
+            Outcome::Unreachable => {}
+            Outcome::Declined => return self.divert(id, Reason::Declined, now),
+            Outcome::Moved(targets) => {
+                call.tally.refused = true;
+                // Only the called person's own devices forward, and only once: no loops.
+                if owner == Some(call.callee.id) && self.follow(id, &targets, now) {
+                    return;
+                }
+            }
+        }
+        self.divert_if_alone(id, now);
+    }
+
+    /// Rings the people that a 3xx names, or lets the mailbox take the call if it names that; targets outside the account are
+    /// not rung. Whether there is nothing left to decide.
+    fn follow(&mut self, id: CallId, targets: &[NameAddr], now: Now) -> bool {
+        let Some(flow) = self.calls.get(&id).map(|call| call.caller.flow) else { return true };
+        for target in targets.iter().filter(|target| self.is_local(&target.uri, flow)).cloned().collect::<Vec<_>>() {
+            if target.uri.user().is_some_and(|user| user.eq_ignore_ascii_case(crate::MAILBOX_USER)) {
+                self.divert(id, Reason::Declined, now);
+                return true;
+            }
+            let Some(person) = self.person_at(&target.uri, flow) else { continue };
+            let Some(call) = self.calls.get_mut(&id) else { return true };
+            if person != call.callee.id && Some(person) != call.origin && call.forwarded.insert(person) {
+                self.ring(id, person, now);
+            }
+        }
+        false
+    }
+
+    /// When every device is done, the mailbox takes the call.
+    fn divert_if_alone(&mut self, id: CallId, now: Now) {
+        let Some(call) = self.calls.get(&id) else { return };
+        if !call.legs.is_empty() {
+            return;
+        }
+        let reason = match (call.tally.busy, call.tally.refused) {
+            (true, _) => Reason::Busy,
+            (false, true) => Reason::NoAnswer,
+            (false, false) => Reason::Offline,
+        };
+        self.divert(id, reason, now);
+    }
+
+    /// The mailbox takes the call; devices stop ringing.
+    pub(crate) fn divert(&mut self, id: CallId, reason: Reason, now: Now) {
+        let given_up = if reason == Reason::Declined { GivenUp::Declined } else { GivenUp::Diverted };
+        self.give_up_legs(id, None, given_up, now);
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        call.state = State::Deciding(Partner::Mailbox { reason });
+        self.describe_caller(id, Vec::new(), now);
+    }
+
+    /// Ends every leg to a device but one. A device that answers at this moment gets ACK and BYE.
+    pub(crate) fn give_up_legs(&mut self, id: CallId, but: Option<LegId>, why: GivenUp, now: Now) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let legs: Vec<_> =
+            call.legs.iter().filter(|(leg, _)| Some(**leg) != but).map(|(leg, device)| (*leg, device.session)).collect();
+        for (leg, session) in legs {
+            if let Some(session) = session {
+                self.sessions.remove(&session);
+                self.ua.cancel(session, why.headers(), now.mono);
+            }
+            self.forget_leg(id, leg);
+        }
+    }
+
+    /// The leg is over in every way but SIP's.
+    pub(crate) fn forget_leg(&mut self, id: CallId, leg: LegId) {
+        self.leg_calls.remove(&leg);
+        if self.calls.get_mut(&id).and_then(|call: &mut Call| call.legs.remove(&leg)).is_some() {
+            self.command(MediaCommand::Close { leg });
+        }
+    }
+}

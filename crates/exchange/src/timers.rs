@@ -1,0 +1,44 @@
+//! What the exchange waits for. A timer that is no longer wanted stays in the queue and finds nothing to do.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use aftertone_model::CallId;
+use aftertone_sip::{ConnectionId, SubscriptionId};
+
+use crate::{LegId, MediaRequestId};
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Timer {
+    /// Some bindings may be over.
+    Bindings,
+    /// The ring time of a call is over.
+    RingTime(CallId),
+    /// The media plane should have answered.
+    Media(MediaRequestId),
+    /// A device whose connection closed should be back.
+    Return(CallId, LegId, ConnectionId),
+    /// A first NOTIFY is owed.
+    Lamp(SubscriptionId),
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Timers {
+    queue: BTreeMap<(Instant, u64), Timer>,
+    set: u64,
+}
+
+impl Timers {
+    pub(crate) fn set(&mut self, at: Instant, timer: Timer) {
+        self.set += 1;
+        self.queue.insert((at, self.set), timer);
+    }
+
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.queue.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    pub(crate) fn take_due(&mut self, now: Instant) -> Option<Timer> {
+        let first = self.queue.first_entry().filter(|entry| entry.key().0 <= now)?;
+        Some(first.remove())
+    }
+}

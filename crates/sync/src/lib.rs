@@ -6,9 +6,11 @@
 #![warn(missing_docs)]
 
 mod feed;
+mod outbox;
 mod wire;
 
 pub use feed::{Change, ChangeBody, ChangesPage, Cursor, InvalidCursor};
+pub use outbox::{IdempotencyKey, InvalidIdempotencyKey, Pending, PendingWrite, SendFailure, Settled, overlay, settle};
 pub use wire::{
     ActionBody, Credentials, Device, DeviceKind, DirectoryEntry, ForwardBody, Forwarded, Health, Me, Problem, ProblemCode,
     SignIn, SignedIn,

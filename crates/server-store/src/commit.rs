@@ -1,0 +1,138 @@
+//! The writes that touch several tables. Each runs in one transaction, which its caller opens and commits.
+
+use aftertone_model::{ForwardNote, Message, MessageAction, MessageId, MessageState, SubscriberId, Timestamp};
+use aftertone_sync::{Forwarded, IdempotencyKey};
+use sqlx::SqliteConnection;
+
+use crate::{
+    Acted, Committed, Fate, FinishedRecording, ForwardOrder, ForwardOutcome, Lookup, StoreError, blobs, call_records,
+    columns::word,
+    feed,
+    idempotency::{self, Known},
+    jobs,
+    messages::{self, StoredMessage},
+    store::as_caller,
+    users,
+};
+
+/// {blob, message, call record, their changes, jobs}
+pub(crate) async fn recording(connection: &mut SqliteConnection, recording: FinishedRecording) -> Result<Committed, StoreError> {
+    let FinishedRecording { envelope, sound, mut record, interrupted, jobs: work } = recording;
+    let (id, mailbox) = (envelope.id, envelope.mailbox);
+    match messages::fate(connection, id).await? {
+        Fate::Unknown => {}
+        Fate::Expunged => return Ok(Committed::Expunged),
+        Fate::Held => {
+            let held = messages::get(connection, mailbox, id).await?.found();
+            return held.map(|stored| Committed::Already(stored.message)).ok_or(StoreError::Corrupt("mailbox"));
+        }
+    }
+    blobs::add(connection, &sound).await?;
+    let message = Message {
+        envelope,
+        duration_ms: sound.duration_ms,
+        state: MessageState::New,
+        peaks: sound.peaks,
+        media_type: sound.media_type,
+        forwarded: None,
+        interrupted,
+    };
+    messages::insert(connection, &message, &sound.content).await?;
+    feed::message_changed(connection, mailbox, id).await?;
+    record.message = Some(id);
+    call_records::upsert(&mut *connection, &record).await?;
+    feed::call_record_changed(connection, record.owner, &call_records::thing(&record)).await?;
+    jobs::add(connection, &work).await?;
+    Ok(Committed::Added(message))
+}
+
+pub(crate) async fn act(
+    connection: &mut SqliteConnection,
+    mailbox: SubscriberId,
+    id: MessageId,
+    action: MessageAction,
+    key: &IdempotencyKey,
+    now: Timestamp,
+) -> Result<Acted, StoreError> {
+    let request = format!("{} {id}", word(action));
+    let known = idempotency::look_up(&mut *connection, mailbox, key, &request).await?;
+    let stored = match (known, messages::get(connection, mailbox, id).await?) {
+        (Known::Other, _) => return Ok(Acted::KeyReused),
+        (Known::Repeated(_), Lookup::Found(stored)) => return Ok(Acted::Message(stored.message)),
+        (Known::Repeated(_), Lookup::Gone) if action == MessageAction::Expunge => return Ok(Acted::Expunged),
+        (Known::Fresh | Known::Repeated(_), Lookup::Gone) => return Ok(Acted::Gone),
+        (Known::Fresh | Known::Repeated(_), Lookup::NotFound) => return Ok(Acted::NotFound),
+        (Known::Fresh, Lookup::Found(stored)) => stored,
+    };
+    idempotency::remember(&mut *connection, mailbox, key, &request, "", now).await?;
+    let StoredMessage { message, standing, content } = stored;
+    let Some(after) = standing.after(action) else {
+        messages::expunge(connection, mailbox, id, now).await?;
+        blobs::release(connection, &content).await?;
+        feed::message_changed(connection, mailbox, id).await?;
+        return Ok(Acted::Expunged);
+    };
+    if after != standing {
+        messages::set_standing(&mut *connection, id, after).await?;
+        feed::message_changed(connection, mailbox, id).await?;
+    }
+    Ok(Acted::Message(Message { state: after.state(), ..message }))
+}
+
+pub(crate) async fn forward(
+    connection: &mut SqliteConnection,
+    order: ForwardOrder,
+    now: Timestamp,
+) -> Result<ForwardOutcome, StoreError> {
+    let ForwardOrder { mailbox, message, mut to, note, key } = order;
+    to.sort();
+    to.dedup();
+    let request = serde_json::to_string(&("forward", message, &to, &note)).map_err(|_| StoreError::Corrupt("request"))?;
+    match idempotency::look_up(&mut *connection, mailbox, &key, &request).await? {
+        Known::Other => return Ok(ForwardOutcome::KeyReused),
+        Known::Repeated(response) => {
+            let first = serde_json::from_str(&response).map_err(|_| StoreError::Corrupt("response"))?;
+            return Ok(ForwardOutcome::Done(first));
+        }
+        Known::Fresh => {}
+    }
+    let stored = match messages::get(connection, mailbox, message).await? {
+        Lookup::Found(stored) => stored,
+        Lookup::Gone => return Ok(ForwardOutcome::Gone),
+        Lookup::NotFound => return Ok(ForwardOutcome::NotFound),
+    };
+    let mut recipients = Vec::with_capacity(to.len());
+    for id in to {
+        let Some(recipient) = users::get(&mut *connection, id).await? else { return Ok(ForwardOutcome::UnknownRecipient) };
+        recipients.push(recipient);
+    }
+    let owner = users::get(&mut *connection, mailbox).await?.ok_or(StoreError::Corrupt("mailbox"))?;
+    let note = ForwardNote { from: as_caller(&owner), at: now, note };
+    let mut delivered = Vec::with_capacity(recipients.len());
+    for recipient in recipients {
+        let id = deliver(connection, &stored, recipient.id, note.clone()).await?;
+        delivered.push((as_caller(&recipient), id));
+    }
+    let done = Forwarded { delivered };
+    let response = serde_json::to_string(&done).map_err(|_| StoreError::Corrupt("response"))?;
+    idempotency::remember(&mut *connection, mailbox, &key, &request, &response, now).await?;
+    Ok(ForwardOutcome::Done(done))
+}
+
+/// A copy in another mailbox, of the same blob.
+async fn deliver(
+    connection: &mut SqliteConnection,
+    stored: &StoredMessage,
+    to: SubscriberId,
+    note: ForwardNote,
+) -> Result<MessageId, StoreError> {
+    let id = MessageId::from_random(rand::random());
+    let mut copy = stored.message.clone();
+    copy.envelope.id = id;
+    copy.envelope.mailbox = to;
+    copy.state = MessageState::New;
+    copy.forwarded = Some(note);
+    messages::insert(connection, &copy, &stored.content).await?;
+    feed::message_changed(connection, to, id).await?;
+    Ok(id)
+}

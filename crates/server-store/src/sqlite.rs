@@ -1,0 +1,362 @@
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use aftertone_model::{CallRecord, DeviceId, Message, MessageAction, MessageId, Subscriber, SubscriberId, Timestamp};
+use aftertone_sync::{Cursor, IdempotencyKey};
+use async_trait::async_trait;
+use sqlx::{
+    Sqlite, SqlitePool, Transaction,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use crate::{
+    Acted, Changes, Committed, Fate, FileLayer, FinishedRecording, ForwardOrder, ForwardOutcome, HashedPassword, Job, Lookup,
+    MailboxCounts, NewApp, NewJob, NewPhone, NewSubscriber, PhoneCredentials, Secret, Store, StoreError, StoredDevice,
+    StoredSound, SubscriberError, SubscriberSettings, backup, blobs, call_records, columns::Columns, commit, devices, feed,
+    idempotency, invitations, jobs, messages, schema, secrets::ServerKey, users,
+};
+
+/// How long a connection waits for another program that has the database, such as the command line next to the server.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// Why the store did not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The folder or the server's key.
+    #[error("the folder {dir} can't be used")]
+    Folder {
+        /// Which.
+        dir: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The database.
+    #[error("the database can't be opened")]
+    Store(#[from] StoreError),
+}
+
+/// The store in one folder: `aftertone.db`, the server's `key`, `spool/` and `blobs/`.
+///
+/// One connection writes; four read, each from its own snapshot.
+pub struct SqliteStore {
+    writer: SqlitePool,
+    readers: SqlitePool,
+    files: Arc<dyn FileLayer>,
+    dir: PathBuf,
+    key: ServerKey,
+    epoch: u32,
+    nobody: HashedPassword,
+    /// One unlinks at a time.
+    unlinking: tokio::sync::Mutex<()>,
+}
+
+impl SqliteStore {
+    /// Opens the store, making what isn't there yet, and unlinks blobs that were given up before the last stop.
+    pub async fn open(dir: &Path, files: Arc<dyn FileLayer>) -> Result<Self, OpenError> {
+        let folder = |source| OpenError::Folder { dir: dir.to_owned(), source };
+        std::fs::create_dir_all(dir).map_err(folder)?;
+        files.create_dir_all(&dir.join("blobs")).map_err(folder)?;
+        let key = ServerKey::open_or_make(&dir.join("key")).map_err(folder)?;
+        let options = connect_options(&dir.join("aftertone.db"));
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .min_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_with(options.clone().create_if_missing(true).synchronous(SqliteSynchronous::Full))
+            .await
+            .map_err(StoreError::from)?;
+        let mut connection = writer.acquire().await.map_err(StoreError::from)?;
+        schema::migrate(&mut connection).await?;
+        let epoch = schema::begin_life(&mut connection).await?;
+        drop(connection);
+        let readers = SqlitePoolOptions::new()
+            .max_connections(4)
+            .connect_with(options.pragma("query_only", "on"))
+            .await
+            .map_err(StoreError::from)?;
+        let nobody = HashedPassword::of_nobody();
+        let dir = dir.to_owned();
+        let store = Self { writer, readers, files, dir, key, epoch, nobody, unlinking: tokio::sync::Mutex::default() };
+        store.unlink_given_up().await?;
+        Ok(store)
+    }
+
+    /// Where recordings in progress belong.
+    #[must_use]
+    pub fn spool_dir(&self) -> PathBuf {
+        self.dir.join("spool")
+    }
+
+    /// Where the sounds of messages lie.
+    #[must_use]
+    pub fn blobs_dir(&self) -> PathBuf {
+        self.dir.join("blobs")
+    }
+
+    /// Closes the connections, after what is being written.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// Tombstone and row are committed; the files can go. What fails is tried again later.
+    async fn unlink_given_up(&self) -> Result<(), StoreError> {
+        let _one_at_a_time = self.unlinking.lock().await;
+        for file in blobs::trash(&self.readers).await? {
+            let (files, path) = (self.files.clone(), self.blobs_dir().join(&file));
+            let unlink = move || {
+                files.remove(&path)?;
+                path.parent().map_or(Ok(()), |dir| if files.exists(dir)? { files.sync_dir(dir) } else { Ok(()) })
+            };
+            tokio::task::spawn_blocking(unlink).await.map_err(io::Error::other)??;
+            blobs::unlinked(&self.writer, &file).await?;
+        }
+        Ok(())
+    }
+
+    async fn unlink_soon(&self) {
+        if let Err(error) = self.unlink_given_up().await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a sound that nobody holds could not be unlinked yet");
+        }
+    }
+}
+
+fn connect_options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .foreign_keys(true)
+        .busy_timeout(BUSY)
+        // An expunged message should not be readable in free pages.
+        .pragma("secure_delete", "on")
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    async fn add_subscriber(&self, new: NewSubscriber) -> Result<Subscriber, SubscriberError> {
+        let mut tx = self.begin().await?;
+        let subscriber = users::add(&mut tx, new).await?;
+        tx.commit().await?;
+        Ok(subscriber)
+    }
+
+    async fn change_subscriber(&self, id: SubscriberId, settings: SubscriberSettings) -> Result<Option<Subscriber>, StoreError> {
+        let mut tx = self.begin().await?;
+        let subscriber = users::change(&mut tx, id, &settings).await?;
+        tx.commit().await?;
+        Ok(subscriber)
+    }
+
+    async fn set_password(&self, id: SubscriberId, password: Option<HashedPassword>) -> Result<bool, StoreError> {
+        users::set_password(&self.writer, id, password.as_ref()).await
+    }
+
+    async fn subscribers(&self) -> Result<Vec<Subscriber>, StoreError> {
+        users::all(&self.readers).await
+    }
+
+    async fn subscriber(&self, id: SubscriberId) -> Result<Option<Subscriber>, StoreError> {
+        users::get(&self.readers, id).await
+    }
+
+    async fn find_subscriber(&self, user_or_extension: &str) -> Result<Option<Subscriber>, StoreError> {
+        users::find(&self.readers, user_or_extension).await
+    }
+
+    async fn check_password(&self, user_or_extension: &str, password: &str) -> Result<Option<Subscriber>, StoreError> {
+        let (subscriber, hash) = match users::find_with_password(&self.readers, user_or_extension).await? {
+            Some((subscriber, Some(hash))) => (Some(subscriber), hash),
+            Some((_, None)) | None => (None, self.nobody.clone()),
+        };
+        let password = password.to_owned();
+        let right = tokio::task::spawn_blocking(move || hash.verify(&password)).await.map_err(io::Error::other)?;
+        Ok(subscriber.filter(|_| right))
+    }
+
+    async fn add_app(&self, subscriber: SubscriberId, name: &str, now: Timestamp) -> Result<NewApp, StoreError> {
+        devices::add_app(&mut *self.writer.acquire().await?, subscriber, name, now).await
+    }
+
+    async fn add_phone(&self, subscriber: SubscriberId, name: &str, realm: &str, now: Timestamp) -> Result<NewPhone, StoreError> {
+        devices::add_phone(&mut *self.writer.acquire().await?, &self.key, subscriber, name, realm, now).await
+    }
+
+    async fn devices(&self, subscriber: SubscriberId) -> Result<Vec<StoredDevice>, StoreError> {
+        devices::of(&self.readers, subscriber).await
+    }
+
+    async fn phone_credentials(&self) -> Result<Vec<PhoneCredentials>, StoreError> {
+        devices::phones(&self.readers, &self.key).await
+    }
+
+    async fn authenticate(&self, token: &str) -> Result<Option<StoredDevice>, StoreError> {
+        devices::by_token(&self.readers, token).await
+    }
+
+    async fn seen(&self, device: DeviceId, now: Timestamp) -> Result<(), StoreError> {
+        if devices::is_stale(&self.readers, device, now).await? {
+            devices::seen(&self.writer, device, now).await?;
+        }
+        Ok(())
+    }
+
+    async fn revoke(&self, subscriber: SubscriberId, device: DeviceId) -> Result<bool, StoreError> {
+        devices::revoke(&self.writer, subscriber, device).await
+    }
+
+    async fn invite(&self, subscriber: SubscriberId, expires_at: Timestamp) -> Result<Secret, StoreError> {
+        invitations::add(&self.writer, subscriber, expires_at).await
+    }
+
+    async fn accept_invitation(
+        &self,
+        token: &str,
+        device_name: &str,
+        now: Timestamp,
+    ) -> Result<Option<(Subscriber, NewApp)>, StoreError> {
+        let mut tx = self.begin().await?;
+        let Some(id) = invitations::take(&mut *tx, token, now).await? else { return Ok(None) };
+        let subscriber = users::get(&mut *tx, id).await?.ok_or(StoreError::Corrupt("subscriber"))?;
+        let app = devices::add_app(&mut tx, id, device_name, now).await?;
+        tx.commit().await?;
+        Ok(Some((subscriber, app)))
+    }
+
+    async fn commit_recording(&self, recording: FinishedRecording) -> Result<Committed, StoreError> {
+        let mut tx = self.begin().await?;
+        let committed = commit::recording(&mut tx, recording).await?;
+        tx.commit().await?;
+        Ok(committed)
+    }
+
+    async fn commit_call_record(&self, record: &CallRecord) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        call_records::upsert(&mut *tx, record).await?;
+        feed::call_record_changed(&mut tx, record.owner, &call_records::thing(record)).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    async fn commit_call_record_if_absent(&self, record: &CallRecord) -> Result<bool, StoreError> {
+        let mut tx = self.begin().await?;
+        if call_records::exists(&mut *tx, record).await? {
+            return Ok(false);
+        }
+        call_records::upsert(&mut *tx, record).await?;
+        feed::call_record_changed(&mut tx, record.owner, &call_records::thing(record)).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    async fn fate(&self, message: MessageId) -> Result<Fate, StoreError> {
+        messages::fate(&mut *self.readers.acquire().await?, message).await
+    }
+
+    async fn act(
+        &self,
+        mailbox: SubscriberId,
+        message: MessageId,
+        action: MessageAction,
+        key: &IdempotencyKey,
+        now: Timestamp,
+    ) -> Result<Acted, StoreError> {
+        let mut tx = self.begin().await?;
+        let acted = commit::act(&mut tx, mailbox, message, action, key, now).await?;
+        tx.commit().await?;
+        if acted == Acted::Expunged {
+            self.unlink_soon().await;
+        }
+        Ok(acted)
+    }
+
+    async fn forward(&self, order: ForwardOrder, now: Timestamp) -> Result<ForwardOutcome, StoreError> {
+        let mut tx = self.begin().await?;
+        let outcome = commit::forward(&mut tx, order, now).await?;
+        tx.commit().await?;
+        Ok(outcome)
+    }
+
+    async fn message(&self, mailbox: SubscriberId, message: MessageId) -> Result<Lookup<Message>, StoreError> {
+        let mut snapshot = self.readers.begin().await?;
+        Ok(match messages::get(&mut snapshot, mailbox, message).await? {
+            Lookup::Found(stored) => Lookup::Found(stored.message),
+            Lookup::Gone => Lookup::Gone,
+            Lookup::NotFound => Lookup::NotFound,
+        })
+    }
+
+    async fn messages(
+        &self,
+        mailbox: SubscriberId,
+        before: Option<(Timestamp, MessageId)>,
+        limit: u32,
+    ) -> Result<Vec<Message>, StoreError> {
+        messages::page(&self.readers, mailbox, before, limit).await
+    }
+
+    async fn counts(&self, mailbox: SubscriberId) -> Result<MailboxCounts, StoreError> {
+        messages::counts(&self.readers, mailbox).await
+    }
+
+    async fn sound(&self, mailbox: SubscriberId, message: MessageId) -> Result<Lookup<StoredSound>, StoreError> {
+        let mut snapshot = self.readers.begin().await?;
+        let content = match messages::get(&mut snapshot, mailbox, message).await? {
+            Lookup::Found(stored) => stored.content,
+            Lookup::Gone => return Ok(Lookup::Gone),
+            Lookup::NotFound => return Ok(Lookup::NotFound),
+        };
+        let row = sqlx::query("SELECT * FROM blobs WHERE content = ?").bind(&content).fetch_one(&mut *snapshot).await?;
+        let path = self.blobs_dir().join(row.string("file")?);
+        Ok(Lookup::Found(StoredSound { content, bytes: row.count("bytes")?, media_type: row.string("media_type")?, path }))
+    }
+
+    async fn call_records(
+        &self,
+        mailbox: SubscriberId,
+        before: Option<Timestamp>,
+        limit: u32,
+    ) -> Result<Vec<CallRecord>, StoreError> {
+        call_records::page(&self.readers, mailbox, before, limit).await
+    }
+
+    async fn changes(&self, mailbox: SubscriberId, since: Option<Cursor>, limit: u32) -> Result<Changes, StoreError> {
+        let mut snapshot = self.readers.begin().await?;
+        feed::page(&mut snapshot, self.epoch, mailbox, since, limit).await
+    }
+
+    async fn add_job(&self, job: NewJob) -> Result<(), StoreError> {
+        jobs::add(&mut *self.writer.acquire().await?, &[job]).await
+    }
+
+    async fn take_jobs(&self, kind: &str, now: Timestamp, held_until: Timestamp, limit: u32) -> Result<Vec<Job>, StoreError> {
+        jobs::take(&self.writer, kind, now, held_until, limit).await
+    }
+
+    async fn finish_job(&self, id: i64) -> Result<(), StoreError> {
+        jobs::finish(&self.writer, id).await
+    }
+
+    async fn tidy(&self, now: Timestamp, keys_before: Timestamp) -> Result<(), StoreError> {
+        idempotency::forget(&self.writer, keys_before).await?;
+        invitations::forget_expired(&self.writer, now).await?;
+        self.unlink_given_up().await
+    }
+
+    async fn backup(&self, to: &Path) -> Result<(), StoreError> {
+        backup::backup(&mut *self.writer.acquire().await?, to).await
+    }
+}

@@ -1,0 +1,7 @@
+//! The hosted account's storage: the trait, the spool, and both under crashes.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod common;
+mod crash;
+mod spool;
+mod store;

@@ -1,0 +1,120 @@
+use aftertone_model::{CallId, Caller, Direction, EndReason, Timestamp};
+use aftertone_sip::{SessionId, Uri};
+
+use crate::MediaRequestId;
+
+/// A call as this device sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallSnapshot {
+    /// The call.
+    pub id: CallId,
+    /// Who began it.
+    pub direction: Direction,
+    /// The other party.
+    pub party: Caller,
+    /// Where it stands.
+    pub phase: CallPhase,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it was answered.
+    pub answered_at: Option<Timestamp>,
+    /// Nothing is sent of the microphone.
+    pub muted: bool,
+}
+
+impl CallSnapshot {
+    /// Whether it ended as one that its owner should know of: it came in and neither they nor anybody for them took or
+    /// declined it.
+    #[must_use]
+    pub fn is_missed(&self) -> bool {
+        let CallPhase::Ended(end) = self.phase else { return false };
+        let untaken = match end {
+            EndReason::Cancelled | EndReason::Diverted | EndReason::NoAnswer | EndReason::Failed => true,
+            EndReason::LocalHangup
+            | EndReason::RemoteHangup
+            | EndReason::Declined
+            | EndReason::Busy
+            | EndReason::AnsweredElsewhere => false,
+        };
+        self.direction == Direction::Incoming && self.answered_at.is_none() && untaken
+    }
+}
+
+/// Where a call stands.
+///
+/// ```text
+/// outgoing   Dialing --> Ringing --> Active --> Ended
+///               \___________\_______________________^
+/// incoming   Ringing --> Connecting --> Active --> Ended
+///               \___________\_______________________^
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CallPhase {
+    /// Outgoing: on its way to the other party.
+    Dialing,
+    /// It rings: here if it is incoming, there if it is outgoing.
+    Ringing,
+    /// Incoming: the person took it, and the media are being set up.
+    Connecting,
+    /// They talk.
+    Active,
+    /// It is over; nothing follows.
+    Ended(EndReason),
+}
+
+/// A call with what its state owns.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) snapshot: CallSnapshot,
+    pub(crate) state: State,
+}
+
+#[derive(Debug)]
+pub(crate) enum State {
+    /// Outgoing: our offer is being made; no INVITE has been sent.
+    Offering { request: MediaRequestId, uri: Uri },
+    /// Outgoing: the INVITE is out.
+    Calling { session: SessionId, media: MediaRequestId },
+    /// Incoming: the person is asked. Without an offer the answer will carry ours (RFC 3261 section 13.3.1).
+    Ringing { session: SessionId, offer: Option<String> },
+    /// Incoming: taken, our description is being made.
+    Answering { session: SessionId, request: MediaRequestId, late_offer: bool },
+    /// Both sides have described their media.
+    Active {
+        session: SessionId,
+        media: MediaRequestId,
+        /// The other end offered anew, and the answer is being made.
+        change: Option<MediaRequestId>,
+    },
+}
+
+impl State {
+    pub(crate) fn session(&self) -> Option<SessionId> {
+        match self {
+            Self::Offering { .. } => None,
+            Self::Calling { session, .. }
+            | Self::Ringing { session, .. }
+            | Self::Answering { session, .. }
+            | Self::Active { session, .. } => Some(*session),
+        }
+    }
+
+    /// What has to be closed when the call ends.
+    pub(crate) fn media(&self) -> Vec<MediaRequestId> {
+        match self {
+            Self::Ringing { .. } => Vec::new(),
+            Self::Offering { request: media, .. } | Self::Calling { media, .. } | Self::Answering { request: media, .. } => {
+                vec![*media]
+            }
+            Self::Active { media, change, .. } => std::iter::once(*media).chain(*change).collect(),
+        }
+    }
+
+    pub(crate) fn waits_for(&self, wanted: MediaRequestId) -> bool {
+        match self {
+            Self::Offering { request, .. } | Self::Answering { request, .. } => *request == wanted,
+            Self::Active { change, .. } => *change == Some(wanted),
+            Self::Calling { .. } | Self::Ringing { .. } => false,
+        }
+    }
+}

@@ -1,1 +1,31 @@
-//! Media, sans-IO: SDP, RTP, jitter buffer, codecs, DTMF, tones and containers.
+//! Media, sans-IO: SDP and its negotiation, RTP, jitter buffer and concealment, codecs, DTMF, tones, levels and
+//! the containers that recordings live in.
+//!
+//! It never opens a socket or a file, never asks a clock and makes no random numbers: packets, times, ports and
+//! SSRCs are arguments. Sockets live in `net` and the server's media workers, sound cards in `audio`, DTLS and
+//! ICE in the `webrtc` and `rtc` crates. Sound is mono `i16` PCM everywhere; a rate is in hertz.
+//!
+//! | module | in | out |
+//! |---|---|---|
+//! | [`sdp`] | a description's text | what both sides agreed on; offers and answers for plain RTP |
+//! | [`webrtc`] | descriptions from and to the `webrtc` and `rtc` crates | the same, made acceptable |
+//! | [`rtp`], [`dtmf`] | datagrams, sound, digits | packets with one counter, key presses |
+//! | [`jitter`], [`playout`] | packets as they arrive | steady sound |
+//! | [`codec`], [`resample`], [`tones`], [`level`] | PCM | payloads and back, other rates, tones, figures |
+//! | [`container`] | payloads with RTP timestamps | WAV and Ogg bytes, and PCM again |
+
+#![warn(missing_docs)]
+
+pub mod codec;
+pub mod container;
+pub mod dtmf;
+pub mod jitter;
+pub mod level;
+pub mod playout;
+pub mod resample;
+pub mod rtp;
+pub mod sdp;
+pub mod tones;
+pub mod webrtc;
+
+pub use codec::Codec;

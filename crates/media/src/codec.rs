@@ -1,0 +1,280 @@
+//! The codecs that calls use, their encoders and decoders.
+
+mod conceal;
+mod g711;
+mod opus_stream;
+
+use std::{fmt, str::FromStr};
+
+pub(crate) use conceal::cross_fade;
+pub use g711::{alaw_decode, alaw_encode, ulaw_decode, ulaw_encode};
+pub use opus_stream::{opus_packet_samples, opus_silence_like};
+
+use conceal::Concealer;
+use opus_stream::{OpusDecoder, OpusEncoder};
+
+/// An audio codec that both ends may agree on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Codec {
+    /// G.711 µ-law, 8 kHz.
+    Pcmu,
+    /// G.711 A-law, 8 kHz.
+    Pcma,
+    /// Opus (RFC 6716), always 48 kHz and two channels in SDP (RFC 7587 section 4.1); we send and play one channel.
+    Opus,
+}
+
+impl Codec {
+    /// All codecs, best first.
+    pub const ALL: [Self; 3] = [Self::Opus, Self::Pcma, Self::Pcmu];
+
+    /// The encoding name of `a=rtpmap`: `PCMU`, `PCMA` or `opus`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pcmu => "PCMU",
+            Self::Pcma => "PCMA",
+            Self::Opus => "opus",
+        }
+    }
+
+    /// The payload type that we offer: the static one (RFC 3551 section 6), and 111 for Opus as browsers do.
+    #[must_use]
+    pub fn payload_type(self) -> u8 {
+        match self {
+            Self::Pcmu => 0,
+            Self::Pcma => 8,
+            Self::Opus => 111,
+        }
+    }
+
+    /// Ticks of the RTP timestamp per second. Our encoders and decoders run at this rate too.
+    #[must_use]
+    pub fn clock_rate(self) -> u32 {
+        match self {
+            Self::Pcmu | Self::Pcma => 8_000,
+            Self::Opus => 48_000,
+        }
+    }
+
+    /// What stands behind the name in `a=rtpmap`: `PCMU/8000`, `opus/48000/2`.
+    #[must_use]
+    pub fn rtpmap(self) -> &'static str {
+        match self {
+            Self::Pcmu => "PCMU/8000",
+            Self::Pcma => "PCMA/8000",
+            Self::Opus => "opus/48000/2",
+        }
+    }
+
+    /// The parameters of `a=fmtp` that we offer, or an empty text.
+    #[must_use]
+    pub fn fmtp(self) -> &'static str {
+        match self {
+            Self::Pcmu | Self::Pcma => "",
+            Self::Opus => "minptime=10;useinbandfec=1",
+        }
+    }
+
+    /// The media type as the `webrtc` and `rtc` crates want it: `audio/opus`.
+    #[must_use]
+    pub fn mime_type(self) -> &'static str {
+        match self {
+            Self::Pcmu => "audio/PCMU",
+            Self::Pcma => "audio/PCMA",
+            Self::Opus => "audio/opus",
+        }
+    }
+
+    /// Samples in one packet of 20 ms, at [`Self::clock_rate`].
+    #[must_use]
+    pub fn frame(self) -> usize {
+        self.clock_rate() as usize / 50
+    }
+
+    /// How many ticks of the RTP clock a payload lasts; 0 if it can't be one of this codec.
+    #[must_use]
+    pub fn duration_of(self, payload: &[u8]) -> u32 {
+        match self {
+            Self::Pcmu | Self::Pcma => u32::try_from(payload.len()).unwrap_or(0),
+            Self::Opus => opus_packet_samples(payload).unwrap_or(0),
+        }
+    }
+
+    /// The byte that is silence in G.711 (0xFF and 0xD5), `None` for Opus.
+    #[must_use]
+    pub fn silence(self) -> Option<u8> {
+        match self {
+            Self::Pcmu => Some(0xFF),
+            Self::Pcma => Some(0xD5),
+            Self::Opus => None,
+        }
+    }
+}
+
+impl fmt::Display for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A name that is none of our codecs.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a codec: {0:?}")]
+pub struct UnknownCodec(String);
+
+impl FromStr for Codec {
+    type Err = UnknownCodec;
+
+    fn from_str(name: &str) -> Result<Self, UnknownCodec> {
+        Self::ALL.into_iter().find(|c| c.name().eq_ignore_ascii_case(name)).ok_or_else(|| UnknownCodec(name.into()))
+    }
+}
+
+/// Why sound couldn't be encoded or decoded.
+#[derive(Debug, thiserror::Error)]
+pub enum CodecError {
+    /// The Opus library refused.
+    #[error("opus failed")]
+    Opus(#[from] opus::Error),
+    /// Opus takes frames of 10, 20, 40 or 60 ms only.
+    #[error("opus takes 10, 20, 40 or 60 ms at a time, not {samples} samples")]
+    FrameSize {
+        /// What was given, at 48 kHz.
+        samples: usize,
+    },
+}
+
+/// Turns PCM at [`Encoder::sample_rate`] into payloads.
+pub struct Encoder(EncoderKind);
+
+enum EncoderKind {
+    Pcmu,
+    Pcma,
+    Opus(Box<OpusEncoder>),
+}
+
+impl Encoder {
+    /// An encoder for a call: for Opus speech at moderate complexity, with in-band FEC.
+    ///
+    /// # Errors
+    /// When the Opus library can't be set up (it is out of memory).
+    pub fn new(codec: Codec) -> Result<Self, CodecError> {
+        Ok(Self(match codec {
+            Codec::Pcmu => EncoderKind::Pcmu,
+            Codec::Pcma => EncoderKind::Pcma,
+            Codec::Opus => EncoderKind::Opus(Box::new(OpusEncoder::new()?)),
+        }))
+    }
+
+    /// The codec.
+    #[must_use]
+    pub fn codec(&self) -> Codec {
+        match self.0 {
+            EncoderKind::Pcmu => Codec::Pcmu,
+            EncoderKind::Pcma => Codec::Pcma,
+            EncoderKind::Opus(_) => Codec::Opus,
+        }
+    }
+
+    /// The rate of the PCM that goes in: 8 kHz for G.711, 48 kHz for Opus.
+    #[must_use]
+    pub fn sample_rate(&self) -> u32 {
+        self.codec().clock_rate()
+    }
+
+    /// Encodes one packet's worth of sound, usually [`Codec::frame`] samples.
+    ///
+    /// # Errors
+    /// For Opus when it isn't 10, 20, 40 or 60 ms.
+    pub fn encode(&mut self, pcm: &[i16]) -> Result<Vec<u8>, CodecError> {
+        match &mut self.0 {
+            EncoderKind::Pcmu => Ok(pcm.iter().map(|&s| ulaw_encode(s)).collect()),
+            EncoderKind::Pcma => Ok(pcm.iter().map(|&s| alaw_encode(s)).collect()),
+            EncoderKind::Opus(encoder) => encoder.encode(pcm),
+        }
+    }
+
+    /// Tells the encoder how much the other side loses (0 to 100 %), so that Opus spends bits on FEC.
+    ///
+    /// # Errors
+    /// When the Opus library refuses.
+    pub fn set_packet_loss(&mut self, percent: u8) -> Result<(), CodecError> {
+        match &mut self.0 {
+            EncoderKind::Pcmu | EncoderKind::Pcma => Ok(()),
+            EncoderKind::Opus(encoder) => encoder.set_packet_loss(percent),
+        }
+    }
+}
+
+/// Turns payloads into PCM at [`Decoder::sample_rate`], and makes up for those that never came.
+pub struct Decoder {
+    codec: Codec,
+    rate: u32,
+    kind: DecoderKind,
+}
+
+enum DecoderKind {
+    G711 { decode: fn(u8) -> i16, concealer: Concealer },
+    Opus(Box<OpusDecoder>),
+}
+
+impl Decoder {
+    /// A decoder at the codec's own rate.
+    ///
+    /// # Errors
+    /// When the Opus library can't be set up.
+    pub fn new(codec: Codec) -> Result<Self, CodecError> {
+        Self::with_rate(codec, codec.clock_rate())
+    }
+
+    /// A decoder whose Opus comes out at 8, 12, 16, 24 or 48 kHz; the recorder decodes at 8 kHz for the peaks alone.
+    /// G.711 always comes out at 8 kHz.
+    ///
+    /// # Errors
+    /// When the rate isn't one of Opus'.
+    pub fn with_rate(codec: Codec, rate: u32) -> Result<Self, CodecError> {
+        let g711 = |decode| DecoderKind::G711 { decode, concealer: Concealer::new(8_000) };
+        let (rate, kind) = match codec {
+            Codec::Pcmu => (8_000, g711(ulaw_decode as fn(u8) -> i16)),
+            Codec::Pcma => (8_000, g711(alaw_decode as fn(u8) -> i16)),
+            Codec::Opus => (rate, DecoderKind::Opus(Box::new(OpusDecoder::new(rate)?))),
+        };
+        Ok(Self { codec, rate, kind })
+    }
+
+    /// The codec.
+    #[must_use]
+    pub fn codec(&self) -> Codec {
+        self.codec
+    }
+
+    /// The rate of the PCM that comes out.
+    #[must_use]
+    pub fn sample_rate(&self) -> u32 {
+        self.rate
+    }
+
+    /// Decodes one packet.
+    ///
+    /// # Errors
+    /// When it isn't an Opus packet; conceal then.
+    pub fn decode(&mut self, payload: &[u8]) -> Result<Vec<i16>, CodecError> {
+        match &mut self.kind {
+            DecoderKind::G711 { decode, concealer } => Ok(concealer.received(payload.iter().map(|&byte| decode(byte)).collect())),
+            DecoderKind::Opus(decoder) => decoder.decode(payload),
+        }
+    }
+
+    /// Sound for a lost packet that lasted `samples` (at [`Self::sample_rate`]); `following` is the payload of the
+    /// packet right after it, if it is here already: Opus then finds its in-band FEC.
+    pub fn conceal(&mut self, samples: usize, following: Option<&[u8]>) -> Vec<i16> {
+        match &mut self.kind {
+            DecoderKind::G711 { concealer, .. } => concealer.conceal(samples),
+            DecoderKind::Opus(decoder) => decoder.conceal(samples, following),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

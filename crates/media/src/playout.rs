@@ -1,0 +1,178 @@
+//! From the packets of a call to steady sound: jitter buffer, decoder, concealment, comfort noise, and a little
+//! time-stretching to get rid of a delay that isn't needed any more.
+
+mod comfort;
+mod shorten;
+
+use std::{collections::VecDeque, time::Instant};
+
+use crate::{
+    Codec,
+    codec::{CodecError, Decoder},
+    jitter::{JitterBuffer, JitterConfig, JitterStatistics, Pull},
+    resample::{ResampleError, Resampler},
+    rtp::RtpPacket,
+};
+use comfort::ComfortNoise;
+
+/// Beyond this many milliseconds of surplus the sound is hurried along.
+const HURRY_MS: i64 = 15;
+/// Concealment of G.711 has faded out by then; comfort noise follows.
+const CONCEALED_MS: u32 = 60;
+
+/// Why sound can't be played out.
+#[derive(Debug, thiserror::Error)]
+pub enum PlayoutError {
+    /// No decoder.
+    #[error("no decoder for {1}")]
+    Codec(#[source] CodecError, Codec),
+    /// The output's rate.
+    #[error(transparent)]
+    Resample(#[from] ResampleError),
+}
+
+/// Plays one incoming stream at a rate of the caller's choice.
+pub struct Playout {
+    rate: u32,
+    config: JitterConfig,
+    types: Vec<(Codec, u8)>,
+    line: Line,
+    ready: VecDeque<i16>,
+}
+
+/// What depends on the codec in use.
+struct Line {
+    codec: Codec,
+    jitter: JitterBuffer,
+    decoder: Decoder,
+    resampler: Resampler,
+    comfort: ComfortNoise,
+    /// Ticks concealed in a row.
+    concealed: u32,
+}
+
+impl Line {
+    fn new(codec: Codec, rate: u32, config: JitterConfig) -> Result<Self, PlayoutError> {
+        let decoder_rate = match rate {
+            8_000 | 12_000 | 16_000 | 24_000 => rate,
+            _ => codec.clock_rate(),
+        };
+        let decoder = Decoder::with_rate(codec, decoder_rate).map_err(|e| PlayoutError::Codec(e, codec))?;
+        let resampler = Resampler::new(decoder.sample_rate(), rate)?;
+        let comfort = ComfortNoise::new(decoder.sample_rate());
+        Ok(Self { codec, jitter: JitterBuffer::new(codec, config), decoder, resampler, comfort, concealed: 0 })
+    }
+}
+
+impl Playout {
+    /// Plays packets of the given payload types at `rate` Hz; the first is expected.
+    ///
+    /// # Errors
+    /// When there is no decoder or the rate is impossible.
+    pub fn new(rate: u32, types: &[(Codec, u8)], config: JitterConfig) -> Result<Self, PlayoutError> {
+        let codec = types.first().map_or(Codec::Opus, |&(codec, _)| codec);
+        let line = Line::new(codec, rate, config)?;
+        Ok(Self { rate, config, types: types.to_vec(), line, ready: VecDeque::new() })
+    }
+
+    /// Takes a packet. A payload type that isn't among the known ones (DTMF, comfort noise) only keeps its place.
+    ///
+    /// # Errors
+    /// When the sender changed its codec and there is no decoder for it.
+    pub fn receive(&mut self, packet: RtpPacket, now: Instant) -> Result<(), PlayoutError> {
+        let Some(&(codec, _)) = self.types.iter().find(|&&(_, pt)| pt == packet.payload_type) else {
+            self.line.jitter.insert_other(packet, now);
+            return Ok(());
+        };
+        if codec != self.line.codec {
+            self.line = Line::new(codec, self.rate, self.config)?;
+        }
+        self.line.jitter.insert(packet, now);
+        Ok(())
+    }
+
+    /// Fills `pcm`, usually 10 or 20 ms, with what is to be heard at `now`.
+    pub fn pull(&mut self, pcm: &mut [i16], now: Instant) {
+        while self.ready.len() < pcm.len() {
+            let piece = self.line.next_piece(now);
+            self.ready.extend(self.line.resampler.process(&piece));
+        }
+        let wanted = pcm.len();
+        let ready = self.ready.drain(..wanted);
+        pcm.iter_mut().zip(ready).for_each(|(sample, ready)| *sample = ready);
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub fn statistics(&self) -> JitterStatistics {
+        self.line.jitter.statistics()
+    }
+
+    /// The jitter buffer's present target.
+    #[must_use]
+    pub fn target(&self) -> std::time::Duration {
+        self.line.jitter.target()
+    }
+
+    /// The codec that the sender uses.
+    #[must_use]
+    pub fn codec(&self) -> Codec {
+        self.line.codec
+    }
+}
+
+impl Line {
+    /// Some sound at the decoder's rate, never empty.
+    fn next_piece(&mut self, now: Instant) -> Vec<i16> {
+        let pcm = match self.jitter.pull(now) {
+            Pull::Packet { payload, surplus, .. } => self.packet(&payload, surplus),
+            Pull::Lost { ticks, following } => self.conceal(ticks, following.as_deref()),
+            Pull::Late { ticks } => self.conceal(ticks, None),
+            Pull::Gap { ticks } => self.quiet(ticks),
+            Pull::Idle => {
+                // Short, so that a stream that begins isn't kept waiting.
+                let ticks = self.codec.frame() as u32 / 4;
+                self.comfort.make(self.samples(ticks))
+            }
+        };
+        if pcm.is_empty() { vec![0; self.samples(self.codec.frame() as u32)] } else { pcm }
+    }
+
+    fn samples(&self, ticks: u32) -> usize {
+        (u64::from(ticks) * u64::from(self.decoder.sample_rate()) / u64::from(self.codec.clock_rate())) as usize
+    }
+
+    fn packet(&mut self, payload: &[u8], surplus: i64) -> Vec<i16> {
+        let Ok(pcm) = self.decoder.decode(payload) else {
+            return self.conceal(self.codec.duration_of(payload), None);
+        };
+        self.concealed = 0;
+        self.comfort.learn(&pcm);
+        let limit = i64::from(self.codec.clock_rate()) * HURRY_MS / 1_000;
+        if surplus > limit { shorten::shorten(pcm, self.decoder.sample_rate()) } else { pcm }
+    }
+
+    fn conceal(&mut self, ticks: u32, following: Option<&[u8]>) -> Vec<i16> {
+        self.concealed += ticks;
+        let faded = self.codec != Codec::Opus && self.concealed > self.codec.clock_rate() * CONCEALED_MS / 1_000;
+        let samples = self.samples(ticks);
+        let mut pcm = self.decoder.conceal(samples, following);
+        if faded {
+            let noise = self.comfort.make(samples);
+            pcm.iter_mut().zip(noise).for_each(|(sample, noise)| *sample = sample.saturating_add(noise));
+        }
+        pcm
+    }
+
+    /// The sender is silent on purpose. Opus makes its own comfort noise.
+    fn quiet(&mut self, ticks: u32) -> Vec<i16> {
+        let samples = self.samples(ticks);
+        match self.codec {
+            Codec::Opus => self.decoder.conceal(samples, None),
+            Codec::Pcmu | Codec::Pcma => self.comfort.make(samples),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::time::Duration;
+
+use super::*;
+use crate::{codec::Encoder, level::dbfs, rtp::RtpSender};
+
+#[expect(clippy::disallowed_methods, reason = "an Instant can't be made otherwise; only differences count")]
+fn epoch() -> Instant {
+    Instant::now()
+}
+
+fn tone(rate: u32, samples: usize, offset: usize) -> Vec<i16> {
+    let step = std::f64::consts::TAU * 300.0 / f64::from(rate);
+    (offset..offset + samples).map(|i| (8_000.0 * (step * i as f64).sin()) as i16).collect()
+}
+
+/// A call of `seconds` with the given delay of each packet, `None` for a lost one; what was heard at 48 kHz.
+fn call(codec: Codec, seconds: usize, fate: impl Fn(usize) -> Option<u64>) -> (Vec<i16>, Playout) {
+    let start = epoch();
+    let mut playout = Playout::new(48_000, &[(codec, 96)], JitterConfig::default()).unwrap();
+    let (mut encoder, mut rtp) = (Encoder::new(codec).unwrap(), RtpSender::new(1, 0, 0));
+    let mut arrivals: Vec<(u64, RtpPacket)> = Vec::new();
+    for n in 0..seconds * 50 {
+        let pcm = tone(codec.clock_rate(), codec.frame(), n * codec.frame());
+        let packet = rtp.audio(96, encoder.encode(&pcm).unwrap(), codec.frame() as u32);
+        arrivals.extend(fate(n).map(|delay| (n as u64 * 20 + delay, packet)));
+    }
+    arrivals.sort_by_key(|(at, _)| *at);
+    let mut arrivals = arrivals.into_iter().peekable();
+    let mut heard = Vec::new();
+    for ms in (0..seconds as u64 * 1_000).step_by(10) {
+        while let Some((at, packet)) = arrivals.next_if(|(at, _)| *at <= ms) {
+            playout.receive(packet, start + Duration::from_millis(at)).unwrap();
+        }
+        let mut pcm = [0; 480];
+        playout.pull(&mut pcm, start + Duration::from_millis(ms));
+        heard.extend_from_slice(&pcm);
+    }
+    (heard, playout)
+}
+
+/// The quietest and the loudest 40 ms after the first 0.3 s.
+fn levels(pcm: &[i16]) -> (f32, f32) {
+    let levels = pcm[14_400..].chunks_exact(1_920).map(dbfs);
+    levels.fold((0.0f32, -96.0f32), |(low, high), level| (low.min(level), high.max(level)))
+}
+
+#[test]
+fn a_tone_arrives_steadily_through_every_codec() {
+    for codec in Codec::ALL {
+        let (heard, _) = call(codec, 3, |_| Some(5));
+        let (low, high) = levels(&heard);
+        assert!(low > -16.5 && high < -14.0, "{codec}: {low} to {high} dBFS");
+    }
+}
+
+#[test]
+fn five_per_cent_of_loss_are_hardly_a_dent() {
+    for codec in Codec::ALL {
+        let (heard, playout) = call(codec, 6, |n| (n % 20 != 13).then_some(5));
+        let (low, high) = levels(&heard);
+        // Opus plays a steady tone without FEC in it, and dips more.
+        let floor = if codec == Codec::Opus { -24.0 } else { -19.5 };
+        assert!(low > floor && high < -13.0, "{codec}: {low} to {high} dBFS");
+        assert!(playout.statistics().lost >= 14, "{codec}: {:?}", playout.statistics());
+    }
+}
+
+#[test]
+fn a_burst_of_jitter_makes_the_delay_longer_and_later_short_again() {
+    for codec in Codec::ALL {
+        // 2 s calm, 2 s with every fifth packet 100 ms late, then calm.
+        let (heard, playout) = call(codec, 20, |n| Some(if (100..200).contains(&n) && n % 5 == 0 { 105 } else { 5 }));
+        assert!(playout.target() <= Duration::from_millis(40), "{codec}: {:?}", playout.target());
+        // The calm end has neither holes nor a surplus that is still being worked off.
+        let (low, high) = levels(&heard[48_000 * 17..]);
+        assert!(low > -16.5 && high < -14.0, "{codec}: {low} to {high} dBFS");
+        let played = playout.statistics();
+        assert!(played.lost + played.late < 15, "{codec}: {played:?}");
+    }
+}
+
+#[test]
+fn silence_before_and_after_a_stream() {
+    let start = epoch();
+    let mut playout = Playout::new(16_000, &[(Codec::Pcma, 8)], JitterConfig::default()).unwrap();
+    let mut pcm = [1; 160];
+    playout.pull(&mut pcm, start);
+    assert_eq!(pcm, [0; 160]);
+    let (heard, _) = call(Codec::Pcmu, 4, |n| (n < 50).then_some(0));
+    assert!(dbfs(&heard[48_000 * 2..]) < -70.0);
+}
+
+#[test]
+fn a_sender_may_change_its_codec() {
+    let start = epoch();
+    let mut playout = Playout::new(8_000, &[(Codec::Opus, 111), (Codec::Pcmu, 0)], JitterConfig::default()).unwrap();
+    let mut rtp = RtpSender::new(1, 0, 0);
+    let mut encoder = Encoder::new(Codec::Pcmu).unwrap();
+    let mut pcm = [0; 160];
+    for n in 0..20 {
+        let payload = encoder.encode(&tone(8_000, 160, n * 160)).unwrap();
+        let now = start + Duration::from_millis(n as u64 * 20);
+        playout.receive(rtp.audio(0, payload, 160), now).unwrap();
+        playout.pull(&mut pcm, now);
+    }
+    assert_eq!(playout.codec(), Codec::Pcmu);
+    assert!(dbfs(&pcm) > -17.0);
+}
+
+#[test]
+fn shortening_takes_whole_periods_out() {
+    let pcm = tone(8_000, 160, 3);
+    let shorter = shorten::shorten(pcm.clone(), 8_000);
+    // 300 Hz: 26.7 samples.
+    assert!([133, 134, 107, 106, 80].contains(&shorter.len()), "{}", shorter.len());
+    let jump = |pcm: &[i16]| pcm.windows(2).map(|w| (i32::from(w[0]) - i32::from(w[1])).abs()).max().unwrap();
+    assert!(jump(&shorter) <= jump(&pcm) * 11 / 10);
+}

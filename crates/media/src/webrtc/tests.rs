@@ -1,0 +1,64 @@
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use super::*;
+
+/// What the crates answer to a browser: 110 twice.
+const ANSWER: &str = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111 9 0 8 110 110\r\na=mid:0\r\n\
+    a=rtpmap:111 opus/48000/2\r\na=fmtp:111 minptime=10;useinbandfec=1\r\na=rtpmap:9 G722/8000\r\na=rtpmap:0 PCMU/8000\r\n\
+    a=rtpmap:8 PCMA/8000\r\na=rtpmap:110 telephone-event/48000\r\na=fmtp:110 0-16\r\na=rtpmap:110 telephone-event/48000\r\n\
+    a=fmtp:110 0-16\r\na=ice-ufrag:abcd\r\na=sendrecv\r\n";
+
+#[test]
+fn a_payload_type_stands_once() {
+    let clean = drop_duplicate_payload_types(ANSWER);
+    assert!(clean.contains("m=audio 9 UDP/TLS/RTP/SAVPF 111 9 0 8 110\r\n"), "{clean}");
+    assert_eq!(clean.matches("a=rtpmap:110 ").count(), 1);
+    assert_eq!(clean.matches("a=fmtp:110 ").count(), 1);
+    assert_eq!(clean.matches("a=rtpmap:").count(), 5);
+    assert_eq!(drop_duplicate_payload_types(&clean), clean);
+}
+
+#[test]
+fn what_is_missing_is_added_and_the_rest_stays() {
+    let bare = "o=x 1 1 IN IP4 192.0.2.1\na=ice-lite\nm=audio 9 UDP/TLS/RTP/SAVPF 0\nm=video 9 UDP/TLS/RTP/SAVPF 96\na=mid:0\na=recvonly\n";
+    let expected = "v=0\r\no=x 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\na=ice-lite\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:m0\r\na=sendrecv\r\n\
+        m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:0\r\na=recvonly\r\n";
+    assert_eq!(normalise(bare), expected);
+    assert_eq!(normalise(expected), expected);
+    assert_eq!(normalise(ANSWER), ANSWER);
+    assert!(normalise("a=sendonly\nm=audio 9 RTP/AVP 0\n").ends_with("a=mid:0\r\na=sendonly\r\n"));
+}
+
+#[test]
+fn the_negotiated_payloads_are_found() {
+    let payloads = payloads(ANSWER).unwrap();
+    assert_eq!((payloads.codec, payloads.payload_type, payloads.dtmf_payload_type), (Codec::Opus, 111, Some(110)));
+    assert_eq!(payloads.all, [(Codec::Opus, 111), (Codec::Pcmu, 0), (Codec::Pcma, 8)]);
+    assert_eq!(codecs(ANSWER), [Codec::Opus, Codec::Pcmu, Codec::Pcma]);
+    assert_eq!(ice_ufrag(ANSWER).as_deref(), Some("abcd"));
+    assert!(matches!(super::payloads("v=0\r\n"), Err(PayloadsError::Sdp(_))));
+    assert!(matches!(super::payloads("m=audio 0 RTP/AVP 0\r\n"), Err(PayloadsError::NoAudio)));
+    assert!(matches!(super::payloads("m=audio 9 RTP/AVP 18\r\n"), Err(PayloadsError::NoCodec)));
+}
+
+#[test]
+fn an_answer_never_promises_what_the_offer_refuses() {
+    use Direction::{Inactive, Recvonly, Sendonly, Sendrecv};
+    let check = |offered, wish, expected| assert_eq!(answer_direction(offered, wish), expected);
+    check(Sendonly, Sendrecv, Recvonly);
+    check(Recvonly, Sendrecv, Sendonly);
+    check(Inactive, Sendrecv, Inactive);
+    check(Sendrecv, Sendrecv, Sendrecv);
+    check(Sendrecv, Sendonly, Sendonly);
+    check(Sendonly, Sendonly, Inactive);
+    assert_eq!(offered_direction(ANSWER), Sendrecv);
+    assert_eq!(offered_direction("garbage"), Inactive);
+}
+
+#[test]
+fn preferred_codecs_come_first() {
+    use Codec::{Opus, Pcma, Pcmu};
+    assert_eq!(order_codecs(&[Opus, Pcma, Pcmu], &[Pcmu, Opus]), [Pcmu, Opus, Pcma]);
+    assert_eq!(order_codecs(&[Pcma], &[Opus]), [Pcma]);
+    assert_eq!(order_codecs(&[Opus, Opus], &[Opus]), [Opus]);
+}

@@ -12,7 +12,7 @@ use aftertone_sip::{
     Transport, UaConfig, Uri, UserAgent,
 };
 
-use common::{ALICE, ANSWER, BOB, OFFER, World, read};
+use common::{ALICE, ANSWER, BOB, OFFER, World, any_time, read};
 
 fn stranger() -> SocketAddr {
     SocketAddr::from(([192, 0, 2, 7], 5062))
@@ -342,7 +342,7 @@ impl Stream {
     fn new() -> Self {
         let (local, connection) = (SocketAddr::from(([127, 0, 0, 2], 5060)), Some(ConnectionId(1)));
         let flow = Flow { transport: Transport::Tcp, local, remote: stranger(), connection };
-        Self { ua: UserAgent::new(UaConfig::new("Test/1", [1; 32])), flow, now: std::time::Instant::now() }
+        Self { ua: UserAgent::new(UaConfig::new("Test/1", [1; 32])), flow, now: any_time() }
     }
 
     fn feed(&mut self, bytes: &[u8]) -> Vec<Output> {

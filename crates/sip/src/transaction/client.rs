@@ -64,6 +64,16 @@ enum Cancel {
     Sent,
 }
 
+/// A request to send.
+#[derive(Debug)]
+pub(crate) struct Outgoing<O> {
+    /// Without Via.
+    pub(crate) request: Request,
+    pub(crate) via: Via,
+    pub(crate) flow: Flow,
+    pub(crate) owner: O,
+}
+
 /// Something the owner has to know.
 #[derive(Debug)]
 pub(crate) struct ClientOutcome<O> {
@@ -89,17 +99,9 @@ impl<O: Clone> ClientTransactions<O> {
         self.all.len()
     }
 
-    pub(crate) fn start(
-        &mut self,
-        id: TxId,
-        mut request: Request,
-        via: &Via,
-        flow: Flow,
-        owner: O,
-        wire: &mut Wire,
-        now: Instant,
-    ) {
-        request.headers.push_front("Via", via);
+    pub(crate) fn start(&mut self, id: TxId, outgoing: Outgoing<O>, wire: &mut Wire, now: Instant) {
+        let Outgoing { mut request, via, flow, owner } = outgoing;
+        request.headers.push_front("Via", &via);
         let (bytes, branch) = (request.to_bytes(), via.branch().to_owned());
         wire.transmit(flow, bytes.clone());
         let interval = wire.times.t1;
@@ -109,9 +111,8 @@ impl<O: Clone> ClientTransactions<O> {
         wire.timers.set(TimerKey::ClientEnd(id), now + wire.patience());
         self.matching.insert((branch.clone(), request.method.clone()), id);
         let state = State::Trying { interval };
-        let transaction =
-            ClientTransaction { request, bytes, branch, flow, owner, state, cancel: Cancel::No, is_abandoned: false };
-        self.all.insert(id, transaction);
+        let (cancel, is_abandoned) = (Cancel::No, false);
+        self.all.insert(id, ClientTransaction { request, bytes, branch, flow, owner, state, cancel, is_abandoned });
     }
 
     pub(crate) fn request(&self, id: TxId) -> Option<(&Request, Flow)> {

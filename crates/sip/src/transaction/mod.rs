@@ -3,7 +3,7 @@
 mod client;
 mod server;
 
-pub(crate) use client::{ClientOutcome, ClientTransactions, TransactionFailure, remote_tag};
+pub(crate) use client::{ClientOutcome, ClientTransactions, Outgoing, TransactionFailure, remote_tag};
 pub(crate) use server::{AckOutcome, ServerTransaction, ServerTransactions, reply_flow};
 
 use std::collections::VecDeque;

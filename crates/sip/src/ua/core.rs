@@ -10,7 +10,7 @@ use crate::flow::Flow;
 use crate::message::{Headers, Request, Response, Via, reason_phrase};
 use crate::method::Method;
 use crate::params::Params;
-use crate::transaction::{ClientTransactions, ServerTransactions, TxId, Wire};
+use crate::transaction::{ClientTransactions, Outgoing, ServerTransactions, TxId, Wire};
 use crate::uri::{NameAddr, Uri};
 
 /// What this user agent does at all, told in Allow.
@@ -111,7 +111,7 @@ impl Core {
         }
         let via = self.via(flow);
         let tx = TxId(self.next_id());
-        self.clients.start(tx, request, &via, flow, owner, &mut self.wire, now);
+        self.clients.start(tx, Outgoing { request, via, flow, owner }, &mut self.wire, now);
         tx
     }
 
@@ -215,7 +215,8 @@ impl Core {
         let Some((mut request, via, flow)) = cancel else { return };
         request.headers.push("User-Agent", &self.config.product);
         let tx = TxId(self.next_id());
-        self.clients.start(tx, request, &via, flow, Owner::Nobody, &mut self.wire, now);
+        let owner = Owner::Nobody;
+        self.clients.start(tx, Outgoing { request, via, flow, owner }, &mut self.wire, now);
     }
 
     fn push_capabilities(&self, headers: &mut Headers) {
@@ -244,11 +245,7 @@ impl Core {
         headers.push("Call-ID", request.headers.get("Call-ID").unwrap_or_default());
         headers.push("CSeq", request.headers.get("CSeq").unwrap_or_default());
         headers.extend(parts.headers);
-        let tells = match request.method {
-            Method::Invite => makes_dialog,
-            Method::Options => parts.status < 300,
-            _ => false,
-        };
+        let tells = request.method == Method::Invite && makes_dialog || request.method == Method::Options && parts.status < 300;
         if tells || matches!(parts.status, 405 | 501) {
             self.push_capabilities(headers);
         }

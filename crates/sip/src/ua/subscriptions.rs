@@ -126,15 +126,7 @@ impl UserAgent {
     pub(super) fn in_subscription(&mut self, id: SubscriptionId, tx: TxId, request: &Request, source: Flow, now: Instant) {
         let Some(subscription) = self.subscriptions.get_mut(&id) else { return };
         let number = request.headers.cseq().map_or(0, |cseq| cseq.number);
-        let tag = request.headers.from().ok().and_then(|from| from.tag().map(str::to_owned)).unwrap_or_default();
-        let refusal = match request.method {
-            Method::Subscribe if tag != subscription.dialog.remote_tag() => Some(481),
-            Method::Subscribe if subscription.dialog.remote_cseq.is_some_and(|last| number <= last) => Some(500),
-            Method::Subscribe if request.headers.get("Event").is_some_and(|event| event != subscription.event) => Some(489),
-            Method::Subscribe => None,
-            Method::Options => Some(200),
-            _ => Some(405),
-        };
+        let refusal = subscription.refusal(request);
         if let Some(status) = refusal {
             self.core.respond_status(tx, status, now);
             return;
@@ -172,6 +164,21 @@ impl UserAgent {
 }
 
 impl Subscription {
+    /// What a request gets that is no refresh.
+    fn refusal(&self, request: &Request) -> Option<u16> {
+        if request.method != Method::Subscribe {
+            return Some(if request.method == Method::Options { 200 } else { 405 });
+        }
+        let number = request.headers.cseq().map_or(0, |cseq| cseq.number);
+        if request.headers.from().ok().as_ref().and_then(NameAddr::tag).unwrap_or_default() != self.dialog.remote_tag() {
+            return Some(481);
+        }
+        if self.dialog.remote_cseq.is_some_and(|last| number <= last) {
+            return Some(500);
+        }
+        request.headers.get("Event").filter(|event| *event != self.event).map(|_| 489)
+    }
+
     fn request(&mut self, state: &str) -> (Request, Flow) {
         let mut request = self.dialog.request(Method::Notify);
         request.headers.push("Event", &self.event);

@@ -185,7 +185,7 @@ pub enum Output {
 /// `cancel` or `hang_up` nothing more is told of it, whatever the peer still does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// Somebody calls; 100 has been sent. Goes on with `ring`, `accept`, `reject` or `hang_up`.
+    /// Somebody calls. 100 is sent if nothing else is within 200 ms. Goes on with `ring`, `accept`, `reject` or `hang_up`.
     Incoming {
         /// The new session.
         session: SessionId,

@@ -13,6 +13,8 @@ pub(crate) enum TimerKey {
     ClientRetransmit(TxId),
     /// B, D, F, K of RFC 3261 17.1, M of RFC 6026.
     ClientEnd(TxId),
+    /// 100 to an INVITE, unless something else was said before (RFC 3261 17.2.1).
+    Trying(TxId),
     /// G of RFC 3261 17.2.
     ServerRetransmit(TxId),
     /// H, I, J of RFC 3261 17.2, L of RFC 6026.

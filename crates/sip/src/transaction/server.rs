@@ -26,6 +26,10 @@ pub(crate) struct ServerTransactions {
     merging: BTreeMap<String, TxId>,
 }
 
+/// RFC 3261 17.2.1. Not at once: a refusal or a challenge that comes within that time needs no 100 before it, and
+/// simple callers expect none.
+const TRYING_AFTER: Duration = Duration::from_millis(200);
+
 type Key = (String, String, Method);
 
 /// A request that came in, and what was answered.
@@ -122,7 +126,9 @@ impl ServerTransactions {
 
     pub(crate) fn start(&mut self, id: TxId, request: Request, source: Flow, local_tag: String, wire: &mut Wire, now: Instant) {
         let Some(key) = key(&request, request.method.clone()) else { return };
-        if request.method != Method::Invite {
+        if request.method == Method::Invite {
+            wire.timers.set(TimerKey::Trying(id), now + TRYING_AFTER);
+        } else {
             // Whoever should answer forgot it.
             wire.timers.set(TimerKey::ServerEnd(id), now + wire.patience());
         }
@@ -139,6 +145,7 @@ impl ServerTransactions {
     pub(crate) fn respond(&mut self, id: TxId, response: &Response, wire: &mut Wire, now: Instant) -> Option<(Flow, Vec<u8>)> {
         let tx = self.all.get_mut(&id).filter(|tx| matches!(tx.state, State::Proceeding { .. }))?;
         let (bytes, reply) = (response.to_bytes(), tx.reply);
+        wire.timers.stop(TimerKey::Trying(id));
         wire.transmit(reply, bytes.clone());
         if response.is_provisional() {
             tx.state = State::Proceeding { last: Some(bytes.clone()) };
@@ -181,8 +188,9 @@ impl ServerTransactions {
     }
 
     fn remove(&mut self, id: TxId, wire: &mut Wire) {
-        wire.timers.stop(TimerKey::ServerRetransmit(id));
-        wire.timers.stop(TimerKey::ServerEnd(id));
+        for key in [TimerKey::Trying, TimerKey::ServerRetransmit, TimerKey::ServerEnd] {
+            wire.timers.stop(key(id));
+        }
         let Some(tx) = self.all.remove(&id) else { return };
         self.matching.remove(&tx.key);
         if let Some(merge_key) = tx.merge_key {

@@ -26,7 +26,6 @@ impl UserAgent {
         let call_id = request.headers.call_id().unwrap_or_default().to_owned();
         let user = request.uri.user().unwrap_or_default().into_owned();
         let has_offer = request.sdp().is_some();
-        self.core.respond_status(tx, 100, now);
         self.dialogs.insert((call_id.clone(), local_tag.clone()), super::DialogOwner::Session(id));
         let ringing = Ringing { tx, call_id, local_tag, source, user, has_offer };
         self.sessions.insert(id, Session { authorizer: None, phase: Phase::Ringing(ringing) });

@@ -165,9 +165,6 @@ impl UserAgent {
             self.core.wire.timers.stop(TimerKey::Glare(id));
             established.wanted = established.wanted.take().or((!offer.is_refresh).then_some(offer.sdp));
         }
-        if !is_update {
-            self.core.respond_status(tx, 100, now);
-        }
         self.core.emit(Event::Reinvited { session: id, sdp: request.sdp() });
     }
 

@@ -240,6 +240,7 @@ impl UserAgent {
                     self.client_outcome(outcome, now);
                 }
             }
+            TimerKey::Trying(tx) => core.respond_status(tx, 100, now),
             TimerKey::ServerRetransmit(tx) => core.servers.handle_retransmit(tx, &mut core.wire, now),
             TimerKey::ServerEnd(tx) => core.servers.handle_end(tx, &mut core.wire),
             TimerKey::Answer(session) => self.answer_again(session, now),

@@ -1,0 +1,400 @@
+//! A deposit on a leg: plays what the answering machine says, records what the caller says, and hands both over at the end.
+
+use std::{
+    convert::Infallible,
+    mem,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use aftertone_exchange::DepositOrder;
+use aftertone_media::{Codec, dtmf::DtmfReceiver, rtp::RtpPacket};
+use aftertone_model::{CallRecord, Envelope, Timestamp};
+use aftertone_server_store::{BeginError, Finished, FinishedSound, NewRecording, SpoolHandle};
+use aftertone_voicemail::{Deposit, DepositLimits, Ending, Event, Output};
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    MediaEvent, Shared,
+    describe::{Agreed, Meaning},
+    prompts::Frames,
+    recording::{Heard, Recording},
+    stream::SendStream,
+};
+
+/// One packet.
+const FRAME: Duration = Duration::from_millis(20);
+/// A player that is later than this has lost its place (the machine slept): it goes on from now instead of catching up.
+const LOST_PLACE: Duration = Duration::from_millis(200);
+/// While recording the caller is sent a packet of silence so often: it keeps NATs open, and gateways from giving up.
+const KEEP_ALIVE: Duration = Duration::from_secs(1);
+
+/// One caller leaving one message.
+pub(super) struct DepositRun {
+    order: DepositOrder,
+    machine: Deposit,
+    codec: Codec,
+    started: bool,
+    player: Option<Player>,
+    spool: SpoolSlot,
+    /// The beep waits for the spool.
+    beep_due: bool,
+    recording: Option<Recording>,
+    keep_alive_at: Option<Instant>,
+    dtmf: DtmfReceiver,
+    shared: Arc<Shared>,
+    /// A shutdown waits for it.
+    finisher: mpsc::Sender<Infallible>,
+    over: bool,
+}
+
+/// What is being played: one packet at each deadline.
+#[derive(Debug)]
+struct Player {
+    frames: Frames,
+    next: usize,
+    due: Instant,
+    timestamp: u32,
+    /// The machine wants to hear of the end.
+    prompt: bool,
+}
+
+/// The recording's place on the disk.
+enum SpoolSlot {
+    None,
+    Beginning(oneshot::Receiver<Result<SpoolHandle, BeginError>>),
+    Ready(SpoolHandle),
+}
+
+/// What a run wants of its leg after an input.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Effects {
+    /// To be sent.
+    pub(super) packets: Vec<RtpPacket>,
+    /// It ended by itself: the caller is to be hung up.
+    pub(super) over: bool,
+}
+
+impl DepositRun {
+    /// A deposit in the leg's codec. `None` while the plane shuts down.
+    pub(super) fn new(order: DepositOrder, codec: Codec, shared: Arc<Shared>) -> Option<Self> {
+        let finisher = shared.finisher()?;
+        Some(Self {
+            order,
+            machine: Deposit::new(DepositLimits::default()),
+            codec,
+            started: false,
+            player: None,
+            spool: SpoolSlot::None,
+            beep_due: false,
+            recording: None,
+            keep_alive_at: None,
+            dtmf: DtmfReceiver::default(),
+            shared,
+            finisher,
+            over: false,
+        })
+    }
+
+    /// When to call [`Self::handle_timeout`].
+    pub(super) fn timeout(&mut self, now: Instant) -> Option<Instant> {
+        if self.over {
+            return None;
+        }
+        let machine = match self.machine.poll_output() {
+            Output::Timeout(at) => at,
+            // Nothing is left undrained; at once, if it were.
+            Output::Event(_) => Some(now),
+        };
+        // Waiting for packets to flow, for the prompts or for the spool is looked after like a packet.
+        let waiting = (!self.started || self.beep_due).then_some(now + FRAME);
+        let player = self.player.as_ref().map(|player| player.due);
+        [machine, waiting, player, self.keep_alive_at].into_iter().flatten().min()
+    }
+
+    /// Time has come. `flows` says whether packets get through.
+    pub(super) fn handle_timeout(&mut self, flows: bool, agreed: &Agreed, stream: &mut SendStream, now: Instant) -> Effects {
+        let mut effects = Effects::default();
+        if !self.started && flows && self.shared.prompts.get(self.codec).is_some() {
+            self.started = true;
+            self.machine.handle_start(now);
+        }
+        self.drain(stream, now, &mut effects);
+        self.beep_if_ready(stream, now);
+        self.play(agreed, stream, now, &mut effects);
+        self.keep_alive(agreed, stream, now, &mut effects);
+        self.machine.handle_timeout(now);
+        self.drain(stream, now, &mut effects);
+        effects
+    }
+
+    /// A packet of the caller.
+    pub(super) fn handle_packet(&mut self, packet: &RtpPacket, agreed: &Agreed, stream: &mut SendStream, now: Instant) -> Effects {
+        let mut effects = Effects::default();
+        match agreed.meaning(packet.payload_type) {
+            Some(Meaning::Sound(codec)) if codec == self.codec => self.record(packet, now),
+            Some(Meaning::Event) => {
+                if let Some(digit) = self.dtmf.receive(packet) {
+                    self.machine.handle_digit(digit.as_char(), now);
+                }
+            }
+            // One codec is negotiated for a deposit and kept.
+            Some(Meaning::Sound(_)) | None => {}
+        }
+        self.drain(stream, now, &mut effects);
+        effects
+    }
+
+    /// The caller hung up, or (`interrupted`) we have to stop.
+    pub(super) fn end(mut self, interrupted: bool, now: Instant) {
+        self.flush(now);
+        if interrupted {
+            self.machine.handle_interruption();
+        } else {
+            self.machine.handle_hang_up();
+        }
+        while let Output::Event(event) = self.machine.poll_output() {
+            if let Event::Stop { ending, keep } = event {
+                self.finish(ending, keep);
+            }
+        }
+    }
+
+    fn drain(&mut self, stream: &mut SendStream, now: Instant, effects: &mut Effects) {
+        while let Output::Event(event) = self.machine.poll_output() {
+            match event {
+                Event::PlayGreeting => {
+                    self.begin_spool();
+                    let shared = Arc::clone(&self.shared);
+                    let greeting = shared.prompts.get(self.codec).map(|prompts| prompts.greeting(self.order.language));
+                    self.start_playing(greeting, true, stream, now);
+                }
+                Event::Beep => {
+                    self.player = None;
+                    self.beep_due = true;
+                    self.beep_if_ready(stream, now);
+                }
+                Event::StartRecording => self.start_recording(now),
+                Event::WarningBeep => {
+                    let shared = Arc::clone(&self.shared);
+                    let warning = shared.prompts.get(self.codec).map(|prompts| &prompts.warning);
+                    self.start_playing(warning, false, stream, now);
+                }
+                Event::Stop { ending, keep } => {
+                    self.finish(ending, keep);
+                    effects.over = ending != Ending::HungUp;
+                }
+            }
+        }
+    }
+
+    /// Makes the place for the recording, while the greeting plays.
+    fn begin_spool(&mut self) {
+        let (media_type, codec) = (Recording::media_type(self.codec), self.codec.name());
+        let format = aftertone_server_store::SoundFormat { media_type: media_type.into(), codec: codec.into() };
+        let DepositOrder { envelope, record, language } = self.order.clone();
+        let recording = NewRecording { envelope, record, format, language, jobs: Vec::new() };
+        let (reply, answer) = oneshot::channel();
+        let spool = Arc::clone(&self.shared.spool);
+        self.shared.runtime.spawn(async move { reply.send(spool.begin(recording).await) });
+        self.spool = SpoolSlot::Beginning(answer);
+    }
+
+    /// Beeps once the message's sidecar is durable, and never if it can't be.
+    fn beep_if_ready(&mut self, stream: &mut SendStream, now: Instant) {
+        if !self.beep_due {
+            return;
+        }
+        if let SpoolSlot::Beginning(answer) = &mut self.spool {
+            self.spool = match answer.try_recv() {
+                Ok(Ok(handle)) => SpoolSlot::Ready(handle),
+                Ok(Err(error)) => self.without_spool(&error),
+                Err(oneshot::error::TryRecvError::Closed) => self.without_spool(&BeginError::Closed),
+                Err(oneshot::error::TryRecvError::Empty) => return,
+            };
+        }
+        self.beep_due = false;
+        let shared = Arc::clone(&self.shared);
+        if matches!(self.spool, SpoolSlot::Ready(_)) {
+            let beep = shared.prompts.get(self.codec).map(|prompts| &prompts.beep);
+            self.start_playing(beep, true, stream, now);
+        } else {
+            self.machine.handle_interruption();
+        }
+    }
+
+    fn without_spool(&self, error: &BeginError) -> SpoolSlot {
+        tracing::error!(call = %self.order.envelope.call, %error, "a message can't be taken");
+        SpoolSlot::None
+    }
+
+    fn start_playing(&mut self, frames: Option<&Frames>, prompt: bool, stream: &SendStream, now: Instant) {
+        let frames = frames.map_or_else(|| Frames::from([]), Arc::clone);
+        let timestamp = stream.timestamp_at(now, self.codec.clock_rate());
+        self.player = Some(Player { frames, next: 0, due: now, timestamp, prompt });
+        self.keep_alive_at = None;
+    }
+
+    /// Sends what is due. Deadlines are absolute, so that no delay adds up.
+    fn play(&mut self, agreed: &Agreed, stream: &mut SendStream, now: Instant, effects: &mut Effects) {
+        while let Some(player) = self.player.as_mut().filter(|player| player.due <= now) {
+            if now > player.due + LOST_PLACE {
+                player.due = now;
+                player.timestamp = stream.timestamp_at(now, self.codec.clock_rate());
+            }
+            let Some(payload) = player.frames.get(player.next) else {
+                let (at, prompt) = (player.due, player.prompt);
+                self.player = None;
+                if prompt {
+                    self.machine.handle_prompt_finished(at);
+                    self.drain(stream, at, effects);
+                } else {
+                    self.keep_alive_at = Some(now + KEEP_ALIVE);
+                }
+                continue;
+            };
+            let marker = player.next == 0;
+            effects.packets.push(stream.packet(marker, agreed.payload_type, player.timestamp, payload.clone(), player.due));
+            player.timestamp = player.timestamp.wrapping_add(u32::try_from(self.codec.frame()).unwrap_or(0));
+            player.next += 1;
+            player.due += FRAME;
+        }
+    }
+
+    fn keep_alive(&mut self, agreed: &Agreed, stream: &mut SendStream, now: Instant, effects: &mut Effects) {
+        if self.keep_alive_at.is_some_and(|at| at <= now) {
+            self.keep_alive_at = Some(now + KEEP_ALIVE);
+            let silence = self.shared.prompts.get(self.codec).map_or_else(Bytes::new, |prompts| prompts.silence.clone());
+            let timestamp = stream.timestamp_at(now, self.codec.clock_rate());
+            effects.packets.push(stream.packet(true, agreed.payload_type, timestamp, silence, now));
+            self.flush_if_idle(now);
+        }
+    }
+
+    fn start_recording(&mut self, now: Instant) {
+        self.player = None;
+        self.beep_due = false;
+        self.keep_alive_at = Some(now + KEEP_ALIVE);
+        match Recording::new(self.codec, now) {
+            Ok((recording, header)) => {
+                self.recording = Some(recording);
+                self.append(header);
+            }
+            Err(error) => {
+                tracing::error!(%error, "a message can't be recorded");
+                self.machine.handle_interruption();
+            }
+        }
+    }
+
+    fn record(&mut self, packet: &RtpPacket, now: Instant) {
+        if let Some(recording) = &mut self.recording {
+            let recorded = recording.push(packet, now);
+            self.recorded(recorded, now);
+        }
+    }
+
+    /// What still waits for its place in the order is placed.
+    fn flush(&mut self, now: Instant) {
+        if let Some(recording) = &mut self.recording {
+            let recorded = recording.flush();
+            self.recorded(recorded, now);
+        }
+    }
+
+    fn flush_if_idle(&mut self, now: Instant) {
+        if let Some(recording) = &mut self.recording {
+            let recorded = recording.flush_if_idle(now);
+            self.recorded(recorded, now);
+        }
+    }
+
+    fn recorded(&mut self, (bytes, heard): (Vec<u8>, Heard), now: Instant) {
+        for (sound, duration) in heard {
+            self.machine.handle_sound(sound, duration, now);
+        }
+        self.append(bytes);
+    }
+
+    fn append(&mut self, bytes: Vec<u8>) {
+        if bytes.is_empty() {
+            return;
+        }
+        let SpoolSlot::Ready(handle) = &self.spool else {
+            // The beep was given up waiting for: there is no place to record to.
+            return self.machine.handle_interruption();
+        };
+        if let Err(error) = handle.append(bytes) {
+            tracing::error!(call = %self.order.envelope.call, %error, "a recording is broken off");
+            self.machine.handle_interruption();
+        }
+    }
+
+    /// Completes the file and hands it over; the worker waits for nothing.
+    fn finish(&mut self, ending: Ending, keep: bool) {
+        if mem::replace(&mut self.over, true) {
+            return;
+        }
+        self.player = None;
+        self.keep_alive_at = None;
+        let record = CallRecord { ended_at: Timestamp::now(), ..self.order.record.clone() };
+        let mut sound =
+            FinishedSound { duration_ms: 0, peaks: Vec::new(), header_bytes: 0, record, interrupted: ending == Ending::Interrupted };
+        let spool = mem::replace(&mut self.spool, SpoolSlot::None);
+        if let (Some(recording), SpoolSlot::Ready(handle)) = (self.recording.take(), &spool) {
+            if let Err(error) = recording.complete(handle, &mut sound) {
+                tracing::error!(call = %self.order.envelope.call, %error, "a recording is not complete; what is on the disk counts");
+            }
+        }
+        if !keep {
+            // The spool makes no message of less than a second.
+            sound.duration_ms = 0;
+        }
+        tracing::info!(call = %self.order.envelope.call, ?ending, keep, duration_ms = sound.duration_ms, "a deposit ended");
+        let (shared, finisher, envelope) = (Arc::clone(&self.shared), self.finisher.clone(), self.order.envelope.clone());
+        self.shared.runtime.spawn(async move {
+            commit(&shared, spool, sound, envelope).await;
+            drop(finisher);
+        });
+    }
+}
+
+/// Makes the recording a message, or logs the call alone, and tells of it.
+async fn commit(shared: &Shared, spool: SpoolSlot, sound: FinishedSound, envelope: Envelope) {
+    let handle = match spool {
+        SpoolSlot::None => None,
+        SpoolSlot::Ready(handle) => Some(handle),
+        SpoolSlot::Beginning(answer) => answer.await.ok().and_then(Result::ok),
+    };
+    let message = match handle {
+        None => {
+            if let Err(error) = shared.store.commit_call_record(&sound.record).await {
+                tracing::error!(call = %envelope.call, %error, "a call is not logged");
+            }
+            None
+        }
+        Some(handle) => match handle.finish(sound).await {
+            Ok(Finished::Message(message)) => Some(message.envelope.id),
+            Ok(Finished::TooShort | Finished::Expunged) => None,
+            Err(error) => {
+                tracing::error!(call = %envelope.call, %error, "a message is not committed yet; the spool tries again");
+                None
+            }
+        },
+    };
+    let event = MediaEvent::Deposited { mailbox: envelope.mailbox, call: envelope.call, message };
+    // Nobody listens any more at the end of a shutdown.
+    let _ = shared.events.send(event).await;
+}
+
+/// Logs the call of a deposit that could not even begin.
+pub(super) fn give_up(shared: &Arc<Shared>, order: DepositOrder) {
+    let (shared, finisher) = (Arc::clone(shared), shared.finisher());
+    let record = CallRecord { ended_at: Timestamp::now(), ..order.record };
+    let sound = FinishedSound { duration_ms: 0, peaks: Vec::new(), header_bytes: 0, record, interrupted: false };
+    shared.runtime.clone().spawn(async move {
+        commit(&shared, SpoolSlot::None, sound, order.envelope).await;
+        drop(finisher);
+    });
+}

@@ -1,0 +1,70 @@
+//! One side of a call.
+
+use std::time::Instant;
+
+use aftertone_exchange::LegId;
+use aftertone_media::{Codec, rtp::RtpPacket};
+use aftertone_model::CallId;
+
+use super::{deposit::DepositRun, describe::Agreed, relay::Relay, rtp::RtpLeg, stream::SendStream, webrtc::Peer};
+
+/// A leg with everything that it holds; dropping it frees its port.
+pub(super) struct Leg {
+    pub(super) call: CallId,
+    pub(super) transport: Transport,
+    /// The codecs of our open or last offer.
+    pub(super) offered: Vec<Codec>,
+    /// `None` until there is an answer.
+    pub(super) agreed: Option<Agreed>,
+    /// What the other end is sent.
+    pub(super) stream: SendStream,
+    pub(super) usage: Usage,
+    /// `o=` of our descriptions (RFC 8866 section 5.2): number and version.
+    pub(super) session: (u64, u64),
+}
+
+/// How packets travel.
+pub(super) enum Transport {
+    Rtp(RtpLeg),
+    WebRtc(WebRtcLeg),
+}
+
+/// A WebRTC connection with what is known of its other end.
+pub(super) struct WebRtcLeg {
+    pub(super) peer: Box<Peer>,
+    /// The other end's certificate; `None` until it described itself.
+    pub(super) fingerprint: Option<String>,
+    /// A connection that isn't up by then has failed; set when both ends are described.
+    pub(super) connect_by: Option<Instant>,
+}
+
+/// What is done with the packets.
+pub(super) enum Usage {
+    /// Nothing yet.
+    Idle,
+    /// They go to another leg.
+    Bridged { to: LegId, relay: Relay },
+    /// They are a message.
+    Deposit(Box<DepositRun>),
+}
+
+impl Leg {
+    /// Sends a packet of its stream, if the other end wants to hear us.
+    pub(super) fn send(&mut self, packet: RtpPacket, now: Instant) {
+        if !self.agreed.as_ref().is_some_and(|agreed| agreed.direction.sends()) {
+            return;
+        }
+        match &mut self.transport {
+            Transport::Rtp(rtp) => rtp.send(&packet.to_bytes()),
+            Transport::WebRtc(webrtc) => webrtc.peer.send(packet, now),
+        }
+    }
+
+    /// Whether packets get through now.
+    pub(super) fn flows(&self) -> bool {
+        match &self.transport {
+            Transport::Rtp(_) => self.agreed.is_some(),
+            Transport::WebRtc(webrtc) => self.agreed.is_some() && webrtc.peer.is_connected(),
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! The media plane: sockets, packets, greetings and recordings of every call, on pinned workers.
+//!
+//! It owns what the exchange never touches: one UDP socket per RTP leg, one for all WebRTC legs of a worker, the relay
+//! between two legs, and a deposit from its greeting to its commit. It decides nothing about a call: orders come as
+//! [`MediaCommand`], results go back as [`MediaEvent`]. All legs of a call live on one worker (chosen by the call's id), so
+//! that a packet crosses no thread; files are written by the spool's own threads.
+//!
+//! ```text
+//! exchange loop --MediaCommand--> MediaPlane --by call--> worker 0..n: one thread, one LocalSet
+//!               <--MediaEvent-----------------------------   legs: RtpLeg (own socket) | WebRtcLeg (the worker's socket)
+//!                                                            uses of a leg: idle | bridged to another | deposit
+//! ```
+
+mod address;
+mod state;
+mod deposit;
+mod describe;
+mod leg;
+mod negotiate;
+mod ports;
+mod prompts;
+mod recording;
+mod relay;
+mod rtp;
+mod stream;
+mod timeline;
+mod timers;
+mod transcode;
+mod webrtc;
+mod worker;
+
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    hash::{DefaultHasher, Hash, Hasher},
+    io,
+    net::IpAddr,
+    ops::RangeInclusive,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use aftertone_exchange::{Described, LegId, MediaCommand, MediaFailure, MediaRequestId};
+use aftertone_media::Codec;
+use aftertone_model::{CallId, MessageId, SubscriberId};
+use aftertone_server_store::{Spool, Store};
+use tokio::sync::mpsc::{self, error::TrySendError};
+
+pub(crate) use self::prompts::Greetings;
+use self::{
+    ports::Ports,
+    prompts::Prompts,
+    worker::{Order, Worker},
+};
+
+/// So many events may wait for the exchange's loop before reports take a detour.
+const EVENTS: usize = 1024;
+
+/// How the media plane is set up. All ports are UDP.
+pub(crate) struct MediaConfig {
+    /// The address that sockets are bound to; unspecified (`0.0.0.0` or `::`) for every interface.
+    pub(crate) bind: IpAddr,
+    /// Ports of RTP legs: the even ones carry RTP, the odd one above each its RTCP.
+    pub(crate) rtp_ports: RangeInclusive<u16>,
+    /// The first port for WebRTC; worker `n` takes this one plus `n`. 0: any free port.
+    pub(crate) webrtc_port: u16,
+    /// What descriptions say to peers that are neither on this machine nor in a private network. `None`: the local address
+    /// of the route to the peer.
+    pub(crate) public_address: Option<IpAddr>,
+    /// Threads; 0: one for each core.
+    pub(crate) workers: usize,
+    /// Where recordings grow.
+    pub(crate) spool: Arc<Spool>,
+    /// What becomes of them.
+    pub(crate) store: Arc<dyn Store>,
+    /// What callers hear before the beep.
+    pub(crate) greetings: Greetings,
+}
+
+/// What the media plane reports.
+#[derive(Debug)]
+pub(crate) enum MediaEvent {
+    /// For `Exchange::handle_described`.
+    Described {
+        /// Of the command.
+        request: MediaRequestId,
+        /// The description, or why there is none.
+        result: Result<Described, MediaFailure>,
+    },
+    /// For `Exchange::handle_applied`.
+    Applied {
+        /// Of the command.
+        request: MediaRequestId,
+        /// The codec that both ends use.
+        result: Result<Codec, MediaFailure>,
+    },
+    /// A deposit ended by itself (`#`, silence, its length): for `Exchange::handle_deposit_over`.
+    DepositOver {
+        /// The caller's leg.
+        leg: LegId,
+    },
+    /// A leg is dead for good (ICE or DTLS failed): for `Exchange::handle_media_failed`.
+    Failed {
+        /// The leg.
+        leg: LegId,
+    },
+    /// A deposit is committed: its call record, and its message if there was a second of sound.
+    Deposited {
+        /// Whose mailbox.
+        mailbox: SubscriberId,
+        /// The call.
+        call: CallId,
+        /// The message, if the caller left one.
+        message: Option<MessageId>,
+    },
+}
+
+/// The media plane's handle. Dropping it stops the workers without finishing what runs; see [`MediaPlane::shutdown`].
+pub(crate) struct MediaPlane {
+    workers: Vec<Worker>,
+    legs: Mutex<BTreeMap<LegId, usize>>,
+    shared: Arc<Shared>,
+    finishing: mpsc::Receiver<Infallible>,
+}
+
+impl MediaPlane {
+    /// Binds the WebRTC sockets and starts the workers. To be called inside the server's tokio runtime: commits run there.
+    ///
+    /// # Errors
+    ///
+    /// A WebRTC port is taken, the range of RTP ports is empty, a greeting is no WAV file, or a thread can't be started.
+    pub(crate) fn start(config: MediaConfig) -> io::Result<(Self, mpsc::Receiver<MediaEvent>)> {
+        let (events, received) = mpsc::channel(EVENTS);
+        let (finisher, finishing) = mpsc::channel(1);
+        let workers = match config.workers {
+            0 => thread::available_parallelism().map_or(1, usize::from),
+            workers => workers,
+        };
+        let shared = Arc::new(Shared {
+            bind: config.bind,
+            public_address: config.public_address,
+            ports: Ports::new(config.rtp_ports)?,
+            prompts: Prompts::start(&config.greetings)?,
+            events,
+            spool: config.spool,
+            store: config.store,
+            runtime: tokio::runtime::Handle::current(),
+            finisher: Mutex::new(Some(finisher)),
+        });
+        let start = |index: usize| Worker::start(index, webrtc_port(config.webrtc_port, index)?, Arc::clone(&shared));
+        let workers = (0..workers).map(start).collect::<io::Result<Vec<_>>>()?;
+        Ok((Self { workers, legs: Mutex::default(), shared, finishing }, received))
+    }
+
+    /// Hands an order to the worker of its call. Never blocks.
+    pub(crate) fn send(&self, command: MediaCommand) {
+        let Some(worker) = self.worker_of(&command) else {
+            tracing::debug!("an order for a leg that no worker knows");
+            if let MediaCommand::Apply { request, .. } = command {
+                let result = Err(MediaFailure::Failed("the leg is not known".into()));
+                self.shared.report(MediaEvent::Applied { request, result });
+            }
+            return;
+        };
+        self.workers[worker].send(Order::Command(command));
+    }
+
+    /// Finishes every deposit as interrupted, closes every leg and stops the workers. Waits at most `within` for the
+    /// messages to be committed; `false` if it was not enough (the spool keeps what is missing). Keep receiving the events
+    /// meanwhile.
+    pub(crate) async fn shutdown(mut self, within: Duration) -> bool {
+        for worker in &self.workers {
+            worker.send(Order::Stop);
+        }
+        self.shared.stop_accepting_finishers();
+        let finished = async {
+            for worker in &mut self.workers {
+                worker.stopped().await;
+            }
+            while self.finishing.recv().await.is_some() {}
+        };
+        tokio::time::timeout(within, finished).await.is_ok()
+    }
+
+    fn worker_of(&self, command: &MediaCommand) -> Option<usize> {
+        let mut legs = self.legs.lock().unwrap_or_else(PoisonError::into_inner);
+        match command {
+            MediaCommand::Offer { call, leg, .. } | MediaCommand::Answer { call, leg, .. } => {
+                Some(*legs.entry(*leg).or_insert_with(|| by_call(*call, self.workers.len())))
+            }
+            MediaCommand::Apply { leg, .. } | MediaCommand::Deposit { leg, .. } => legs.get(leg).copied(),
+            MediaCommand::Bridge { a, b } => legs.get(a).filter(|worker| legs.get(b) == Some(worker)).copied(),
+            MediaCommand::Close { leg } => legs.remove(leg),
+        }
+    }
+}
+
+/// What all workers use.
+struct Shared {
+    bind: IpAddr,
+    public_address: Option<IpAddr>,
+    ports: Ports,
+    prompts: Prompts,
+    events: mpsc::Sender<MediaEvent>,
+    spool: Arc<Spool>,
+    store: Arc<dyn Store>,
+    /// The server's runtime: store and files are waited for there, not on a worker.
+    runtime: tokio::runtime::Handle,
+    /// Held by everything that has a recording to finish; a shutdown waits until nobody holds it.
+    finisher: Mutex<Option<mpsc::Sender<Infallible>>>,
+}
+
+impl Shared {
+    /// Reports without waiting: where the receiver lags, a task of its own waits.
+    fn report(&self, event: MediaEvent) {
+        match self.events.try_send(event) {
+            Ok(()) | Err(TrySendError::Closed(_)) => {}
+            Err(TrySendError::Full(event)) => {
+                let events = self.events.clone();
+                self.runtime.spawn(async move { events.send(event).await });
+            }
+        }
+    }
+
+    fn finisher(&self) -> Option<mpsc::Sender<Infallible>> {
+        self.finisher.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn stop_accepting_finishers(&self) {
+        *self.finisher.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+fn webrtc_port(first: u16, index: usize) -> io::Result<u16> {
+    if first == 0 {
+        return Ok(0);
+    }
+    let port = u16::try_from(index).ok().and_then(|index| first.checked_add(index));
+    port.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the WebRTC ports end above 65535"))
+}
+
+fn by_call(call: CallId, workers: usize) -> usize {
+    let mut hasher = DefaultHasher::new();
+    call.hash(&mut hasher);
+    usize::try_from(hasher.finish() % workers as u64).unwrap_or(0)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "tests")]
+mod tests;

@@ -1,0 +1,234 @@
+//! Descriptions of legs: offers and answers, new and anew.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    rc::Rc,
+    time::Instant,
+};
+
+use aftertone_exchange::{Described, LegId, LegMedia, MediaFailure};
+use aftertone_media::{
+    Codec,
+    sdp::{Direction, RtpAnswer, RtpOffer},
+    webrtc::{drop_duplicate_payload_types, normalise, payloads},
+};
+use aftertone_model::CallId;
+
+use super::{
+    address,
+    describe::{
+        Agreed, fingerprint, offer_order, read_rtp_answer, read_rtp_offer, unacceptable, webrtc_answer_formats, webrtc_offer_formats,
+    },
+    leg::{Leg, Transport, Usage, WebRtcLeg},
+    rtp::RtpLeg,
+    state::{CONNECT_WITHIN, State},
+    stream::SendStream,
+    webrtc::{Format, Peer, PeerSetup},
+    worker::spawn_rtp_reader,
+};
+
+type Outcome = Result<Described, MediaFailure>;
+
+impl State {
+    pub(super) fn offer(&mut self, call: CallId, id: LegId, media: LegMedia, peer: IpAddr, prefer: &[Codec], now: Instant) -> Outcome {
+        let codecs = offer_order(prefer);
+        let sdp = match media {
+            LegMedia::Rtp => {
+                self.ensure_rtp(call, id, peer)?;
+                self.rtp_offer(id, peer, &codecs)?
+            }
+            LegMedia::WebRtc => self.webrtc_offer(call, id, peer, &codecs, now)?,
+        };
+        if let Some(leg) = self.legs.get_mut(&id) {
+            leg.offered.clone_from(&codecs);
+        }
+        Ok(Described { sdp, codecs })
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the fields of one command")]
+    pub(super) fn answer(
+        &mut self,
+        call: CallId,
+        id: LegId,
+        media: LegMedia,
+        peer: IpAddr,
+        offer: &str,
+        prefer: &[Codec],
+        now: Instant,
+    ) -> Outcome {
+        match media {
+            LegMedia::Rtp => self.rtp_answer(call, id, peer, offer, prefer),
+            LegMedia::WebRtc => self.webrtc_answer(call, id, peer, offer, prefer, now),
+        }
+    }
+
+    pub(super) fn apply(&mut self, id: LegId, answer: &str, now: Instant) -> Result<Codec, MediaFailure> {
+        let leg = self.legs.get_mut(&id).ok_or_else(Self::no_such_leg)?;
+        let agreed = match &mut leg.transport {
+            Transport::Rtp(rtp) => {
+                let agreed = read_rtp_answer(answer, &leg.offered)?;
+                rtp.latch.describe(agreed.remote);
+                agreed
+            }
+            Transport::WebRtc(webrtc) => {
+                let read = payloads(answer).map_err(unacceptable)?;
+                let known = webrtc.fingerprint.as_deref();
+                if known.is_some() && known != fingerprint(answer) {
+                    return Err(MediaFailure::Unacceptable("the answer is of another connection".into()));
+                }
+                webrtc.peer.apply(&normalise(answer), now).map_err(unacceptable)?;
+                webrtc.described(answer, now);
+                Agreed::webrtc(&read, false)
+            }
+        };
+        let codec = agreed.codec;
+        leg.agreed = Some(agreed);
+        Ok(codec)
+    }
+
+    /// Makes an RTP leg, unless there is one.
+    fn ensure_rtp(&mut self, call: CallId, id: LegId, peer: IpAddr) -> Result<(), MediaFailure> {
+        if let Some(leg) = self.legs.get(&id) {
+            return match leg.transport {
+                Transport::Rtp(_) => Ok(()),
+                Transport::WebRtc(_) => Err(MediaFailure::Unacceptable("the leg is of WebRTC".into())),
+            };
+        }
+        let bind = address::bind_for(self.shared.bind, peer);
+        let sockets = Rc::new(self.shared.ports.take(bind).ok_or(MediaFailure::Exhausted)?);
+        let reader = spawn_rtp_reader(self.this.clone(), id, Rc::clone(&sockets));
+        self.legs.insert(id, new_leg(call, Transport::Rtp(RtpLeg::new(sockets, reader))));
+        Ok(())
+    }
+
+    fn rtp_local(&self, port: u16, peer: IpAddr) -> SocketAddr {
+        SocketAddr::new(address::reachable(self.shared.bind, self.shared.public_address, peer), port)
+    }
+
+    fn rtp_offer(&mut self, id: LegId, peer: IpAddr, codecs: &[Codec]) -> Result<String, MediaFailure> {
+        let (port, (session_id, version)) = self.rtp_session(id)?;
+        let local = self.rtp_local(port, peer);
+        Ok(RtpOffer { local, session_id, version, codecs, direction: Direction::Sendrecv }.to_sdp())
+    }
+
+    fn rtp_answer(&mut self, call: CallId, id: LegId, peer: IpAddr, offer: &str, prefer: &[Codec]) -> Outcome {
+        let (session, negotiated) = read_rtp_offer(offer, prefer)?;
+        self.ensure_rtp(call, id, peer)?;
+        let (port, (session_id, version)) = self.rtp_session(id)?;
+        let (local, direction) = (self.rtp_local(port, peer), negotiated.direction);
+        let sdp = RtpAnswer { local, session_id, version, offer: &session, negotiated: &negotiated, direction }.to_sdp();
+        let agreed = Agreed::answered(&negotiated);
+        if let Some(leg) = self.legs.get_mut(&id)
+            && let Transport::Rtp(rtp) = &mut leg.transport
+        {
+            rtp.latch.describe(agreed.remote);
+            leg.agreed = Some(agreed);
+        }
+        Ok(Described { sdp, codecs: vec![negotiated.codec] })
+    }
+
+    /// The leg's port, and the number and next version of its description.
+    fn rtp_session(&mut self, id: LegId) -> Result<(u16, (u64, u64)), MediaFailure> {
+        match self.legs.get_mut(&id) {
+            Some(Leg { transport: Transport::Rtp(rtp), session, .. }) => {
+                session.1 += 1;
+                Ok((rtp.sockets.port(), *session))
+            }
+            Some(_) | None => Err(Self::no_such_leg()),
+        }
+    }
+
+    fn webrtc_offer(&mut self, call: CallId, id: LegId, peer: IpAddr, codecs: &[Codec], now: Instant) -> Result<String, MediaFailure> {
+        if let Some(leg) = self.legs.get_mut(&id) {
+            let Transport::WebRtc(webrtc) = &mut leg.transport else {
+                return Err(MediaFailure::Unacceptable("the leg is of plain RTP".into()));
+            };
+            let sdp = webrtc.peer.offer_again(now).map_err(failed)?;
+            return Ok(drop_duplicate_payload_types(&sdp));
+        }
+        let formats = webrtc_offer_formats(codecs);
+        let stream = SendStream::new(rand::random());
+        let (peer, sdp) = Peer::offer(self.setup(&stream, peer, &formats), now).map_err(failed)?;
+        self.demultiplexer.add(id, peer.ufrag());
+        let webrtc = WebRtcLeg { peer: Box::new(peer), fingerprint: None, connect_by: None };
+        self.legs.insert(id, Leg { stream, ..new_leg(call, Transport::WebRtc(webrtc)) });
+        Ok(drop_duplicate_payload_types(&sdp))
+    }
+
+    fn webrtc_answer(&mut self, call: CallId, id: LegId, peer: IpAddr, offer: &str, prefer: &[Codec], now: Instant) -> Outcome {
+        let normal = normalise(offer);
+        let sdp = match self.legs.get_mut(&id) {
+            None => self.webrtc_answer_new(call, id, peer, &normal, prefer, now)?,
+            Some(Leg { transport: Transport::WebRtc(webrtc), .. }) if webrtc.fingerprint.as_deref() == fingerprint(&normal) => {
+                webrtc.peer.answer_again(&normal, now).map_err(unacceptable)?
+            }
+            Some(_) => self.webrtc_answer_moved(id, peer, &normal, prefer, now)?,
+        };
+        let sdp = drop_duplicate_payload_types(&sdp);
+        let read = payloads(&sdp).map_err(unacceptable)?;
+        let codec = read.codec;
+        if let Some(leg) = self.legs.get_mut(&id) {
+            if let Transport::WebRtc(webrtc) = &mut leg.transport {
+                webrtc.described(&normal, now);
+            }
+            leg.agreed = Some(Agreed::webrtc(&read, true));
+        }
+        Ok(Described { sdp, codecs: vec![codec] })
+    }
+
+    fn webrtc_answer_new(&mut self, call: CallId, id: LegId, peer: IpAddr, offer: &str, prefer: &[Codec], now: Instant) -> Result<String, MediaFailure> {
+        let formats = webrtc_answer_formats(offer, prefer)?;
+        let stream = SendStream::new(rand::random());
+        let (peer, sdp) = Peer::answer(self.setup(&stream, peer, &formats), offer, now).map_err(unacceptable)?;
+        self.demultiplexer.add(id, peer.ufrag());
+        let webrtc = WebRtcLeg { peer: Box::new(peer), fingerprint: None, connect_by: None };
+        self.legs.insert(id, Leg { stream, ..new_leg(call, Transport::WebRtc(webrtc)) });
+        Ok(sdp)
+    }
+
+    /// The other end begins anew with another connection: ours is replaced, the stream goes on.
+    fn webrtc_answer_moved(&mut self, id: LegId, peer: IpAddr, offer: &str, prefer: &[Codec], now: Instant) -> Result<String, MediaFailure> {
+        let Some(leg) = self.legs.get(&id) else { return Err(Self::no_such_leg()) };
+        // A codec change in the middle of a recording can't be: the one in use comes first.
+        let in_use: Vec<_> = leg.agreed.iter().map(|agreed| agreed.codec).collect();
+        let prefer = if matches!(leg.usage, Usage::Deposit(_)) { in_use.as_slice() } else { prefer };
+        let formats = webrtc_answer_formats(offer, prefer)?;
+        let (peer, sdp) = Peer::answer(self.setup(&leg.stream, peer, &formats), offer, now).map_err(unacceptable)?;
+        self.demultiplexer.add(id, peer.ufrag());
+        let webrtc = WebRtcLeg { peer: Box::new(peer), fingerprint: None, connect_by: None };
+        if let Some(leg) = self.legs.get_mut(&id)
+            && let Transport::WebRtc(mut old) = std::mem::replace(&mut leg.transport, Transport::WebRtc(webrtc))
+        {
+            self.demultiplexer.replace(id, old.peer.ufrag());
+            old.peer.close(&self.sockets);
+        }
+        Ok(sdp)
+    }
+
+    fn setup<'a>(&self, stream: &SendStream, peer: IpAddr, formats: &'a [Format]) -> PeerSetup<'a> {
+        // RFC 8445 section 5.3: at least 24 bits of randomness in the ufrag, 128 in the password.
+        let ufrag = format!("{:016x}", rand::random::<u64>());
+        let password = format!("{:032x}", rand::random::<u128>());
+        PeerSetup { ssrc: stream.ssrc(), addresses: self.webrtc_addresses(peer), formats, ufrag, password }
+    }
+}
+
+impl WebRtcLeg {
+    /// Both ends are described: the connection has to come up.
+    fn described(&mut self, remote: &str, now: Instant) {
+        self.fingerprint = fingerprint(remote).map(str::to_owned);
+        if !self.peer.is_connected() {
+            self.connect_by = Some(now + CONNECT_WITHIN);
+        }
+    }
+}
+
+fn new_leg(call: CallId, transport: Transport) -> Leg {
+    let session = (u64::from(rand::random::<u32>()), 0);
+    let stream = SendStream::new(rand::random());
+    Leg { call, transport, offered: Vec::new(), agreed: None, stream, usage: Usage::Idle, session }
+}
+
+fn failed(error: impl std::fmt::Display) -> MediaFailure {
+    MediaFailure::Failed(error.to_string())
+}

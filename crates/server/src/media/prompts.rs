@@ -1,0 +1,145 @@
+//! What callers hear from the answering machine, encoded once for each codec.
+
+use std::{
+    io,
+    sync::{Arc, OnceLock},
+    thread,
+};
+
+use aftertone_media::{Codec, codec::Encoder, resample::resample, tones};
+use aftertone_model::Language;
+use anyhow::Context;
+use bytes::Bytes;
+
+/// The greetings, as WAV files (16 bits, mono, any rate).
+#[derive(Debug, Clone)]
+pub(crate) struct Greetings {
+    /// English.
+    pub(crate) en: Bytes,
+    /// German.
+    pub(crate) de: Bytes,
+}
+
+impl Greetings {
+    /// Those that come with the server.
+    #[must_use]
+    pub(crate) fn bundled() -> Self {
+        Self {
+            en: Bytes::from_static(include_bytes!("../../../../assets/greeting-en.wav")),
+            de: Bytes::from_static(include_bytes!("../../../../assets/greeting-de.wav")),
+        }
+    }
+}
+
+/// Payloads of 20 ms each.
+pub(super) type Frames = Arc<[Bytes]>;
+
+/// Everything that may be played, in one codec.
+#[derive(Debug)]
+pub(super) struct CodecPrompts {
+    en: Frames,
+    de: Frames,
+    pub(super) beep: Frames,
+    pub(super) warning: Frames,
+    pub(super) silence: Bytes,
+}
+
+impl CodecPrompts {
+    pub(super) fn greeting(&self, language: Language) -> &Frames {
+        match language {
+            Language::En => &self.en,
+            Language::De => &self.de,
+        }
+    }
+
+    fn encode(codec: Codec, en: &Pcm, de: &Pcm) -> anyhow::Result<Self> {
+        let rate = codec.clock_rate();
+        let greeting = |pcm: &Pcm| anyhow::Ok(resample(&pcm.samples, pcm.rate, rate)?);
+        Ok(Self {
+            en: frames(codec, greeting(en)?)?,
+            de: frames(codec, greeting(de)?)?,
+            beep: frames(codec, tones::beep(rate))?,
+            warning: frames(codec, tones::warning_beep(rate))?,
+            silence: frames(codec, vec![0; codec.frame()])?.first().cloned().unwrap_or_default(),
+        })
+    }
+}
+
+/// The prompts of all codecs. Opus takes a moment to encode: a thread does it while the server starts.
+#[derive(Debug, Clone)]
+pub(super) struct Prompts(Arc<[(Codec, OnceLock<CodecPrompts>)]>);
+
+impl Prompts {
+    pub(super) fn start(greetings: &Greetings) -> io::Result<Self> {
+        let read = |name: &str, wav: &[u8]| {
+            Pcm::read(wav).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("the {name} greeting: {error:#}")))
+        };
+        let (en, de) = (read("English", &greetings.en)?, read("German", &greetings.de)?);
+        // G.711 first: it takes the least time, and it is what callers from outside have.
+        let codecs = [Codec::Pcma, Codec::Pcmu, Codec::Opus];
+        let prompts = Self(codecs.into_iter().map(|codec| (codec, OnceLock::new())).collect());
+        let filling = prompts.clone();
+        thread::Builder::new().name("prompts".into()).spawn(move || {
+            for (codec, slot) in filling.0.iter() {
+                match CodecPrompts::encode(*codec, &en, &de) {
+                    Ok(made) => drop(slot.set(made)),
+                    Err(error) => tracing::error!(%codec, "the prompts can't be encoded: {error:#}"),
+                }
+            }
+        })?;
+        Ok(prompts)
+    }
+
+    /// The prompts in this codec, once they are ready.
+    pub(super) fn get(&self, codec: Codec) -> Option<&CodecPrompts> {
+        self.0.iter().find(|(known, _)| *known == codec)?.1.get()
+    }
+}
+
+struct Pcm {
+    rate: u32,
+    samples: Vec<i16>,
+}
+
+impl Pcm {
+    fn read(wav: &[u8]) -> anyhow::Result<Self> {
+        let mut reader = hound::WavReader::new(wav).context("not a WAV file")?;
+        let spec = reader.spec();
+        let format = (spec.channels, spec.bits_per_sample, spec.sample_format);
+        anyhow::ensure!(format == (1, 16, hound::SampleFormat::Int), "not 16 bits and mono");
+        let samples = reader.samples::<i16>().collect::<Result<_, _>>().context("broken")?;
+        Ok(Self { rate: spec.sample_rate, samples })
+    }
+}
+
+/// Encodes in frames of 20 ms; the last one is filled up with silence.
+fn frames(codec: Codec, mut pcm: Vec<i16>) -> anyhow::Result<Frames> {
+    pcm.resize(pcm.len().next_multiple_of(codec.frame()), 0);
+    let mut encoder = Encoder::new(codec)?;
+    let frames = pcm.chunks_exact(codec.frame()).map(|frame| Ok(Bytes::from(encoder.encode(frame)?)));
+    frames.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bundled_greetings_are_ready_in_every_codec() {
+        let prompts = Prompts::start(&Greetings::bundled()).expect("the prompts");
+        for codec in Codec::ALL {
+            let made = prompts.0.iter().find(|(known, _)| *known == codec).map(|(_, slot)| slot.wait()).expect("a codec");
+            let seconds = |frames: &Frames| frames.len() as f64 / 50.0;
+            assert!((7.0..9.0).contains(&seconds(made.greeting(Language::En))), "{codec}");
+            assert!((7.0..9.0).contains(&seconds(made.greeting(Language::De))), "{codec}");
+            assert_eq!((made.beep.len(), made.warning.len()), (20, 16), "{codec}");
+            assert!(made.beep.iter().all(|frame| codec.duration_of(frame) as usize == codec.frame()), "{codec}");
+        }
+    }
+
+    #[test]
+    fn a_greeting_that_is_no_wav_file_is_refused() {
+        let greetings = Greetings { de: Bytes::from_static(b"RIFF"), ..Greetings::bundled() };
+        assert!(Prompts::start(&greetings).is_err());
+    }
+}

@@ -1,0 +1,66 @@
+//! One way of a bridge: what comes from one leg, as packets for the other.
+
+use std::time::Instant;
+
+use aftertone_media::{Codec, rtp::RtpPacket};
+
+use super::{
+    describe::{Agreed, Meaning},
+    stream::{Kind, Renumber, SendStream},
+    transcode::Transcoder,
+};
+
+/// Passes payloads on as they are wherever the other end takes the codec; transcodes otherwise.
+#[derive(Default)]
+pub(super) struct Relay {
+    numbers: Renumber,
+    transcoder: Option<Box<Transcoder>>,
+}
+
+impl Relay {
+    /// A packet came; what the other leg is to be sent is appended to `out`.
+    pub(super) fn pass(
+        &mut self,
+        packet: &RtpPacket,
+        meaning: Option<Meaning>,
+        stream: &mut SendStream,
+        to: &Agreed,
+        now: Instant,
+        out: &mut Vec<RtpPacket>,
+    ) {
+        match meaning {
+            Some(Meaning::Sound(codec)) => self.sound(packet, codec, stream, to, now, out),
+            Some(Meaning::Event) => self.event(packet, stream, to, now, out),
+            None => self.numbers.skip(packet),
+        }
+    }
+
+    fn sound(&mut self, packet: &RtpPacket, codec: Codec, stream: &mut SendStream, to: &Agreed, now: Instant, out: &mut Vec<RtpPacket>) {
+        if let Some(payload_type) = to.number_of(codec) {
+            if self.transcoder.take().is_some() {
+                self.numbers = Renumber::default();
+            }
+            out.push(self.numbers.renumber(stream, packet, Kind::Sound { payload_type }, codec.clock_rate(), now));
+            return;
+        }
+        if self.transcoder.as_ref().is_none_or(|transcoder| !transcoder.is(codec, to.codec)) {
+            match Transcoder::new(codec, to.codec) {
+                Ok(transcoder) => self.transcoder = Some(Box::new(transcoder)),
+                Err(error) => return tracing::warn!(%error, "no transcoder"),
+            }
+        }
+        if let Some(transcoder) = &mut self.transcoder {
+            out.extend(transcoder.sound(stream, packet, to.payload_type, now));
+        }
+    }
+
+    fn event(&mut self, packet: &RtpPacket, stream: &mut SendStream, to: &Agreed, now: Instant, out: &mut Vec<RtpPacket>) {
+        match (to.event, &mut self.transcoder) {
+            (None, _) => self.numbers.skip(packet),
+            (Some(payload_type), Some(transcoder)) => out.extend(transcoder.event(stream, packet, payload_type)),
+            (Some(payload_type), None) => {
+                out.push(self.numbers.renumber(stream, packet, Kind::Event { payload_type }, to.codec.clock_rate(), now));
+            }
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! Everything on one worker: its legs, their deadlines, and what becomes of a packet.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    mem,
+    net::{IpAddr, SocketAddr},
+    rc::{Rc, Weak},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use aftertone_exchange::{DepositOrder, LegId, MediaCommand, MediaFailure};
+use aftertone_media::rtp::{RtpPacket, is_rtcp};
+use tokio::sync::Notify;
+
+use super::{
+    MediaEvent, Shared, address,
+    deposit::{self, DepositRun, Effects},
+    leg::{Leg, Transport, Usage},
+    relay::Relay,
+    timers::Timers,
+    webrtc::{Demultiplexer, PeerEvent, Sockets},
+};
+
+/// A WebRTC connection that is described on both ends and not up after this time has failed.
+pub(super) const CONNECT_WITHIN: Duration = Duration::from_secs(15);
+
+/// A leg's deadlines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    Deposit(LegId),
+    WebRtc(LegId),
+}
+
+/// What one worker owns.
+pub(super) struct State {
+    pub(super) shared: Arc<Shared>,
+    pub(super) sockets: Sockets,
+    pub(super) legs: BTreeMap<LegId, Leg>,
+    pub(super) demultiplexer: Demultiplexer,
+    /// Itself, for the tasks that it starts.
+    pub(super) this: Weak<RefCell<State>>,
+    timers: Timers<Timer>,
+    wake: Rc<Notify>,
+}
+
+impl State {
+    pub(super) fn new(shared: Arc<Shared>, sockets: Sockets, wake: Rc<Notify>, this: Weak<RefCell<State>>) -> Self {
+        let (legs, demultiplexer, timers) = (BTreeMap::new(), Demultiplexer::default(), Timers::new());
+        Self { shared, sockets, legs, demultiplexer, this, timers, wake }
+    }
+
+    pub(super) fn handle_command(&mut self, command: MediaCommand, now: Instant) {
+        match command {
+            MediaCommand::Offer { request, call, leg, media, peer, prefer } => {
+                let result = self.offer(call, leg, media, peer, &prefer, now);
+                self.described(leg, now);
+                self.shared.report(MediaEvent::Described { request, result });
+            }
+            MediaCommand::Answer { request, call, leg, media, peer, offer, prefer } => {
+                let result = self.answer(call, leg, media, peer, &offer, &prefer, now);
+                self.described(leg, now);
+                self.shared.report(MediaEvent::Described { request, result });
+            }
+            MediaCommand::Apply { request, leg, answer } => {
+                let result = self.apply(leg, &answer, now);
+                self.described(leg, now);
+                self.shared.report(MediaEvent::Applied { request, result });
+            }
+            MediaCommand::Bridge { a, b } => self.bridge(a, b),
+            MediaCommand::Deposit { leg, deposit } => self.deposit(leg, *deposit, now),
+            MediaCommand::Close { leg } => self.close(leg, false, now),
+        }
+    }
+
+    /// Ends everything: running deposits were interrupted.
+    pub(super) fn close_all(&mut self, now: Instant) {
+        let legs: Vec<_> = self.legs.keys().copied().collect();
+        for leg in legs {
+            self.close(leg, true, now);
+        }
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    pub(super) fn handle_deadlines(&mut self, now: Instant) {
+        while let Some(timer) = self.timers.pop_due(now) {
+            match timer {
+                Timer::Deposit(leg) => self.serve_deposit(leg, now),
+                Timer::WebRtc(leg) => self.serve_webrtc(leg, now),
+            }
+        }
+    }
+
+    pub(super) fn handle_rtp_datagram(&mut self, id: LegId, from: SocketAddr, datagram: &[u8], now: Instant) {
+        if is_rtcp(datagram) {
+            return;
+        }
+        let Ok(packet) = RtpPacket::parse(datagram) else { return };
+        let Some(leg) = self.legs.get_mut(&id) else { return };
+        let (Transport::Rtp(rtp), Some(agreed)) = (&mut leg.transport, &leg.agreed) else { return };
+        if agreed.meaning(packet.payload_type).is_some() && rtp.latch.accept(from, packet.ssrc, now) {
+            self.handle_packet(id, &packet, now);
+        }
+    }
+
+    pub(super) fn handle_webrtc_datagram(&mut self, from: SocketAddr, datagram: &[u8], now: Instant) {
+        let Some(id) = self.demultiplexer.find(from, datagram) else { return };
+        if let Some(Leg { transport: Transport::WebRtc(webrtc), .. }) = self.legs.get_mut(&id) {
+            webrtc.peer.handle_datagram(from, datagram, now);
+            self.settle(id, now);
+        }
+    }
+
+    /// What a leg's other end said: to the other leg, or into the message.
+    fn handle_packet(&mut self, id: LegId, packet: &RtpPacket, now: Instant) {
+        let Some(leg) = self.legs.get_mut(&id) else { return };
+        let Some(agreed) = leg.agreed.as_ref().filter(|agreed| agreed.direction.receives()) else { return };
+        match &mut leg.usage {
+            Usage::Idle => {}
+            Usage::Deposit(run) => {
+                let effects = run.handle_packet(packet, agreed, &mut leg.stream, now);
+                self.effect(id, effects, now);
+            }
+            Usage::Bridged { to, relay } => {
+                let (to, mut relay, meaning) = (*to, mem::take(relay), agreed.meaning(packet.payload_type));
+                let mut out = Vec::new();
+                if let Some(other) = self.legs.get_mut(&to)
+                    && let Some(agreed) = &other.agreed
+                {
+                    relay.pass(packet, meaning, &mut other.stream, agreed, now, &mut out);
+                }
+                if let Some(Leg { usage, .. }) = self.legs.get_mut(&id) {
+                    *usage = Usage::Bridged { to, relay };
+                }
+                self.send(to, out, now);
+            }
+        }
+    }
+
+    fn send(&mut self, id: LegId, packets: Vec<RtpPacket>, now: Instant) {
+        let Some(leg) = self.legs.get_mut(&id) else { return };
+        if packets.is_empty() {
+            return;
+        }
+        for packet in packets {
+            leg.send(packet, now);
+        }
+        self.settle(id, now);
+    }
+
+    fn effect(&mut self, id: LegId, effects: Effects, now: Instant) {
+        self.send(id, effects.packets, now);
+        if effects.over {
+            self.shared.report(MediaEvent::DepositOver { leg: id });
+        }
+        self.time_deposit(id, now);
+    }
+
+    fn serve_deposit(&mut self, id: LegId, now: Instant) {
+        let Some(leg) = self.legs.get_mut(&id) else { return };
+        let flows = leg.flows();
+        if let (Usage::Deposit(run), Some(agreed)) = (&mut leg.usage, &leg.agreed) {
+            let effects = run.handle_timeout(flows, agreed, &mut leg.stream, now);
+            self.effect(id, effects, now);
+        }
+    }
+
+    fn time_deposit(&mut self, id: LegId, now: Instant) {
+        if let Some(Leg { usage: Usage::Deposit(run), .. }) = self.legs.get_mut(&id) {
+            let at = run.timeout(now);
+            self.set_timer(Timer::Deposit(id), at);
+        }
+    }
+
+    fn serve_webrtc(&mut self, id: LegId, now: Instant) {
+        let Some(Leg { transport: Transport::WebRtc(webrtc), .. }) = self.legs.get_mut(&id) else { return };
+        if webrtc.connect_by.is_some_and(|at| at <= now) {
+            tracing::info!(leg = id.0, "a WebRTC connection did not come up");
+            webrtc.connect_by = None;
+            self.shared.report(MediaEvent::Failed { leg: id });
+        }
+        if let Some(Leg { transport: Transport::WebRtc(webrtc), .. }) = self.legs.get_mut(&id) {
+            webrtc.peer.handle_timeout(now);
+        }
+        self.settle(id, now);
+    }
+
+    /// Drains a WebRTC connection after every input; nothing to do for plain RTP.
+    pub(super) fn settle(&mut self, id: LegId, now: Instant) {
+        let Some(Leg { transport: Transport::WebRtc(webrtc), .. }) = self.legs.get_mut(&id) else { return };
+        let mut events = Vec::new();
+        let next = webrtc.peer.drain(now, &self.sockets, &mut events);
+        let at = [next, webrtc.connect_by].into_iter().flatten().min();
+        self.set_timer(Timer::WebRtc(id), at);
+        for event in events {
+            match event {
+                PeerEvent::Packet(packet) => self.handle_packet(id, &packet, now),
+                PeerEvent::Connected => {
+                    if let Some(Leg { transport: Transport::WebRtc(webrtc), .. }) = self.legs.get_mut(&id) {
+                        webrtc.connect_by = None;
+                    }
+                    self.serve_deposit(id, now);
+                }
+                PeerEvent::Failed => self.shared.report(MediaEvent::Failed { leg: id }),
+            }
+        }
+    }
+
+    /// After a description: the connection may have something to send.
+    fn described(&mut self, id: LegId, now: Instant) {
+        self.settle(id, now);
+    }
+
+    fn bridge(&mut self, a: LegId, b: LegId) {
+        for (id, to) in [(a, b), (b, a)] {
+            match self.legs.get_mut(&id) {
+                Some(leg) if matches!(leg.usage, Usage::Deposit(_)) => tracing::warn!(leg = id.0, "a deposit is not bridged"),
+                Some(leg) => leg.usage = Usage::Bridged { to, relay: Relay::default() },
+                None => tracing::debug!(leg = id.0, "a leg to be bridged is gone"),
+            }
+        }
+    }
+
+    fn deposit(&mut self, id: LegId, order: DepositOrder, now: Instant) {
+        let Some(leg) = self.legs.get_mut(&id) else { return deposit::give_up(&self.shared, order) };
+        let codec = leg.agreed.as_ref().map(|agreed| agreed.codec);
+        let run = codec.filter(|_| !matches!(leg.usage, Usage::Deposit(_)));
+        let run = run.and_then(|codec| DepositRun::new(order.clone(), codec, Arc::clone(&self.shared)));
+        match run {
+            Some(run) => {
+                leg.usage = Usage::Deposit(Box::new(run));
+                self.serve_deposit(id, now);
+            }
+            None => {
+                deposit::give_up(&self.shared, order);
+                self.shared.report(MediaEvent::Failed { leg: id });
+            }
+        }
+    }
+
+    fn close(&mut self, id: LegId, interrupted: bool, now: Instant) {
+        self.set_timer(Timer::Deposit(id), None);
+        self.set_timer(Timer::WebRtc(id), None);
+        let Some(mut leg) = self.legs.remove(&id) else { return };
+        if let Transport::WebRtc(webrtc) = &mut leg.transport {
+            self.demultiplexer.remove(id, webrtc.peer.ufrag());
+            webrtc.peer.close(&self.sockets);
+        }
+        match leg.usage {
+            Usage::Idle => {}
+            Usage::Deposit(run) => run.end(interrupted, now),
+            Usage::Bridged { to, .. } => {
+                if let Some(other) = self.legs.get_mut(&to) {
+                    other.usage = Usage::Idle;
+                }
+            }
+        }
+    }
+
+    fn set_timer(&mut self, timer: Timer, at: Option<Instant>) {
+        let before = self.timers.next();
+        self.timers.set(timer, at);
+        if self.timers.next() < before || before.is_none() {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Our addresses for WebRTC that this peer may reach.
+    pub(super) fn webrtc_addresses(&self, peer: IpAddr) -> Vec<SocketAddr> {
+        let mut addresses = vec![address::reachable(self.shared.bind, self.shared.public_address, peer)];
+        if peer.to_canonical().is_loopback() && self.shared.bind.is_unspecified() {
+            // A program on this machine may have left loopback out of its own sockets.
+            addresses.extend(address::outward());
+        }
+        addresses.into_iter().map(|address| SocketAddr::new(address, self.sockets.port())).collect()
+    }
+
+    pub(super) fn no_such_leg() -> MediaFailure {
+        MediaFailure::Failed("the leg is not known".into())
+    }
+}

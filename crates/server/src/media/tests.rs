@@ -1,0 +1,5 @@
+//! The plane over real sockets on loopback: phones that send real speech, deposits, bridges.
+
+mod bridge;
+mod deposit;
+mod plane;

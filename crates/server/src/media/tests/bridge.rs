@@ -1,0 +1,130 @@
+use std::time::Duration;
+
+use aftertone_exchange::{LegId, LegMedia, MediaCommand};
+use aftertone_media::{
+    Codec,
+    codec::Decoder,
+    level::dbfs,
+    rtp::RtpPacket,
+    sdp::{self, Direction},
+};
+
+use super::plane::{FRAME, Phone, Plane, call, speech};
+
+/// Caller (answered by us) and callee (offered by us), bridged.
+async fn bridged(plane: &mut Plane, caller: &[Codec], callee: &[Codec]) -> (Phone, Phone) {
+    let mut b = Phone::new(callee).await;
+    let offered = plane.offer(call(1), 2, LegMedia::Rtp, caller).await.unwrap();
+    assert_eq!(offered.codecs[..caller.len()], *caller, "the caller's codecs come first");
+    let answer = b.answer(&offered.sdp);
+    let codec = plane.apply(2, answer).await.unwrap();
+    let a = plane.phone(call(1), 1, caller, &[codec]).await.unwrap();
+    plane.media.send(MediaCommand::Bridge { a: LegId(1), b: LegId(2) });
+    (a, b)
+}
+
+/// What one says and the other hears meanwhile.
+async fn listen(speaker: &mut Phone, listener: &Phone, payloads: &[bytes::Bytes]) -> Vec<RtpPacket> {
+    let hearing = async {
+        let mut heard = Vec::new();
+        while let Some((packet, _)) = listener.hear(Duration::from_millis(300)).await {
+            heard.push(packet);
+        }
+        heard
+    };
+    let speaking = async {
+        speaker.speak(payloads).await;
+    };
+    tokio::join!(hearing, speaking).0
+}
+
+#[tokio::test]
+async fn the_same_codec_is_relayed_to_the_bit_both_ways() {
+    let mut plane = Plane::start(33_000..=33_009).await;
+    let (mut a, mut b) = bridged(&mut plane, &[Codec::Pcma, Codec::Pcmu], &[Codec::Pcma]).await;
+    let payloads = speech(Codec::Pcma)[..50].to_vec();
+    for direction in 0..2 {
+        let (speaker, listener) = if direction == 0 { (&mut a, &b) } else { (&mut b, &a) };
+        let heard = listen(speaker, listener, &payloads).await;
+        assert!(heard.iter().map(|packet| &packet.payload).eq(payloads.iter()));
+        assert!(heard.windows(2).all(|pair| pair[1].sequence == pair[0].sequence.wrapping_add(1)));
+        assert!(heard.windows(2).all(|pair| pair[1].timestamp == pair[0].timestamp.wrapping_add(160)));
+    }
+}
+
+#[tokio::test]
+async fn different_codecs_are_transcoded_both_ways() {
+    let mut plane = Plane::start(33_010..=33_019).await;
+    let (mut a, mut b) = bridged(&mut plane, &[Codec::Pcmu], &[Codec::Opus]).await;
+    assert_eq!((a.codec, b.codec), (Codec::Pcmu, Codec::Opus));
+    for direction in 0..2 {
+        let (speaker, listener) = if direction == 0 { (&mut a, &b) } else { (&mut b, &a) };
+        let heard = listen(speaker, listener, &speech(speaker.codec)[..100]).await;
+        assert!((97..=100).contains(&heard.len()), "{}", heard.len());
+        let mut decoder = Decoder::new(listener.codec).unwrap();
+        let pcm: Vec<i16> = heard.iter().flat_map(|packet| decoder.decode(&packet.payload).unwrap()).collect();
+        assert!(dbfs(&pcm) > -35.0, "speech is heard: {}", dbfs(&pcm));
+    }
+}
+
+#[tokio::test]
+async fn keys_are_relayed_under_the_other_ends_number() {
+    let mut plane = Plane::start(33_020..=33_029).await;
+    let (mut a, b) = bridged(&mut plane, &[Codec::Pcmu], &[Codec::Pcmu]).await;
+    let payloads = speech(Codec::Pcmu);
+    listen(&mut a, &b, &payloads[..10]).await;
+    a.press(5).await;
+    let mut events = Vec::new();
+    while let Some((packet, _)) = b.hear(Duration::from_millis(200)).await {
+        events.push(packet);
+    }
+    assert_eq!(events.len(), 7);
+    assert!(events.iter().all(|packet| Some(packet.payload_type) == b.event && packet.payload[0] == 5));
+    assert!(events.iter().all(|packet| packet.timestamp == events[0].timestamp));
+    assert!(events[0].marker && events[6].payload[1] & 0x80 != 0);
+}
+
+#[tokio::test]
+async fn a_held_leg_is_not_spoken_to_until_it_is_resumed() {
+    let mut plane = Plane::start(33_030..=33_039).await;
+    let (mut a, mut b) = bridged(&mut plane, &[Codec::Pcma], &[Codec::Pcma]).await;
+    let payloads = speech(Codec::Pcma)[..20].to_vec();
+    for (direction, answered, passes) in [(Direction::Sendonly, Direction::Recvonly, false), (Direction::Sendrecv, Direction::Sendrecv, true)] {
+        let offer = a.offer(direction);
+        let described = plane.answer(call(1), 1, LegMedia::Rtp, offer, &[]).await.unwrap();
+        let session = sdp::parse(&described.sdp).unwrap();
+        assert_eq!(session.direction(&session.media[0]), answered);
+        a.take(&described.sdp);
+        assert_eq!(listen(&mut b, &a, &payloads).await.is_empty(), !passes);
+        assert_eq!(listen(&mut a, &b, &payloads).await.len(), 20, "who holds may play music");
+    }
+}
+
+#[tokio::test]
+async fn a_phone_that_moves_by_a_new_offer_is_followed() {
+    let mut plane = Plane::start(33_040..=33_049).await;
+    let (mut a, mut b) = bridged(&mut plane, &[Codec::Pcma], &[Codec::Pcma]).await;
+    let payloads = speech(Codec::Pcma)[..10].to_vec();
+    listen(&mut a, &b, &payloads).await;
+    let mut moved = Phone::new(&[Codec::Pcma]).await;
+    let described = plane.answer(call(1), 1, LegMedia::Rtp, moved.offer(Direction::Sendrecv), &[]).await.unwrap();
+    moved.take(&described.sdp);
+    assert_eq!(moved.server, a.server, "the plane's own address stays");
+    assert_eq!(listen(&mut b, &moved, &payloads).await.len(), 10);
+    assert_eq!(listen(&mut moved, &b, &payloads).await.len(), 10);
+    // The old one is a stranger now.
+    assert!(listen(&mut a, &b, &payloads).await.is_empty());
+}
+
+#[tokio::test]
+async fn what_a_stranger_sends_is_not_heard() {
+    let mut plane = Plane::start(33_050..=33_059).await;
+    let (mut a, b) = bridged(&mut plane, &[Codec::Pcma], &[Codec::Pcma]).await;
+    let payloads = speech(Codec::Pcma)[..5].to_vec();
+    assert_eq!(listen(&mut a, &b, &payloads).await.len(), 5);
+    let mut stranger = Phone::new(&[Codec::Pcma]).await;
+    stranger.server = a.server;
+    assert!(listen(&mut stranger, &b, &payloads).await.is_empty());
+    tokio::time::sleep(FRAME).await;
+    assert_eq!(listen(&mut a, &b, &payloads).await.len(), 5);
+}

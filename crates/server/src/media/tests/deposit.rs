@@ -1,0 +1,182 @@
+use std::time::{Duration, Instant};
+
+use aftertone_exchange::MediaFailure;
+use aftertone_media::{
+    Codec,
+    container::{self, WAV_HEADER_LEN},
+    sdp::Direction,
+};
+use bytes::Bytes;
+use tokio::time::{sleep, sleep_until};
+
+use super::plane::{FRAME, Phone, Plane, call, message, speech, tone_greetings};
+use crate::media::Greetings;
+
+/// Half a second of greeting, and the beep of 400 ms.
+const PROMPTS: usize = 25 + 20;
+
+fn close_to(left: Duration, right: Duration, within_ms: u64) {
+    assert!(left.abs_diff(right) <= Duration::from_millis(within_ms), "{left:?} instead of {right:?}");
+}
+
+/// The sound of a WAV file: what its header says, which is all but the padding.
+fn wav_data(file: &[u8]) -> &[u8] {
+    let length = u32::from_le_bytes(file[WAV_HEADER_LEN - 4..WAV_HEADER_LEN].try_into().unwrap()) as usize;
+    assert!((WAV_HEADER_LEN + length).next_multiple_of(2) == file.len(), "the header fits the file");
+    &file[WAV_HEADER_LEN..WAV_HEADER_LEN + length]
+}
+
+#[tokio::test]
+async fn a_caller_leaves_a_message_that_is_kept_to_the_bit() {
+    let mut plane = Plane::start(31_000..=31_009).await;
+    let mut phone = plane.phone(call(1), 1, &[Codec::Pcmu, Codec::Pcma], &[]).await.unwrap();
+    plane.deposit(call(1), 1, message(1));
+    let (heard, begun) = phone.hear_prompts(PROMPTS).await;
+    for pair in heard.windows(2) {
+        assert_eq!(pair[1].sequence, pair[0].sequence.wrapping_add(1));
+    }
+    // The caller takes a breath, speaks, and hangs up.
+    sleep_until((begun + Duration::from_millis(300)).into()).await;
+    let payloads = speech(Codec::Pcmu);
+    phone.speak(&payloads).await;
+    let hung_up = Instant::now();
+    plane.close(1);
+    assert_eq!(plane.deposited(call(1)).await, Some(message(1)));
+    let (duration, file) = plane.sound(message(1)).await;
+    close_to(duration, hung_up - begun, 200);
+    let (sound, spoken) = (wav_data(&file), payloads.concat());
+    assert!(sound.ends_with(&spoken), "every byte of it");
+    let at = sound.len() - spoken.len();
+    assert!(sound[..at].iter().all(|byte| *byte == 0xff), "silence before it");
+    close_to(Duration::from_micros(at as u64 * 125), Duration::from_millis(300), 60);
+    assert_eq!(container::decode(&file).unwrap().samples.len(), sound.len());
+}
+
+#[tokio::test]
+async fn the_greeting_keeps_its_pace() {
+    let mut plane = Plane::start_with(31_010..=31_019, 1, Greetings::bundled()).await;
+    let phone = plane.phone(call(2), 1, &[Codec::Pcma], &[]).await.unwrap();
+    plane.deposit(call(2), 1, message(2));
+    let (first, start) = phone.hear(Duration::from_secs(10)).await.unwrap();
+    let mut worst = Duration::ZERO;
+    let mut packets = 1_u32;
+    while let Some((packet, at)) = phone.hear(Duration::from_millis(200)).await {
+        assert_eq!(packet.timestamp.wrapping_sub(first.timestamp), packets * 160);
+        worst = worst.max((at - start).abs_diff(FRAME * packets));
+        packets += 1;
+    }
+    assert!(packets > 370 + 20, "{packets}");
+    assert!(worst < Duration::from_millis(100), "{worst:?} off in {packets} packets");
+    plane.close(1);
+    assert_eq!(plane.deposited(call(2)).await, None, "nothing was said");
+}
+
+#[tokio::test]
+async fn the_hash_key_skips_the_greeting_and_ends_the_message() {
+    let mut plane = Plane::start_with(31_020..=31_029, 1, tone_greetings(500)).await;
+    let mut phone = plane.phone(call(3), 1, &[Codec::Opus], &[]).await.unwrap();
+    assert_eq!(phone.codec, Codec::Opus);
+    plane.deposit(call(3), 1, message(3));
+    let (_, _) = phone.hear_prompts(10).await;
+    phone.press(11).await;
+    let start = Instant::now();
+    while phone.hear(Duration::from_millis(300)).await.is_some() {}
+    assert!(start.elapsed() < Duration::from_secs(3), "the greeting of ten seconds was skipped");
+    let begun = Instant::now() - Duration::from_millis(300);
+    let payloads = speech(Codec::Opus);
+    phone.speak(&payloads[..150]).await;
+    phone.press(11).await;
+    plane.deposit_over(1).await;
+    let ended = Instant::now();
+    assert_eq!(plane.deposited(call(3)).await, Some(message(3)));
+    plane.close(1);
+    let (duration, file) = plane.sound(message(3)).await;
+    close_to(duration, ended - begun, 300);
+    let pcm = container::decode(&file).unwrap();
+    close_to(pcm.duration(), duration, 30);
+}
+
+#[tokio::test]
+async fn less_than_a_second_of_sound_is_a_call_and_no_message() {
+    let mut plane = Plane::start(31_030..=31_039).await;
+    let mut phone = plane.phone(call(4), 1, &[Codec::Pcma], &[]).await.unwrap();
+    plane.deposit(call(4), 1, message(4));
+    phone.hear_prompts(PROMPTS).await;
+    phone.speak(&vec![Bytes::from(vec![0xd5; 160]); 100]).await;
+    plane.close(1);
+    assert_eq!(plane.deposited(call(4)).await, None);
+    let records = plane.store.call_records(plane.mailbox, None, 10).await.unwrap();
+    assert_eq!((records.len(), records[0].message), (1, None));
+}
+
+#[tokio::test]
+async fn who_hangs_up_in_the_greeting_leaves_a_missed_call() {
+    let mut plane = Plane::start(31_040..=31_049).await;
+    let phone = plane.phone(call(5), 1, &[Codec::Pcma], &[]).await.unwrap();
+    plane.deposit(call(5), 1, message(5));
+    phone.hear_prompts(5).await;
+    plane.close(1);
+    assert_eq!(plane.deposited(call(5)).await, None);
+    assert_eq!(plane.store.call_records(plane.mailbox, None, 10).await.unwrap().len(), 1);
+    assert!(plane.store.messages(plane.mailbox, None, 10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_shutdown_keeps_what_was_said_so_far() {
+    let mut plane = Plane::start(31_050..=31_059).await;
+    let mut phone = plane.phone(call(6), 1, &[Codec::Pcma], &[]).await.unwrap();
+    plane.deposit(call(6), 1, message(6));
+    phone.hear_prompts(PROMPTS).await;
+    phone.speak(&speech(Codec::Pcma)[..150]).await;
+    assert!(plane.media.shutdown(Duration::from_secs(5)).await);
+    let messages = plane.store.messages(plane.mailbox, None, 10).await.unwrap();
+    assert_eq!(messages.len(), 1);
+    assert!(messages[0].interrupted);
+    close_to(Duration::from_millis(messages[0].duration_ms), Duration::from_secs(3), 200);
+}
+
+#[tokio::test]
+async fn fifty_callers_leave_messages_at_once() {
+    const CALLERS: u64 = 50;
+    // Room for fifty, and not for one more.
+    let mut plane = Plane::start_with(32_000..=32_099, 2, tone_greetings(25)).await;
+    let mut phones = Vec::new();
+    for n in 0..CALLERS {
+        phones.push(plane.phone(call(100 + u128::from(n)), n, &[Codec::Pcmu], &[]).await.unwrap());
+    }
+    assert_eq!(plane.phone(call(99), 99, &[Codec::Pcmu], &[]).await.map(|_| ()), Err(MediaFailure::Exhausted));
+    let payloads = speech(Codec::Pcmu);
+    for n in 0..CALLERS {
+        plane.deposit(call(100 + u128::from(n)), n, message(u128::from(n)));
+    }
+    let callers = phones.into_iter().enumerate().map(|(n, mut phone)| {
+        // Everybody says something else.
+        let said: Vec<Bytes> = payloads[n..n + 150].to_vec();
+        tokio::spawn(async move {
+            phone.hear_prompts(PROMPTS).await;
+            sleep(Duration::from_millis(100)).await;
+            phone.speak(&said).await;
+            said.concat()
+        })
+    });
+    let callers: Vec<_> = callers.collect();
+    for (n, caller) in (0..CALLERS).zip(callers) {
+        let said = caller.await.unwrap();
+        plane.close(n);
+        let id = message(u128::from(n));
+        assert_eq!(plane.deposited(call(100 + u128::from(n))).await, Some(id));
+        let (_, file) = plane.sound(id).await;
+        assert!(wav_data(&file).ends_with(&said), "caller {n}: every byte of it");
+    }
+    assert!(plane.phone(call(99), 99, &[Codec::Pcmu], &[]).await.is_ok(), "the ports are free again");
+}
+
+#[tokio::test]
+async fn an_offer_without_a_common_codec_is_refused() {
+    let mut plane = Plane::start(31_060..=31_069).await;
+    let mut phone = Phone::new(&[Codec::Pcmu]).await;
+    let offer = phone.offer(Direction::Sendrecv).replace("RTP/AVP 0", "RTP/AVP 18").replace("0 PCMU/8000", "18 G729/8000");
+    let answer = plane.answer(call(7), 1, aftertone_exchange::LegMedia::Rtp, offer, &[]).await;
+    assert!(matches!(answer, Err(MediaFailure::Unacceptable(_))), "{answer:?}");
+    assert!(plane.phone(call(7), 2, &[Codec::Pcmu], &[]).await.is_ok());
+}

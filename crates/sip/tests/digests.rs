@@ -110,6 +110,7 @@ fn an_invite_is_challenged_and_the_bye_carries_a_growing_counter() {
     let first = world.wait_incoming(BOB);
     let challenge = verifier.challenge(false, world.now);
     world.act(BOB, |ua, now| ua.reject(first, 401, challenge, now));
+    assert_eq!(world.sent_by(BOB), ["SIP/2.0 401 Unauthorized"], "simple callers expect no 100 before it");
     let (second, request) = world.wait(BOB, |event| match event {
         Event::Incoming { session, request, .. } => Some((*session, request.clone())),
         _ => None,
@@ -246,5 +247,25 @@ fn the_example_of_rfc_7616_comes_out() {
         let secret = ha1(algorithm, user, realm, "Circle of Life");
         let ha2 = algorithm.hash(b"GET:/dir/index.html");
         assert_eq!(algorithm.hash(format!("{secret}:{nonce}:00000001:{cnonce}:auth:{ha2}").as_bytes()), expected);
+    }
+}
+
+#[test]
+fn old_phones_get_a_challenge_that_they_understand() {
+    let mut verifier = verifier(&[Algorithm::Sha256, Algorithm::Md5]);
+    let now = any_time();
+    for (user_agent, expected) in [
+        (Some("Aftertone/0.1"), vec![Algorithm::Sha256, Algorithm::Md5]),
+        (Some("baresip v1.0.0 (x86_64/linux)"), vec![Algorithm::Md5]),
+        (Some("baresip v3.9.0 (x86_64/Linux)"), vec![Algorithm::Sha256, Algorithm::Md5]),
+        (None, vec![Algorithm::Md5]),
+    ] {
+        let mut request = Request::new(Method::Register, Uri::sip("", "example.com"));
+        if let Some(user_agent) = user_agent {
+            request.headers.push("User-Agent", user_agent);
+        }
+        let headers = verifier.challenge_for(&request, false, now);
+        let offered: Vec<_> = headers.all("WWW-Authenticate").flat_map(Challenge::parse_all).map(|one| one.algorithm).collect();
+        assert_eq!(offered, expected, "{user_agent:?}");
     }
 }

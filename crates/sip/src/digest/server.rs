@@ -10,7 +10,7 @@ use crate::message::{Headers, Request};
 /// Issues challenges and checks what comes back.
 ///
 /// Nonces carry their time and a keyed hash, so unanswered challenges cost no memory; counters are kept only for
-/// nonces that somebody answered rightly. A counter that was seen, and anything without `qop`, is refused.
+/// nonces that somebody answered rightly. A counter is good once; anything without `qop` is refused.
 #[derive(Debug)]
 pub struct Verifier {
     realm: String,
@@ -48,12 +48,12 @@ pub enum Verdict {
     },
     /// There are none for our realm: challenge.
     Missing,
-    /// They are right but for the age of the nonce: challenge with `stale`.
+    /// They are right but for the nonce, which is too old, or its counter, which was used before: challenge with `stale`.
     Stale {
         /// Whose.
         username: String,
     },
-    /// They are wrong, or were seen before: refuse (challenge again, and count it against the peer).
+    /// They are wrong: challenge again, and count it against the peer.
     Refused {
         /// Who it claims to be.
         username: String,
@@ -83,8 +83,25 @@ impl Verifier {
     /// The WWW-Authenticate headers of a 401, one per algorithm. `stale`: after [`Verdict::Stale`].
     #[must_use]
     pub fn challenge(&mut self, stale: bool, now: Instant) -> Headers {
+        self.challenge_with(&self.algorithms.clone(), stale, now)
+    }
+
+    /// The same for whoever sent `request`: MD5 alone (if it is among ours) for user agents that give up when any
+    /// challenge names another algorithm, as baresip before 3 does wherever it stands, or that look at the first
+    /// challenge only, as sipp does, which does not name itself in User-Agent.
+    #[must_use]
+    pub fn challenge_for(&mut self, request: &Request, stale: bool, now: Instant) -> Headers {
+        let md5 = [Algorithm::Md5];
+        if self.algorithms.contains(&Algorithm::Md5) && knows_only_md5(&request.headers) {
+            self.challenge_with(&md5, stale, now)
+        } else {
+            self.challenge(stale, now)
+        }
+    }
+
+    fn challenge_with(&mut self, algorithms: &[Algorithm], stale: bool, now: Instant) -> Headers {
         let mut headers = Headers::new();
-        for algorithm in self.algorithms.clone() {
+        for algorithm in algorithms.iter().copied() {
             let nonce = self.issue(now);
             let (realm, qop) = (self.realm.clone(), vec!["auth".to_owned()]);
             headers.push("WWW-Authenticate", Challenge { realm, nonce, opaque: None, algorithm, session: false, stale, qop });
@@ -196,6 +213,11 @@ impl Verifier {
     fn elapsed(&self, now: Instant) -> Duration {
         self.started.map_or(Duration::ZERO, |started| now.saturating_duration_since(started))
     }
+}
+
+fn knows_only_md5(headers: &Headers) -> bool {
+    let Some(user_agent) = headers.get("User-Agent") else { return true };
+    ["baresip v0.", "baresip v1.", "baresip v2.", "sipp"].iter().any(|known| user_agent.starts_with(known))
 }
 
 impl Place {

@@ -1,1 +1,32 @@
-//! The hosted account.
+//! The hosted account: one program, also a library.
+//!
+//! It owns the exchange's loop (`run`), the media workers (`media`), the HTTP interface (`api`), the configuration and the
+//! life from start to shutdown. What a call does is decided in `exchange`, what a deposit says in `voicemail`, what is kept
+//! and how in `server-store`.
+//!
+//! ```text
+//! net: UDP, TCP ──┐                                ┌── media workers ── spool ──┐
+//! /sip WebSocket ─┼─> run: the exchange's loop <───┘                            ├─> server-store
+//! books: directory, counts ─┘        │ notices                                  │
+//! api: /v1 <──────── bells <──────── books ─────────────────────────────────────┘
+//! ```
+
+pub mod admin;
+mod api;
+mod bells;
+mod books;
+mod config;
+mod listen;
+mod lock;
+mod media;
+mod repair;
+mod routes;
+mod run;
+mod server;
+mod settings;
+
+pub use config::{Config, Https, Listen, Options, Ports};
+pub use server::{Addresses, Running, Server};
+
+/// This program's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,96 @@
+use aftertone_model::{DeviceId, Subscriber};
+use aftertone_sync::{Device, DirectoryEntry, Health, Me};
+use axum::{Json, extract::State, http::StatusCode};
+use serde::Deserialize;
+
+use super::{
+    SharedApp,
+    auth::SignedInDevice,
+    document::{CommonProblems, NotFoundProblem, TokenProblem},
+    problem::{ApiError, ApiResult, Path, Query},
+};
+use crate::{VERSION, bells::Revocation};
+
+/// Whether the server works.
+#[utoipa::path(get, path = "/v1/health", tag = "server", security(()),
+    responses(
+        (status = 200, description = "It works.", body = Health),
+        (status = 503, description = "It doesn't; `status` says why.", body = Health),
+    ))]
+pub(super) async fn health(State(app): State<SharedApp>) -> (StatusCode, Json<Health>) {
+    let health = |status: &str| Json(Health { status: status.to_owned(), version: VERSION.to_owned() });
+    if *app.stopping.borrow() {
+        return (StatusCode::SERVICE_UNAVAILABLE, health("stopping"));
+    }
+    match app.store.subscriber(aftertone_model::SubscriberId::from_random(0)).await {
+        Ok(_) => (StatusCode::OK, health("ok")),
+        Err(error) => {
+            tracing::error!(%error, "the store doesn't answer");
+            (StatusCode::SERVICE_UNAVAILABLE, health("the store failed"))
+        }
+    }
+}
+
+/// Who I am.
+#[utoipa::path(get, path = "/v1/me", tag = "account",
+    responses((status = 200, description = "The person that the device belongs to.", body = Me), TokenProblem, CommonProblems))]
+pub(super) async fn me(State(app): State<SharedApp>, asking: SignedInDevice) -> ApiResult<Json<Me>> {
+    let subscriber = app.store.subscriber(asking.device.subscriber).await?.ok_or_else(ApiError::unauthorized)?;
+    Ok(Json(Me { subscriber, domain: app.domain.clone() }))
+}
+
+/// My devices, the oldest first.
+#[utoipa::path(get, path = "/v1/devices", tag = "account",
+    responses((status = 200, description = "The devices.", body = Vec<Device>), TokenProblem, CommonProblems))]
+pub(super) async fn devices(State(app): State<SharedApp>, asking: SignedInDevice) -> ApiResult<Json<Vec<Device>>> {
+    let devices = app.store.devices(asking.device.subscriber).await?;
+    Ok(Json(devices.iter().map(|device| device.to_wire(Some(asking.device.id))).collect()))
+}
+
+/// Takes a device away, or signs this one out.
+///
+/// Its token is dead at once, here and on its open WebSockets.
+#[utoipa::path(delete, path = "/v1/devices/{id}", tag = "account", params(("id" = DeviceId, Path)),
+    responses((status = 204, description = "It is gone."), NotFoundProblem, TokenProblem, CommonProblems))]
+pub(super) async fn revoke(
+    State(app): State<SharedApp>,
+    asking: SignedInDevice,
+    Path(id): Path<DeviceId>,
+) -> ApiResult<StatusCode> {
+    if !app.store.revoke(asking.device.subscriber, id).await? {
+        return Err(ApiError::not_found("device"));
+    }
+    tracing::info!(device = %id, "a device was revoked");
+    app.revocations.tell(Revocation::Device(id));
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct DirectoryQuery {
+    /// Part of a name, a user name or an extension, in any case. Without it: everybody.
+    q: Option<String>,
+}
+
+/// The people of the account, by extension.
+#[utoipa::path(get, path = "/v1/directory", tag = "account", params(DirectoryQuery),
+    responses((status = 200, description = "Who matches.", body = Vec<DirectoryEntry>), TokenProblem, CommonProblems))]
+pub(super) async fn directory(
+    State(app): State<SharedApp>,
+    _asking: SignedInDevice,
+    Query(query): Query<DirectoryQuery>,
+) -> ApiResult<Json<Vec<DirectoryEntry>>> {
+    let wanted = query.q.unwrap_or_default().trim().to_lowercase();
+    let people = app.store.subscribers().await?;
+    Ok(Json(people.into_iter().filter(|person| matches(person, &wanted)).map(entry).collect()))
+}
+
+fn matches(person: &Subscriber, wanted: &str) -> bool {
+    person.display_name.to_lowercase().contains(wanted)
+        || person.user.as_str().contains(wanted)
+        || person.extension.as_str().starts_with(wanted)
+}
+
+fn entry(person: Subscriber) -> DirectoryEntry {
+    DirectoryEntry { user: person.user.into(), extension: person.extension.into(), display_name: person.display_name }
+}

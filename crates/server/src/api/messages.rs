@@ -1,0 +1,201 @@
+use aftertone_model::{CallRecord, Message, MessageId, SubscriberId, Timestamp};
+use aftertone_server_store::{Acted, ForwardOrder, ForwardOutcome, Lookup};
+use aftertone_sync::{ActionBody, ForwardBody, Forwarded, IdempotencyKey, ProblemCode};
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    SharedApp,
+    auth::SignedInDevice,
+    document::{BodyProblems, CommonProblems, ForwardProblems, KeyProblem, MessageProblems, TokenProblem},
+    problem::{ApiError, ApiResult, Json, Path, Query},
+};
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PageQuery {
+    /// `next` of the page before; without it, the newest.
+    before: Option<String>,
+    /// Entries in a page, 1 to 500; 100 if not given.
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<u32>,
+}
+
+impl PageQuery {
+    fn limit(&self) -> u32 {
+        self.limit.unwrap_or(100).clamp(1, 500)
+    }
+}
+
+/// A page of messages.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct MessagesPage {
+    /// The newest first; those in the trash too.
+    messages: Vec<Message>,
+    /// For `before` of the next page; null if this may be the last one.
+    next: Option<String>,
+}
+
+/// A page of the call log.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct CallRecordsPage {
+    /// The newest first.
+    call_records: Vec<CallRecord>,
+    /// For `before` of the next page; null if this may be the last one.
+    next: Option<String>,
+}
+
+/// My messages, the newest first.
+///
+/// For programs that look now and then; a device that keeps a copy follows `/v1/changes`.
+#[utoipa::path(get, path = "/v1/messages", tag = "messages", params(PageQuery),
+    responses((status = 200, description = "A page.", body = MessagesPage), TokenProblem, CommonProblems))]
+pub(super) async fn list(
+    State(app): State<SharedApp>,
+    asking: SignedInDevice,
+    Query(query): Query<PageQuery>,
+) -> ApiResult<axum::Json<MessagesPage>> {
+    let before = query.before.as_deref().map(|before| {
+        let (at, id) = before.split_once('_')?;
+        Some((at.parse::<Timestamp>().ok()?, id.parse::<MessageId>().ok()?))
+    });
+    let before = before.map(|before| before.ok_or_else(|| ApiError::bad_request("before is no `next` of a page"))).transpose()?;
+    let limit = query.limit();
+    let messages = app.store.messages(asking.device.subscriber, before, limit).await?;
+    let last = messages.last().filter(|_| messages.len() >= limit as usize);
+    let next = last.map(|last| format!("{}_{}", last.envelope.received_at, last.envelope.id));
+    Ok(axum::Json(MessagesPage { messages, next }))
+}
+
+/// One message.
+#[utoipa::path(get, path = "/v1/messages/{id}", tag = "messages", params(("id" = MessageId, Path)),
+    responses((status = 200, description = "The message.", body = Message), MessageProblems, TokenProblem, CommonProblems))]
+pub(super) async fn get(
+    State(app): State<SharedApp>,
+    asking: SignedInDevice,
+    Path(id): Path<MessageId>,
+) -> ApiResult<axum::Json<Message>> {
+    found(app.store.message(asking.device.subscriber, id).await?).map(axum::Json)
+}
+
+/// Marks, deletes, restores or expunges a message.
+///
+/// With a header `Idempotency-Key`, a repeated request with the same key does it once.
+#[utoipa::path(post, path = "/v1/messages/{id}/actions", tag = "messages", request_body = ActionBody,
+    params(("id" = MessageId, Path), ("Idempotency-Key" = Option<String>, Header, description = "1 to 128 visible ASCII characters.")),
+    responses(
+        (status = 200, description = "The message as it is now.", body = Message),
+        (status = 204, description = "The message was expunged."),
+        MessageProblems, KeyProblem, BodyProblems, TokenProblem, CommonProblems,
+    ))]
+pub(super) async fn act(
+    State(app): State<SharedApp>,
+    asking: SignedInDevice,
+    Path(id): Path<MessageId>,
+    headers: HeaderMap,
+    Json(body): Json<ActionBody>,
+) -> ApiResult<Response> {
+    let (mailbox, key) = (asking.device.subscriber, idempotency_key(&headers)?);
+    let response = match app.store.act(mailbox, id, body.action, &key, Timestamp::now()).await? {
+        Acted::Message(message) => axum::Json(message).into_response(),
+        Acted::Expunged => StatusCode::NO_CONTENT.into_response(),
+        Acted::Gone => return Err(ApiError::gone()),
+        Acted::NotFound => return Err(ApiError::not_found("message")),
+        Acted::KeyReused => return Err(key_reused()),
+    };
+    app.feed_grew(mailbox);
+    Ok(response)
+}
+
+/// Forwards a message to other people, with a note.
+///
+/// With a header `Idempotency-Key`, a repeated request with the same key delivers nothing and gives the first answer again.
+#[utoipa::path(post, path = "/v1/messages/{id}/forward", tag = "messages", request_body = ForwardBody,
+    params(("id" = MessageId, Path), ("Idempotency-Key" = Option<String>, Header, description = "1 to 128 visible ASCII characters.")),
+    responses(
+        (status = 200, description = "Who got it.", body = Forwarded),
+        ForwardProblems, MessageProblems, BodyProblems, TokenProblem, CommonProblems,
+    ))]
+pub(super) async fn forward(
+    State(app): State<SharedApp>,
+    asking: SignedInDevice,
+    Path(id): Path<MessageId>,
+    headers: HeaderMap,
+    Json(body): Json<ForwardBody>,
+) -> ApiResult<axum::Json<Forwarded>> {
+    let key = idempotency_key(&headers)?;
+    if !(1..=50).contains(&body.to.len()) {
+        return Err(ApiError::bad_request("a forward has 1 to 50 recipients"));
+    }
+    if body.note.chars().count() > 2000 {
+        return Err(ApiError::bad_request("a note has at most 2,000 characters"));
+    }
+    let to = recipients(&app, &body.to).await?;
+    let order = ForwardOrder { mailbox: asking.device.subscriber, message: id, to: to.clone(), note: body.note, key };
+    match app.store.forward(order, Timestamp::now()).await? {
+        ForwardOutcome::Done(forwarded) => {
+            to.into_iter().for_each(|mailbox| app.feed_grew(mailbox));
+            Ok(axum::Json(forwarded))
+        }
+        ForwardOutcome::UnknownRecipient => Err(unknown_recipient("somebody")),
+        ForwardOutcome::Gone => Err(ApiError::gone()),
+        ForwardOutcome::NotFound => Err(ApiError::not_found("message")),
+        ForwardOutcome::KeyReused => Err(key_reused()),
+    }
+}
+
+/// My call log, the newest first.
+#[utoipa::path(get, path = "/v1/call-records", tag = "calls", params(PageQuery),
+    responses((status = 200, description = "A page.", body = CallRecordsPage), TokenProblem, CommonProblems))]
+pub(super) async fn call_records(
+    State(app): State<SharedApp>,
+    asking: SignedInDevice,
+    Query(query): Query<PageQuery>,
+) -> ApiResult<axum::Json<CallRecordsPage>> {
+    let before = query.before.as_deref().map(|before| before.parse::<Timestamp>()).transpose();
+    let before = before.map_err(|_| ApiError::bad_request("before is no `next` of a page"))?;
+    let limit = query.limit();
+    let call_records = app.store.call_records(asking.device.subscriber, before, limit).await?;
+    let last = call_records.last().filter(|_| call_records.len() >= limit as usize);
+    let next = last.map(|last| last.started_at.to_string());
+    Ok(axum::Json(CallRecordsPage { call_records, next }))
+}
+
+/// The thing, or the problem that says why there is none.
+pub(super) fn found<T>(lookup: Lookup<T>) -> ApiResult<T> {
+    match lookup {
+        Lookup::Found(thing) => Ok(thing),
+        Lookup::Gone => Err(ApiError::gone()),
+        Lookup::NotFound => Err(ApiError::not_found("message")),
+    }
+}
+
+async fn recipients(app: &SharedApp, names: &[String]) -> ApiResult<Vec<SubscriberId>> {
+    let mut to = Vec::with_capacity(names.len());
+    for name in names {
+        let person = app.store.find_subscriber(name.trim()).await?;
+        to.push(person.ok_or_else(|| unknown_recipient(&format!("{name:?}")))?.id);
+    }
+    Ok(to)
+}
+
+fn unknown_recipient(who: &str) -> ApiError {
+    let detail = format!("{who} is nobody of this account; nothing was forwarded");
+    ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, ProblemCode::UnknownRecipient, detail)
+}
+
+fn key_reused() -> ApiError {
+    let detail = "this Idempotency-Key was used for another write";
+    ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, ProblemCode::BadRequest, detail)
+}
+
+/// Without the header every request is a write of its own.
+fn idempotency_key(headers: &HeaderMap) -> ApiResult<IdempotencyKey> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(IdempotencyKey::from_random(rand::random())) };
+    let key = value.to_str().ok().and_then(|text| text.parse().ok());
+    key.ok_or_else(|| ApiError::bad_request("an Idempotency-Key has 1 to 128 visible ASCII characters"))
+}

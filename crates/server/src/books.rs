@@ -1,0 +1,142 @@
+//! The bookkeeping: what the exchange and the API have for the store, the doorbells and the lamps; and what other programs
+//! have written to the store meanwhile.
+
+use std::{sync::Arc, time::Duration};
+
+use aftertone_exchange::{Directory, MessageCounts, Person, PhoneCredentials};
+use aftertone_model::{CallRecord, SubscriberId, Timestamp};
+use aftertone_server_store::{Store, StoreError};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{MissedTickBehavior, interval, sleep},
+};
+
+use crate::{
+    bells::{Doorbells, Revocation, Revocations},
+    listen::stopped,
+    run::{Command, Notice},
+};
+
+/// What the bookkeeping works with.
+pub(crate) struct Books {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) bells: Arc<Doorbells>,
+    pub(crate) revocations: Arc<Revocations>,
+    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) domain: String,
+}
+
+/// How soon a running server sees what `user add`, `device add` and the like have written.
+const LOOK: Duration = Duration::from_secs(1);
+const TIDY: Duration = Duration::from_secs(24 * 3600);
+/// A device may repeat a write for so long.
+const KEYS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+
+impl Books {
+    /// Works off notices until their senders are gone.
+    pub(crate) async fn keep(self: Arc<Self>, mut notices: mpsc::UnboundedReceiver<Notice>) {
+        while let Some(notice) = notices.recv().await {
+            match notice {
+                Notice::Logged(record) => self.log(&record).await,
+                Notice::CountsWanted(mailbox) => self.push_counts(mailbox).await,
+                Notice::FeedGrew(mailbox) => {
+                    self.bells.ring(mailbox);
+                    self.push_counts(mailbox).await;
+                }
+                Notice::Seen(device) => {
+                    if let Err(error) = self.store.seen(device, Timestamp::now()).await {
+                        tracing::warn!(%error, "can't note that a device was seen");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Looks for people and phones that were added or taken away from outside, until `stopping`.
+    pub(crate) async fn follow_directory(self: Arc<Self>, mut known: Directory, mut stopping: watch::Receiver<bool>) {
+        let mut look = interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stopped(&mut stopping) => return,
+                _ = look.tick() => {}
+            }
+            let directory = match directory(self.store.as_ref(), &self.domain).await {
+                Ok(directory) => directory,
+                Err(error) => {
+                    tracing::error!(%error, "can't read the directory");
+                    continue;
+                }
+            };
+            if directory == known {
+                continue;
+            }
+            tracing::info!(people = directory.people().count(), "the directory has changed");
+            known = directory.clone();
+            self.revocations.tell(Revocation::LookAgain);
+            if self.commands.send(Command::Directory(directory)).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Lets the store forget what it keeps only for a while, now and daily, until `stopping`.
+    pub(crate) async fn tidy(self: Arc<Self>, mut stopping: watch::Receiver<bool>) {
+        let mut daily = interval(TIDY);
+        loop {
+            tokio::select! {
+                () = stopped(&mut stopping) => return,
+                _ = daily.tick() => {}
+            }
+            let now = Timestamp::now();
+            let Ok(keys_before) = now.checked_sub(KEYS_KEPT) else { continue };
+            if let Err(error) = self.store.tidy(now, keys_before).await {
+                tracing::error!(%error, "tidying the store failed");
+            }
+        }
+    }
+
+    /// A call log entry must not get lost because the database is busy for a moment.
+    async fn log(&self, record: &CallRecord) {
+        for pause in [100, 500, 2000, 0] {
+            match self.store.commit_call_record(record).await {
+                Ok(()) => {
+                    self.bells.ring(record.owner);
+                    return;
+                }
+                Err(error) if pause == 0 => tracing::error!(%error, call = %record.call, "a call could not be logged"),
+                Err(error) => {
+                    tracing::warn!(%error, call = %record.call, "a call could not be logged yet");
+                    sleep(Duration::from_millis(pause)).await;
+                }
+            }
+        }
+    }
+
+    async fn push_counts(&self, mailbox: SubscriberId) {
+        match self.store.counts(mailbox).await {
+            Ok(counts) => {
+                let counts = MessageCounts { new: counts.new, old: counts.old };
+                // The exchange gone means that nobody has a lamp any more.
+                let _ = self.commands.send(Command::MessageWaiting(mailbox, counts)).await;
+            }
+            Err(error) => tracing::error!(%error, "can't count a mailbox's messages"),
+        }
+    }
+}
+
+/// The account's people with their phones. Phones whose credentials were made for another domain can't sign in.
+pub(crate) async fn directory(store: &dyn Store, domain: &str) -> Result<Directory, StoreError> {
+    let mut phones = store.phone_credentials().await?;
+    phones.retain(|phone| phone.realm.eq_ignore_ascii_case(domain));
+    let people = store.subscribers().await?.into_iter().map(|subscriber| {
+        let (own, others) = std::mem::take(&mut phones).into_iter().partition(|phone| phone.subscriber == subscriber.id);
+        phones = others;
+        Person { subscriber, phones: Vec::into_iter(own).map(credentials).collect() }
+    });
+    Ok(Directory::new(people.collect::<Vec<_>>()))
+}
+
+fn credentials(phone: aftertone_server_store::PhoneCredentials) -> PhoneCredentials {
+    PhoneCredentials { device: phone.device, user: phone.username, ha1_sha256: phone.ha1_sha256, ha1_md5: phone.ha1_md5 }
+}

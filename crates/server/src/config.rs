@@ -1,0 +1,391 @@
+//! What a server is started with: flags, environment variables, a TOML file and defaults, in this order of precedence.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use aftertone_exchange::Network;
+use anyhow::{Context, bail, ensure};
+use serde::{Deserialize, Deserializer};
+
+/// The configuration of a running server, complete and checked by [`Config::check`].
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The data folder; made at the first start.
+    pub data: PathBuf,
+    /// The SIP domain of every address of record. `None`: the one that the folder has, or a sane one at the first start.
+    pub domain: Option<String>,
+    /// SIP over UDP; port 0 for any free one.
+    pub sip_udp: Option<SocketAddr>,
+    /// SIP over TCP.
+    pub sip_tcp: Option<SocketAddr>,
+    /// The API without encryption: loopback only.
+    pub http: Option<SocketAddr>,
+    /// The API, the doorbell and `/sip` over TLS.
+    pub https: Option<Https>,
+    /// UDP ports of plain RTP legs.
+    pub rtp_ports: RangeInclusive<u16>,
+    /// The first UDP port of WebRTC legs, one for each media worker; 0 for any free ones.
+    pub webrtc_port: u16,
+    /// Media workers; 0 for one per core.
+    pub media_workers: usize,
+    /// What peers beyond private networks are told to send to, where the server stands behind a NAT.
+    pub public_address: Option<IpAddr>,
+    /// Peers that may call in without being authenticated.
+    pub trust: Vec<Network>,
+    /// How long a shutdown waits for running recordings.
+    pub grace: std::time::Duration,
+}
+
+/// Where https is served and with what.
+#[derive(Debug, Clone)]
+pub struct Https {
+    /// Port 0 for any free one.
+    pub address: SocketAddr,
+    /// PEM: the chain, own certificate first.
+    pub cert: PathBuf,
+    /// PEM: its key.
+    pub key: PathBuf,
+}
+
+impl Config {
+    /// The defaults for a data folder: everything on the loopback interface.
+    #[must_use]
+    pub fn new(data: impl Into<PathBuf>) -> Self {
+        let loopback = |port| Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        Self {
+            data: data.into(),
+            domain: None,
+            sip_udp: loopback(5060),
+            sip_tcp: loopback(5060),
+            http: loopback(8080),
+            https: None,
+            rtp_ports: 16384..=32767,
+            webrtc_port: 0,
+            media_workers: 0,
+            public_address: None,
+            trust: Vec::new(),
+            grace: std::time::Duration::from_secs(10),
+        }
+    }
+
+    /// The defaults with every port chosen by the system, for tests and for an account inside the app.
+    #[must_use]
+    pub fn on_free_ports(data: impl Into<PathBuf>) -> Self {
+        let any = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        Self { sip_udp: any, sip_tcp: any, http: any, ..Self::new(data) }
+    }
+
+    /// # Errors
+    /// Where a server with it would be useless or unsafe.
+    pub fn check(&self) -> anyhow::Result<()> {
+        if let Some(http) = self.http
+            && !http.ip().to_canonical().is_loopback()
+        {
+            bail!(
+                "http without encryption is only served on this machine itself (127.0.0.1, ::1), not on {}: \
+                 use --https ADDR --cert FILE --key FILE for other addresses, and --http off if nothing else is wanted",
+                http.ip()
+            );
+        }
+        ensure!(self.http.is_some() || self.https.is_some(), "neither http nor https is configured: nobody could sign in");
+        ensure!(
+            self.rtp_ports.end().saturating_sub(*self.rtp_ports.start()) >= 1 && *self.rtp_ports.start() > 0,
+            "the RTP ports must be a range of at least two ports, such as 16384-32767"
+        );
+        if let Some(domain) = &self.domain {
+            check_domain(domain)?;
+        }
+        Ok(())
+    }
+
+    /// Whether other machines can reach any part of it.
+    #[must_use]
+    pub fn is_loopback_only(&self) -> bool {
+        let addresses = [self.sip_udp, self.sip_tcp, self.http, self.https.as_ref().map(|https| https.address)];
+        addresses.iter().flatten().all(|address| address.ip().to_canonical().is_loopback())
+    }
+
+    /// The domain of a new account, when none is given.
+    #[must_use]
+    pub fn default_domain(&self) -> String {
+        if self.is_loopback_only() {
+            return "localhost".into();
+        }
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok().or_else(|| std::env::var("HOSTNAME").ok());
+        let host = host.map(|host| host.trim().to_ascii_lowercase());
+        host.filter(|host| check_domain(host).is_ok()).unwrap_or_else(|| "localhost".into())
+    }
+
+    /// Where media sockets are bound: as widely as the signalling is reachable.
+    pub(crate) fn media_address(&self) -> IpAddr {
+        let addresses = [self.sip_udp, self.sip_tcp, self.https.as_ref().map(|https| https.address)];
+        let wide: Vec<IpAddr> = addresses
+            .into_iter()
+            .flatten()
+            .map(|address| address.ip())
+            .filter(|address| !address.to_canonical().is_loopback())
+            .collect();
+        match wide.as_slice() {
+            [] => Ipv4Addr::LOCALHOST.into(),
+            all if all.iter().any(IpAddr::is_ipv6) => std::net::Ipv6Addr::UNSPECIFIED.into(),
+            _ => Ipv4Addr::UNSPECIFIED.into(),
+        }
+    }
+}
+
+fn check_domain(domain: &str) -> anyhow::Result<()> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']');
+    ensure!(
+        !domain.is_empty() && domain.len() <= 253 && domain.bytes().all(allowed),
+        "{domain:?} is no domain: a host name such as phones.example.com is expected"
+    );
+    Ok(())
+}
+
+/// An address to listen on, or `off`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listen {
+    /// Not at all.
+    Off,
+    /// There.
+    At(SocketAddr),
+}
+
+impl Listen {
+    fn address(self) -> Option<SocketAddr> {
+        match self {
+            Self::Off => None,
+            Self::At(address) => Some(address),
+        }
+    }
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.eq_ignore_ascii_case("off") {
+            return Ok(Self::Off);
+        }
+        text.parse()
+            .map(Self::At)
+            .map_err(|_| format!("{text:?} is no address: ADDRESS:PORT (such as 0.0.0.0:5060) or off is expected"))
+    }
+}
+
+/// A range of ports, `16384-32767`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ports(RangeInclusive<u16>);
+
+impl FromStr for Ports {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parse = |port: &str| port.trim().parse::<u16>().ok();
+        let range = text.split_once('-').and_then(|(first, last)| Some(parse(first)?..=parse(last)?));
+        range.map(Self).ok_or_else(|| format!("{text:?} is no range of ports: 16384-32767 is an example"))
+    }
+}
+
+/// What may be given in each of the three places; what isn't given is left to the next.
+#[derive(Debug, Clone, Default, clap::Args, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Options {
+    /// The data folder; made at the first start
+    #[arg(long, env = "AFTERTONE_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// The SIP domain (default: that of the data folder; at the first start localhost or the host's name)
+    #[arg(long, env = "AFTERTONE_DOMAIN", value_name = "DOMAIN")]
+    pub domain: Option<String>,
+    /// SIP over UDP, or off (default: 127.0.0.1:5060)
+    #[arg(long, env = "AFTERTONE_SIP_UDP", value_name = "ADDR")]
+    #[serde(default, alias = "sip_udp", deserialize_with = "from_text")]
+    pub sip_udp: Option<Listen>,
+    /// SIP over TCP, or off (default: 127.0.0.1:5060)
+    #[arg(long, env = "AFTERTONE_SIP_TCP", value_name = "ADDR")]
+    #[serde(default, alias = "sip_tcp", deserialize_with = "from_text")]
+    pub sip_tcp: Option<Listen>,
+    /// The API without encryption, on this machine only, or off (default: 127.0.0.1:8080)
+    #[arg(long, env = "AFTERTONE_HTTP", value_name = "ADDR")]
+    #[serde(default, deserialize_with = "from_text")]
+    pub http: Option<Listen>,
+    /// The API over TLS; needs --cert and --key
+    #[arg(long, env = "AFTERTONE_HTTPS", value_name = "ADDR")]
+    #[serde(default, deserialize_with = "from_text")]
+    pub https: Option<Listen>,
+    /// The certificate with its chain, PEM
+    #[arg(long, env = "AFTERTONE_CERT", value_name = "FILE")]
+    pub cert: Option<PathBuf>,
+    /// The certificate's key, PEM
+    #[arg(long, env = "AFTERTONE_KEY", value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// UDP ports for RTP (default: 16384-32767)
+    #[arg(long, env = "AFTERTONE_RTP_PORTS", value_name = "A-B")]
+    #[serde(default, alias = "rtp_ports", deserialize_with = "from_text")]
+    pub rtp_ports: Option<Ports>,
+    /// The first UDP port for WebRTC, one per media worker (default: any free ones)
+    #[arg(long, env = "AFTERTONE_WEBRTC_PORT", value_name = "PORT")]
+    #[serde(alias = "webrtc_port")]
+    pub webrtc_port: Option<u16>,
+    /// Media workers (default: one per core)
+    #[arg(long, env = "AFTERTONE_MEDIA_WORKERS", value_name = "N")]
+    #[serde(alias = "media_workers")]
+    pub media_workers: Option<usize>,
+    /// The address that the outside reaches this server at, behind a NAT
+    #[arg(long, env = "AFTERTONE_PUBLIC_ADDRESS", value_name = "IP")]
+    #[serde(alias = "public_address")]
+    pub public_address: Option<IpAddr>,
+    /// A network whose calls are taken without authentication; may be given several times
+    #[arg(long, env = "AFTERTONE_TRUST", value_name = "CIDR", value_delimiter = ',')]
+    #[serde(default, deserialize_with = "from_texts")]
+    pub trust: Vec<Network>,
+}
+
+impl Options {
+    /// Reads a TOML file.
+    ///
+    /// # Errors
+    /// Where it can't be read, or holds a key or a value that means nothing.
+    pub fn from_file(path: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()))?;
+        toml::from_str(&text).with_context(|| format!("{} is no valid configuration", path.display()))
+    }
+
+    /// These, and what they leave open from `others`.
+    #[must_use]
+    pub fn or(self, others: Self) -> Self {
+        Self {
+            data: self.data.or(others.data),
+            domain: self.domain.or(others.domain),
+            sip_udp: self.sip_udp.or(others.sip_udp),
+            sip_tcp: self.sip_tcp.or(others.sip_tcp),
+            http: self.http.or(others.http),
+            https: self.https.or(others.https),
+            cert: self.cert.or(others.cert),
+            key: self.key.or(others.key),
+            rtp_ports: self.rtp_ports.or(others.rtp_ports),
+            webrtc_port: self.webrtc_port.or(others.webrtc_port),
+            media_workers: self.media_workers.or(others.media_workers),
+            public_address: self.public_address.or(others.public_address),
+            trust: if self.trust.is_empty() { others.trust } else { self.trust },
+        }
+    }
+
+    /// The configuration: what is still open takes its default.
+    ///
+    /// # Errors
+    /// Where something is missing or [`Config::check`] refuses it.
+    pub fn complete(self) -> anyhow::Result<Config> {
+        let data = self.data.context("no data folder is given: --data DIR, AFTERTONE_DATA or data = \"DIR\" in the file")?;
+        let default = Config::new(data);
+        let https = match (self.https.and_then(Listen::address), self.cert, self.key) {
+            (Some(address), Some(cert), Some(key)) => Some(Https { address, cert, key }),
+            (Some(_), _, _) => bail!("https needs a certificate and its key: --cert FILE --key FILE"),
+            (None, ..) => None,
+        };
+        let config = Config {
+            domain: self.domain.map(|domain| domain.to_ascii_lowercase()),
+            sip_udp: self.sip_udp.map_or(default.sip_udp, Listen::address),
+            sip_tcp: self.sip_tcp.map_or(default.sip_tcp, Listen::address),
+            http: self.http.map_or(default.http, Listen::address),
+            https,
+            rtp_ports: self.rtp_ports.map_or(default.rtp_ports.clone(), |ports| ports.0),
+            webrtc_port: self.webrtc_port.unwrap_or(default.webrtc_port),
+            media_workers: self.media_workers.unwrap_or(default.media_workers),
+            public_address: self.public_address,
+            trust: self.trust,
+            ..default
+        };
+        config.check()?;
+        Ok(config)
+    }
+}
+
+fn from_text<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: fmt::Display>,
+{
+    let text = String::deserialize(deserializer)?;
+    text.parse().map(Some).map_err(serde::de::Error::custom)
+}
+
+fn from_texts<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: fmt::Display>,
+{
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    texts.iter().map(|text| text.parse().map_err(serde::de::Error::custom)).collect()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> Result<Options, toml::de::Error> {
+        toml::from_str(text)
+    }
+
+    #[test]
+    fn a_file_may_use_either_spelling() {
+        let kebab = file("sip-udp = \"0.0.0.0:5060\"\nrtp-ports = \"10000-10100\"\npublic-address = \"192.0.2.1\"").unwrap();
+        let snake = file("sip_udp = \"0.0.0.0:5060\"\nrtp_ports = \"10000-10100\"\npublic_address = \"192.0.2.1\"").unwrap();
+        assert_eq!(
+            (kebab.sip_udp, &kebab.rtp_ports, kebab.public_address),
+            (snake.sip_udp, &snake.rtp_ports, snake.public_address)
+        );
+        assert_eq!(kebab.rtp_ports, Some(Ports(10000..=10100)));
+    }
+
+    #[test]
+    fn a_file_with_an_unknown_key_or_value_is_refused() {
+        assert!(file("sip-upd = \"127.0.0.1:1\"").is_err());
+        assert!(file("sip-udp = \"5060\"").is_err());
+        assert!(file("trust = [\"nowhere\"]").is_err());
+    }
+
+    #[test]
+    fn the_nearer_place_wins() {
+        let flags =
+            Options { sip_udp: Some(Listen::At("127.0.0.1:1".parse().unwrap())), data: Some("d".into()), ..Options::default() };
+        let file = file("sip-udp = \"127.0.0.1:2\"\nsip-tcp = \"off\"\ntrust = [\"192.0.2.0/24\"]").unwrap();
+        let config = flags.or(file).complete().unwrap();
+        assert_eq!(config.sip_udp.unwrap().port(), 1);
+        assert_eq!(config.sip_tcp, None);
+        assert_eq!(config.http.unwrap().port(), 8080);
+        assert_eq!(config.trust.len(), 1);
+    }
+
+    fn refused(text: &str, because: &str) {
+        let options = Options { data: Some("d".into()), ..Options::default() }.or(file(text).unwrap());
+        let error = options.complete().unwrap_err().to_string();
+        assert!(error.contains(because), "{error}");
+    }
+
+    #[test]
+    fn what_would_be_unsafe_or_useless_is_refused() {
+        refused("http = \"0.0.0.0:8080\"", "--https");
+        refused("http = \"[::]:8080\"", "--https");
+        refused("https = \"0.0.0.0:8443\"", "--cert");
+        refused("http = \"off\"", "neither http nor https");
+        refused("rtp-ports = \"5000-5000\"", "range");
+        refused("domain = \"a b\"", "no domain");
+    }
+
+    #[test]
+    fn media_is_bound_as_widely_as_the_signalling() {
+        let bound = |text| {
+            Options { data: Some("d".into()), ..Options::default() }.or(file(text).unwrap()).complete().unwrap().media_address()
+        };
+        assert_eq!(bound(""), IpAddr::from(Ipv4Addr::LOCALHOST));
+        assert_eq!(bound("sip-udp = \"192.0.2.1:5060\""), IpAddr::from(Ipv4Addr::UNSPECIFIED));
+        assert_eq!(bound("sip-udp = \"[::]:5060\""), IpAddr::from(std::net::Ipv6Addr::UNSPECIFIED));
+    }
+}

@@ -1,0 +1,225 @@
+//! `aftertone-server`: the hosted account as a program.
+
+use std::{
+    io::{IsTerminal, Read, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use aftertone_model::Language;
+use aftertone_server::{
+    Addresses, Config, Options, Running, Server,
+    admin::{self, AddUser, InviteTo},
+};
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use serde::Serialize;
+use tracing_subscriber::EnvFilter;
+
+/// The hosted account of Aftertone: exchange, voicemail, and the API for its devices.
+#[derive(Parser)]
+#[command(version, name = "aftertone-server")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server
+    Serve {
+        /// A TOML file with the same settings; flags and environment variables win
+        #[arg(long, env = "AFTERTONE_CONFIG", value_name = "FILE")]
+        config: Option<PathBuf>,
+        #[command(flatten)]
+        options: Box<Options>,
+    },
+    /// People of the account
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Make a link that signs one device in: one-time, good for seven days
+    Invite {
+        /// User name or extension
+        name: String,
+        /// The server's address as the device reaches it (default: that of the running server)
+        #[arg(long, value_name = "URL")]
+        server: Option<String>,
+        /// The server's certificate, for its fingerprint in the link (default: that of the running server)
+        #[arg(long, env = "AFTERTONE_CERT", value_name = "FILE")]
+        cert: Option<PathBuf>,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Phones and SIP programs that are not ours
+    #[command(subcommand)]
+    Device(DeviceCommand),
+}
+
+#[derive(Subcommand)]
+enum UserCommand {
+    /// Add a person
+    Add {
+        /// User name: a-z, 0-9, '.', '-', '_'
+        name: String,
+        /// The person's number
+        #[arg(long)]
+        extension: String,
+        /// The name that others see
+        #[arg(long)]
+        display_name: String,
+        /// Language of the prompts: de or en
+        #[arg(long, default_value = "en", value_parser = language)]
+        language: Language,
+        /// How long devices ring before the mailbox answers, in seconds
+        #[arg(long, default_value_t = 20, value_name = "SECONDS")]
+        ring: u16,
+        /// Read a password from the standard input; without one only invitations sign in
+        #[arg(long)]
+        password_stdin: bool,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Show everybody
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        data: Data,
+    },
+}
+
+#[derive(Subcommand)]
+enum DeviceCommand {
+    /// Add a phone and show its SIP credentials, once
+    Add {
+        /// User name or extension of its owner
+        name: String,
+        /// How the phone is listed
+        #[arg(long = "name", default_value = "Desk phone", value_name = "NAME")]
+        device_name: String,
+        /// The account's domain, if the server was never started yet
+        #[arg(long, env = "AFTERTONE_DOMAIN")]
+        domain: Option<String>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        data: Data,
+    },
+}
+
+#[derive(clap::Args)]
+struct Data {
+    /// The data folder
+    #[arg(long = "data", env = "AFTERTONE_DATA", value_name = "DIR")]
+    folder: PathBuf,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into()),
+    };
+    let done = runtime.block_on(run(cli.command));
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    let output = match command {
+        Command::Serve { config, options } => {
+            let file = config.map(|path| Options::from_file(&path)).transpose()?.unwrap_or_default();
+            return serve(options.or(file).complete()?).await;
+        }
+        Command::User(UserCommand::Add { name, extension, display_name, language, ring, password_stdin, data }) => {
+            let password = password_stdin.then(read_password).transpose()?;
+            let add = AddUser { user: name, extension, display_name, language, ring_s: ring, password };
+            admin::add_user(&data.folder, add).await?
+        }
+        Command::User(UserCommand::List { json, data }) => admin::list_users(&data.folder, json).await?,
+        Command::Invite { name, server, cert, data } => admin::invite(&data.folder, &name, InviteTo { server, cert }).await?,
+        Command::Device(DeviceCommand::Add { name, device_name, domain, json, data }) => {
+            admin::add_device(&data.folder, &name, &device_name, domain, json).await?
+        }
+    };
+    print(&output)
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let filter = std::env::var("AFTERTONE_LOG").unwrap_or_else(|_| "info".into());
+    let filter = EnvFilter::try_new(&filter).with_context(|| format!("AFTERTONE_LOG={filter} is no filter"))?;
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
+    let mut running = Server::start(config).await?;
+    ready(&running)?;
+    tokio::select! {
+        signal = stop_signal() => signal?,
+        () = running.failed() => anyhow::bail!("the exchange has stopped unexpectedly"),
+    }
+    tokio::select! {
+        stopped = running.shutdown() => stopped,
+        signal = stop_signal() => {
+            signal?;
+            anyhow::bail!("stopped at once by a second signal; running recordings are completed at the next start")
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Ready<'a> {
+    event: &'static str,
+    #[serde(flatten)]
+    addresses: &'a Addresses,
+}
+
+/// One line of JSON for whoever started the server.
+fn ready(running: &Running) -> anyhow::Result<()> {
+    let line = serde_json::to_string(&Ready { event: "ready", addresses: &running.addresses })?;
+    print(&(line + "\n"))
+}
+
+#[cfg(unix)]
+async fn stop_signal() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+async fn stop_signal() -> anyhow::Result<()> {
+    Ok(tokio::signal::ctrl_c().await?)
+}
+
+fn language(text: &str) -> Result<Language, String> {
+    match text {
+        "en" => Ok(Language::En),
+        "de" => Ok(Language::De),
+        _ => Err("de or en is expected".into()),
+    }
+}
+
+/// The first line of the standard input.
+fn read_password() -> anyhow::Result<String> {
+    let mut text = String::new();
+    std::io::stdin().take(4096).read_to_string(&mut text).context("can't read the password")?;
+    Ok(text.lines().next().unwrap_or_default().to_owned())
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).context("can't write to the standard output")
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "aftertone-server: {error:#}");
+    ExitCode::FAILURE
+}

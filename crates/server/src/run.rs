@@ -1,0 +1,317 @@
+//! The exchange's loop: one task owns the exchange, the sockets of SIP and the media plane's handle. Everybody else holds
+//! channels. One input, then every output, then the next input.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use aftertone_exchange::{Directory, Event, Exchange, MediaCommand, MessageCounts, Output};
+use aftertone_model::{CallId, CallRecord, DeviceId, Now, SubscriberId, Timestamp};
+use aftertone_net::{ConnectionNumber, Datagram, StreamEvent, StreamSender, UdpPort};
+use aftertone_sip::{ConnectionId, Flow, Transport};
+use bytes::Bytes;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::sleep_until,
+};
+
+use crate::{
+    media::{MediaEvent, MediaPlane},
+    routes::Routes,
+};
+
+/// What others tell the exchange.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// People or phones have changed.
+    Directory(Directory),
+    /// A mailbox's counts have changed.
+    MessageWaiting(SubscriberId, MessageCounts),
+    /// Take no new calls.
+    Drain,
+    /// Hang up, commit what was recorded, and end; says whether everything was committed in time.
+    Finish { within: Duration, done: oneshot::Sender<bool> },
+}
+
+/// What happens on the WebSockets of `/sip`. Of one connection: `Opened`, any number of `Received`, `Closed`.
+#[derive(Debug)]
+pub(crate) enum SocketEvent {
+    /// Somebody who showed a token.
+    Opened {
+        /// With its connection.
+        flow: Flow,
+        /// Whose.
+        subscriber: SubscriberId,
+        /// Which device.
+        device: DeviceId,
+        /// To send on it; dropping it closes the connection.
+        sender: mpsc::Sender<Bytes>,
+    },
+    /// One SIP message.
+    Received {
+        /// Over which.
+        flow: Flow,
+        /// The message.
+        bytes: Bytes,
+    },
+    /// It is closed.
+    Closed {
+        /// Which.
+        connection: ConnectionId,
+    },
+}
+
+/// What the exchange has for those who keep the books.
+#[derive(Debug)]
+pub(crate) enum Notice {
+    /// Into the call log.
+    Logged(CallRecord),
+    /// Push this mailbox's counts.
+    CountsWanted(SubscriberId),
+    /// A device was heard of.
+    Seen(DeviceId),
+    /// The mailbox's feed grew.
+    FeedGrew(SubscriberId),
+}
+
+/// How busy the exchange is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Load {
+    /// Calls, deposits included.
+    pub(crate) calls: usize,
+    /// Deposits that are not committed yet.
+    pub(crate) deposits: usize,
+}
+
+/// Where inputs come from.
+pub(crate) struct Inputs {
+    pub(crate) datagrams: mpsc::Receiver<Datagram>,
+    pub(crate) streams: mpsc::Receiver<StreamEvent>,
+    pub(crate) sockets: mpsc::Receiver<SocketEvent>,
+    pub(crate) media: mpsc::Receiver<MediaEvent>,
+    pub(crate) commands: mpsc::Receiver<Command>,
+}
+
+/// The owner of it all.
+pub(crate) struct ExchangeLoop {
+    pub(crate) exchange: Exchange,
+    pub(crate) media: MediaPlane,
+    pub(crate) udp: Option<UdpPort>,
+    pub(crate) routes: Routes,
+    pub(crate) notices: mpsc::UnboundedSender<Notice>,
+    pub(crate) load: watch::Sender<Load>,
+    pub(crate) links: BTreeMap<ConnectionId, Link>,
+    pub(crate) deposits: BTreeSet<CallId>,
+}
+
+/// An open stream or WebSocket connection.
+#[derive(Debug)]
+pub(crate) enum Link {
+    /// SIP over TCP.
+    Tcp { flow: Flow, sender: StreamSender },
+    /// SIP over a WebSocket.
+    Socket { sender: mpsc::Sender<Bytes> },
+}
+
+enum Step {
+    GoOn,
+    Finish { within: Duration, done: oneshot::Sender<bool> },
+}
+
+impl ExchangeLoop {
+    pub(crate) async fn run(mut self, mut inputs: Inputs) {
+        loop {
+            let deadline = self.drain();
+            let due = async {
+                match deadline {
+                    Some(deadline) => sleep_until(deadline.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let step = tokio::select! {
+                () = due => { self.exchange.handle_timeout(now()); Step::GoOn }
+                Some(datagram) = inputs.datagrams.recv() => self.datagram(datagram),
+                Some(event) = inputs.streams.recv() => self.stream(event),
+                Some(event) = inputs.sockets.recv() => self.socket(event),
+                Some(event) = inputs.media.recv() => self.media(event),
+                command = inputs.commands.recv() => match command {
+                    Some(command) => self.command(command),
+                    None => return,
+                },
+            };
+            if let Step::Finish { within, done } = step {
+                let finished = self.finish(inputs, within).await;
+                let _ = done.send(finished);
+                return;
+            }
+        }
+    }
+
+    /// Carries out everything the exchange wants; the result is when it wants to be woken.
+    fn drain(&mut self) -> Option<Instant> {
+        let deadline = loop {
+            match self.exchange.poll_output() {
+                Output::Timeout(deadline) => break deadline,
+                Output::Transmit { flow, bytes } => self.transmit(flow, bytes.into()),
+                Output::Event(event) => self.event(event),
+            }
+        };
+        let load = Load { calls: self.exchange.calls(), deposits: self.deposits.len() };
+        self.load.send_if_modified(|known| std::mem::replace(known, load) != load);
+        deadline
+    }
+
+    fn transmit(&mut self, flow: Flow, bytes: Bytes) {
+        match flow.transport {
+            Transport::Udp => match &self.udp {
+                Some(udp) => udp.send(flow.remote, bytes),
+                None => tracing::warn!("a datagram is to be sent, but SIP over UDP is off"),
+            },
+            Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
+                let Some(connection) = flow.connection else { return };
+                let sent = self.links.get(&connection).is_some_and(|link| link.send(bytes));
+                if !sent && self.links.remove(&connection).is_some() {
+                    tracing::warn!(connection = connection.0, "a connection takes nothing more: closed");
+                }
+            }
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        let notice = match event {
+            Event::Media(command) => {
+                if let MediaCommand::Deposit { deposit, .. } = &command {
+                    self.deposits.insert(deposit.envelope.call);
+                }
+                self.media.send(command);
+                return;
+            }
+            Event::BindingsChanged(_) => return,
+            Event::Logged(record) => Notice::Logged(record),
+            Event::MessageWaitingWanted(mailbox) => Notice::CountsWanted(mailbox),
+            Event::DeviceSeen(_, device) => Notice::Seen(device),
+        };
+        self.notify(notice);
+    }
+
+    fn notify(&self, notice: Notice) {
+        if self.notices.send(notice).is_err() {
+            tracing::error!("nobody keeps the books any more");
+        }
+    }
+
+    fn datagram(&mut self, datagram: Datagram) -> Step {
+        let local = self.routes.local(datagram.local, datagram.remote.ip());
+        let flow = Flow { transport: Transport::Udp, local, remote: datagram.remote, connection: None };
+        self.exchange.handle_received(flow, &datagram.bytes, now());
+        Step::GoOn
+    }
+
+    fn stream(&mut self, event: StreamEvent) -> Step {
+        match event {
+            StreamEvent::Opened { connection, local, remote, sender } => {
+                let local = self.routes.local(local, remote.ip());
+                let connection = connection_id(connection);
+                let flow = Flow { transport: Transport::Tcp, local, remote, connection: Some(connection) };
+                self.links.insert(connection, Link::Tcp { flow, sender });
+                self.exchange.handle_connected(flow, None, now());
+            }
+            StreamEvent::Received { connection, bytes } => {
+                if let Some(Link::Tcp { flow, .. }) = self.links.get(&connection_id(connection)) {
+                    let flow = *flow;
+                    self.exchange.handle_received(flow, &bytes, now());
+                }
+            }
+            StreamEvent::Closed { connection } => self.closed(connection_id(connection)),
+        }
+        Step::GoOn
+    }
+
+    fn socket(&mut self, event: SocketEvent) -> Step {
+        match event {
+            SocketEvent::Opened { flow, subscriber, device, sender } => {
+                if let Some(connection) = flow.connection {
+                    self.links.insert(connection, Link::Socket { sender });
+                }
+                self.exchange.handle_connected(flow, Some((subscriber, device)), now());
+            }
+            SocketEvent::Received { flow, bytes } => self.exchange.handle_received(flow, &bytes, now()),
+            SocketEvent::Closed { connection } => self.closed(connection),
+        }
+        Step::GoOn
+    }
+
+    fn closed(&mut self, connection: ConnectionId) {
+        self.links.remove(&connection);
+        self.exchange.handle_closed(connection, now());
+    }
+
+    fn media(&mut self, event: MediaEvent) -> Step {
+        match event {
+            MediaEvent::Described { request, result } => self.exchange.handle_described(request, result, now()),
+            MediaEvent::Applied { request, result } => self.exchange.handle_applied(request, result, now()),
+            MediaEvent::DepositOver { leg } => self.exchange.handle_deposit_over(leg, now()),
+            MediaEvent::Failed { leg } => self.exchange.handle_media_failed(leg, now()),
+            MediaEvent::Deposited { mailbox, call, message } => {
+                tracing::info!(%call, message = message.is_some(), "a deposit is committed");
+                self.deposits.remove(&call);
+                self.notify(Notice::FeedGrew(mailbox));
+            }
+        }
+        Step::GoOn
+    }
+
+    fn command(&mut self, command: Command) -> Step {
+        match command {
+            Command::Directory(directory) => self.exchange.handle_directory(directory, now()),
+            Command::MessageWaiting(mailbox, counts) => self.exchange.handle_message_waiting(mailbox, counts, now()),
+            Command::Drain => self.exchange.handle_drain(now()),
+            Command::Finish { within, done } => return Step::Finish { within, done },
+        }
+        Step::GoOn
+    }
+
+    /// Hangs up, and goes on receiving what the media plane commits until it has stopped.
+    async fn finish(mut self, mut inputs: Inputs, within: Duration) -> bool {
+        self.exchange.hang_up_all(now());
+        self.drain();
+        let Self { media, notices, .. } = self;
+        let shutdown = media.shutdown(within);
+        tokio::pin!(shutdown);
+        loop {
+            tokio::select! {
+                biased;
+                Some(event) = inputs.media.recv() => if let MediaEvent::Deposited { mailbox, .. } = event {
+                    let _ = notices.send(Notice::FeedGrew(mailbox));
+                },
+                finished = &mut shutdown => return finished,
+            }
+        }
+    }
+}
+
+impl Link {
+    /// False if it is closed or takes nothing.
+    fn send(&self, bytes: Bytes) -> bool {
+        match self {
+            Self::Tcp { sender, .. } => sender.try_send(bytes),
+            Self::Socket { sender } => sender.try_send(bytes).is_ok(),
+        }
+    }
+}
+
+pub(crate) fn now() -> Now {
+    Now { mono: Instant::now(), wall: Timestamp::now() }
+}
+
+fn connection_id(number: ConnectionNumber) -> ConnectionId {
+    ConnectionId(number.0)
+}
+
+/// A flow over a WebSocket of ours.
+pub(crate) fn socket_flow(local: SocketAddr, remote: SocketAddr, secure: bool, number: ConnectionNumber) -> Flow {
+    let transport = if secure { Transport::Wss } else { Transport::Ws };
+    Flow { transport, local, remote, connection: Some(connection_id(number)) }
+}

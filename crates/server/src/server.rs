@@ -1,0 +1,335 @@
+//! A server's life: start, ready, shutdown.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use aftertone_exchange::{Exchange, ExchangeConfig};
+use aftertone_net::{ConnectionNumbers, Fingerprint, TcpConfig, TcpPort, UdpPort, tls};
+use aftertone_server_store::{Disk, Spool, SpoolConfig, SqliteStore, Store};
+use anyhow::Context;
+use axum::Router;
+use serde::{Deserialize, Serialize};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_rustls::TlsAcceptor;
+
+use crate::{
+    VERSION, api,
+    bells::{Doorbells, Revocations},
+    books::{Books, directory},
+    config::Config,
+    listen::HttpPort,
+    lock::{FolderLock, make_folder},
+    media::{Greetings, MediaConfig, MediaEvent, MediaPlane},
+    repair,
+    routes::Routes,
+    run::{Command, ExchangeLoop, Inputs, Load, SocketEvent},
+    settings,
+};
+
+/// Starts servers.
+#[derive(Debug)]
+pub struct Server;
+
+/// Where a running server listens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Addresses {
+    /// The SIP domain.
+    pub domain: String,
+    /// SIP over UDP.
+    pub sip_udp: Option<SocketAddr>,
+    /// SIP over TCP.
+    pub sip_tcp: Option<SocketAddr>,
+    /// The API on this machine.
+    pub http: Option<SocketAddr>,
+    /// The API over TLS.
+    pub https: Option<SocketAddr>,
+    /// Of the https certificate.
+    pub fingerprint: Option<String>,
+    /// This program's version.
+    pub version: String,
+}
+
+impl Addresses {
+    /// The address for the API that works from the farthest away.
+    #[must_use]
+    pub fn url(&self) -> Option<String> {
+        match (self.https, self.http) {
+            (Some(https), _) if https.ip().to_canonical().is_loopback() => Some(format!("https://{https}")),
+            (Some(https), _) if https.port() == 443 => Some(format!("https://{}", self.domain)),
+            (Some(https), _) => Some(format!("https://{}:{}", self.domain, https.port())),
+            (None, Some(http)) => Some(format!("http://{http}")),
+            (None, None) => None,
+        }
+    }
+}
+
+/// A server that runs. Dropping it without [`Running::shutdown`] leaves recordings to the next start.
+pub struct Running {
+    /// Where it listens.
+    pub addresses: Addresses,
+    grace: Duration,
+    store: Arc<dyn Store>,
+    spool: Arc<Spool>,
+    commands: mpsc::Sender<Command>,
+    load: watch::Receiver<Load>,
+    stop: watch::Sender<bool>,
+    http: Vec<HttpPort>,
+    sip_tcp: Option<TcpPort>,
+    exchange: JoinHandle<()>,
+    books: JoinHandle<()>,
+    data: PathBuf,
+    _lock: FolderLock,
+}
+
+impl Server {
+    /// Starts a server; when it returns, every port listens.
+    ///
+    /// # Errors
+    /// Where the configuration is refused, the data folder is another server's or can't be used, or a port is taken.
+    pub async fn start(config: Config) -> anyhow::Result<Running> {
+        config.check()?;
+        make_folder(&config.data)?;
+        let lock = FolderLock::take(&config.data)?;
+        let (store, spool) = open_store(&config.data).await?;
+        let domain = settings::domain(&config, store.as_ref()).await?;
+        let known = directory(store.as_ref(), &domain).await?;
+        let (media, media_events) = start_media(&config, &spool, &store)?;
+        let numbers = ConnectionNumbers::default();
+        let (stop, stopping) = watch::channel(false);
+
+        let sip = SipPorts::bind(&config, &numbers).await?;
+        let sip_addresses = (sip.udp.as_ref().map(UdpPort::local_addr), sip.tcp.as_ref().map(TcpPort::local_addr));
+        let (sockets, socket_events) = mpsc::channel::<SocketEvent>(QUEUE);
+        let (commands, command_queue) = mpsc::channel(QUEUE);
+        let (notices, notice_queue) = mpsc::unbounded_channel();
+        let (load, load_seen) = watch::channel(Load::default());
+        let mut exchange = Exchange::new(exchange_config(&config, &domain));
+        exchange.handle_directory(known.clone(), crate::run::now());
+        let owner = ExchangeLoop {
+            exchange,
+            media,
+            udp: sip.udp,
+            routes: Routes::new(config.public_address),
+            notices: notices.clone(),
+            load,
+            links: BTreeMap::new(),
+            deposits: BTreeSet::new(),
+        };
+        let inputs = Inputs {
+            datagrams: sip.datagrams,
+            streams: sip.streams,
+            sockets: socket_events,
+            media: media_events,
+            commands: command_queue,
+        };
+        let exchange = tokio::spawn(owner.run(inputs));
+
+        let (bells, revocations) = (Arc::new(Doorbells::default()), Arc::new(Revocations::default()));
+        let books = Arc::new(Books {
+            store: Arc::clone(&store),
+            bells: Arc::clone(&bells),
+            revocations: Arc::clone(&revocations),
+            commands: commands.clone(),
+            domain: domain.clone(),
+        });
+        tokio::spawn(Arc::clone(&books).follow_directory(known, stopping.clone()));
+        tokio::spawn(Arc::clone(&books).tidy(stopping.clone()));
+        let books = tokio::spawn(books.keep(notice_queue));
+
+        let app = api::App::new(api::Parts {
+            store: Arc::clone(&store),
+            domain: domain.clone(),
+            bells,
+            revocations,
+            sockets,
+            notices,
+            numbers,
+            stopping: stopping.clone(),
+        });
+        let (http, web_addresses) = serve_http(&config, api::router(app), &stopping).await?;
+        let addresses = Addresses {
+            domain,
+            sip_udp: sip_addresses.0,
+            sip_tcp: sip_addresses.1,
+            http: web_addresses.0,
+            https: web_addresses.1,
+            fingerprint: config
+                .https
+                .as_ref()
+                .map(|https| Fingerprint::of_pem_file(&https.cert))
+                .transpose()?
+                .map(|f| f.to_string()),
+            version: VERSION.to_owned(),
+        };
+        settings::write_serving(&config.data, &addresses)?;
+        Ok(Running {
+            addresses,
+            grace: config.grace,
+            store,
+            spool,
+            commands,
+            load: load_seen,
+            stop,
+            http,
+            sip_tcp: sip.tcp,
+            exchange,
+            books,
+            data: config.data,
+            _lock: lock,
+        })
+    }
+}
+
+impl Running {
+    /// The store, for whoever embeds the server.
+    #[must_use]
+    pub fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.store)
+    }
+
+    /// Returns when the server's heart has stopped by itself, which it must not.
+    pub async fn failed(&mut self) {
+        // Whether it returned or panicked: it is over.
+        let _ = (&mut self.exchange).await;
+    }
+
+    /// Takes no new calls, lets running recordings end (bounded by the configured grace), hangs up what is left, commits
+    /// it, and stops.
+    ///
+    /// # Errors
+    /// Where something could not be committed in time; it is in the spool then, and the next start makes it a message.
+    pub async fn shutdown(mut self) -> anyhow::Result<()> {
+        tracing::info!("shutting down");
+        settings::remove_serving(&self.data);
+        let _ = self.commands.send(Command::Drain).await;
+        let _ = timeout(self.grace, self.load.wait_for(|load| load.deposits == 0)).await;
+        let (done, finished) = oneshot::channel();
+        let _ = self.commands.send(Command::Finish { within: COMMIT, done }).await;
+        let finished = timeout(COMMIT * 2, finished).await.is_ok_and(|finished| finished.unwrap_or(false));
+        // After the exchange, whose last messages go out over its sockets.
+        let _ = self.stop.send(true);
+        for port in std::mem::take(&mut self.http) {
+            port.finished().await;
+        }
+        drop(self.sip_tcp.take());
+        let _ = timeout(COMMIT, &mut self.exchange).await;
+        let _ = timeout(COMMIT, &mut self.books).await;
+        if let Ok(spool) = Arc::try_unwrap(self.spool) {
+            let _ = timeout(COMMIT, spool.close()).await;
+        } else {
+            tracing::debug!("somebody still holds the spool");
+        }
+        anyhow::ensure!(finished, "not everything was committed in time: the next start does it");
+        Ok(())
+    }
+}
+
+const QUEUE: usize = 1024;
+/// What committing the last recordings may take.
+const COMMIT: Duration = Duration::from_secs(5);
+
+async fn open_store(data: &Path) -> anyhow::Result<(Arc<dyn Store>, Arc<Spool>)> {
+    let store =
+        SqliteStore::open(data, Arc::new(Disk)).await.with_context(|| format!("can't open the store in {}", data.display()))?;
+    let config = SpoolConfig::new(store.spool_dir(), store.blobs_dir());
+    let store: Arc<dyn Store> = Arc::new(store);
+    let spool =
+        Spool::open(config, Arc::new(Disk), Arc::clone(&store), Arc::new(repair::repair)).context("can't open the spool")?;
+    let recovered = spool.recover().await.context("can't look through the spool")?;
+    for (file, error) in &recovered.failed {
+        tracing::error!(file, error, "a recording in the spool could not be dealt with");
+    }
+    let rescued = recovered.interrupted.len() + recovered.completed.len();
+    if rescued > 0 {
+        tracing::warn!(rescued, "recordings of an earlier run are messages now");
+    }
+    Ok((store, Arc::new(spool)))
+}
+
+fn start_media(
+    config: &Config,
+    spool: &Arc<Spool>,
+    store: &Arc<dyn Store>,
+) -> anyhow::Result<(MediaPlane, mpsc::Receiver<MediaEvent>)> {
+    let media = MediaConfig {
+        bind: config.media_address(),
+        rtp_ports: config.rtp_ports.clone(),
+        webrtc_port: config.webrtc_port,
+        public_address: config.public_address,
+        workers: config.media_workers,
+        spool: Arc::clone(spool),
+        store: Arc::clone(store),
+        greetings: Greetings::bundled(),
+    };
+    MediaPlane::start(media).context("can't start the media workers")
+}
+
+fn exchange_config(config: &Config, domain: &str) -> ExchangeConfig {
+    let bound = [config.sip_udp, config.sip_tcp, config.https.as_ref().map(|https| https.address)];
+    let bound = bound.into_iter().flatten().map(|address| address.ip()).filter(|address| !address.is_unspecified());
+    let own: BTreeSet<_> = bound.chain(config.public_address).collect();
+    ExchangeConfig {
+        product: format!("Aftertone/{VERSION}"),
+        own_addresses: own.into_iter().collect(),
+        trusted: config.trust.clone(),
+        ..ExchangeConfig::new(domain, rand::random())
+    }
+}
+
+struct SipPorts {
+    udp: Option<UdpPort>,
+    tcp: Option<TcpPort>,
+    datagrams: mpsc::Receiver<aftertone_net::Datagram>,
+    streams: mpsc::Receiver<aftertone_net::StreamEvent>,
+}
+
+impl SipPorts {
+    async fn bind(config: &Config, numbers: &ConnectionNumbers) -> anyhow::Result<Self> {
+        let (inbound, datagrams) = mpsc::channel(QUEUE);
+        let (events, streams) = mpsc::channel(QUEUE);
+        let udp = match config.sip_udp {
+            Some(at) => Some(UdpPort::bind(at, inbound).await.with_context(|| format!("can't listen on {at} for SIP over UDP"))?),
+            None => None,
+        };
+        let tcp = match config.sip_tcp {
+            Some(at) => {
+                let port = TcpPort::listen(at, TcpConfig::default(), numbers.clone(), events).await;
+                Some(port.with_context(|| format!("can't listen on {at} for SIP over TCP"))?)
+            }
+            None => None,
+        };
+        Ok(Self { udp, tcp, datagrams, streams })
+    }
+}
+
+type WebAddresses = (Option<SocketAddr>, Option<SocketAddr>);
+
+async fn serve_http(
+    config: &Config,
+    router: Router,
+    stopping: &watch::Receiver<bool>,
+) -> anyhow::Result<(Vec<HttpPort>, WebAddresses)> {
+    let mut ports = Vec::new();
+    let mut addresses = (None, None);
+    if let Some(http) = config.http {
+        let port = HttpPort::listen(http, None, router.clone(), stopping.clone()).await?;
+        addresses.0 = Some(port.local);
+        ports.push(port);
+    }
+    if let Some(https) = &config.https {
+        let acceptor = TlsAcceptor::from(Arc::new(tls::server_config(&https.cert, &https.key)?));
+        let port = HttpPort::listen(https.address, Some(acceptor), router, stopping.clone()).await?;
+        addresses.1 = Some(port.local);
+        ports.push(port);
+    }
+    Ok((ports, addresses))
+}

@@ -1,0 +1,78 @@
+//! What the data folder says about the account itself: its domain, and where it is being served.
+
+use std::{
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use aftertone_server_store::Store;
+use anyhow::{Context, ensure};
+
+use crate::{config::Config, server::Addresses};
+
+/// The account's domain. It is fixed once a phone has credentials, for they are made for it.
+pub(crate) async fn domain(config: &Config, store: &dyn Store) -> anyhow::Result<String> {
+    let stored = stored_domain(&config.data)?;
+    let wanted = config.domain.as_ref().map(|domain| domain.to_ascii_lowercase());
+    let domain = match (stored, wanted) {
+        (Some(stored), None) => return Ok(stored),
+        (Some(stored), Some(wanted)) if stored == wanted => return Ok(stored),
+        (Some(stored), Some(wanted)) => {
+            let phones = store.phone_credentials().await?;
+            ensure!(
+                phones.iter().all(|phone| phone.realm == wanted),
+                "the data folder {} belongs to the domain {stored}, and phones have credentials for it: {wanted} is refused",
+                config.data.display()
+            );
+            wanted
+        }
+        (None, wanted) => wanted.unwrap_or_else(|| config.default_domain()),
+    };
+    store_domain(&config.data, &domain)?;
+    Ok(domain)
+}
+
+/// The domain of a data folder, if it has one yet.
+pub(crate) fn stored_domain(data: &Path) -> anyhow::Result<Option<String>> {
+    let path = data.join("domain");
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(text.trim().to_ascii_lowercase()).filter(|domain| !domain.is_empty())),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e).with_context(|| format!("can't read {}", path.display())),
+    }
+}
+
+pub(crate) fn store_domain(data: &Path, domain: &str) -> anyhow::Result<()> {
+    replace(&data.join("domain"), domain.as_bytes())
+}
+
+/// Notes where the account is being served, for `invite`.
+pub(crate) fn write_serving(data: &Path, addresses: &Addresses) -> anyhow::Result<()> {
+    replace(&serving_file(data), &serde_json::to_vec(addresses)?)
+}
+
+pub(crate) fn remove_serving(data: &Path) {
+    if let Err(error) = std::fs::remove_file(serving_file(data)) {
+        tracing::debug!(%error, "serving.json");
+    }
+}
+
+/// Where the account is being served, or was when its server crashed.
+pub(crate) fn serving(data: &Path) -> Option<Addresses> {
+    serde_json::from_slice(&std::fs::read(serving_file(data)).ok()?).ok()
+}
+
+fn serving_file(data: &Path) -> PathBuf {
+    data.join("serving.json")
+}
+
+fn replace(path: &Path, contents: &[u8]) -> anyhow::Result<()> {
+    let part = path.with_extension("part");
+    let write = || {
+        let mut file = std::fs::File::create(&part)?;
+        file.write_all(contents)?;
+        file.sync_all()?;
+        std::fs::rename(&part, path)
+    };
+    write().with_context(|| format!("can't write {}", path.display()))
+}

@@ -230,7 +230,6 @@ export const de: Words = {
     call: "Anrufen",
     callParty: (name) => `${name} anrufen`,
     eraseDigit: "Letzte Ziffer löschen",
-    key: (key) => `Taste ${key}`,
     outgoing: "Ausgehend",
     incoming: "Eingehend",
     missed: "Verpasst",

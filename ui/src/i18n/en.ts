@@ -230,7 +230,6 @@ export const en = {
     call: "Call",
     callParty: (name: string) => `Call ${name}`,
     eraseDigit: "Erase the last digit",
-    key: (key: string) => `Key ${key}`,
     outgoing: "Outgoing",
     incoming: "Incoming",
     missed: "Missed",

@@ -30,7 +30,7 @@ function formats(language: Language) {
     full: new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "short" }),
     relative: new Intl.RelativeTimeFormat(locale, { numeric: "auto" }),
     list: new Intl.ListFormat(locale),
-    shortSeconds: new Intl.NumberFormat(locale, { style: "unit", unit: "second", maximumFractionDigits: 1 }),
+    shortSeconds: new Intl.NumberFormat(locale, { style: "unit", unit: "second", unitDisplay: "narrow", maximumFractionDigits: 1 }),
     number: new Intl.NumberFormat(locale, { maximumFractionDigits: 2 }),
   };
 }
@@ -91,7 +91,7 @@ class Interface {
     return this.duration(ms > 0 ? Math.max(1000, Math.round(ms / 1000) * 1000) : 0);
   }
 
-  /** `0.2 sec`, `0,2 Sek.` */
+  /** `0.2s`, `0,2 s` */
   seconds(ms: number): string {
     return this.#formats.shortSeconds.format(ms / 1000);
   }

@@ -1,9 +1,8 @@
 /**
  * What an end-to-end test finds things by, as `data-testid`. They are stable: words and layout may change, these don't.
  *
- * The frame: `signed-in` (the frame itself), `connection` (with `data-state`: connected, connecting, offline), `nav-calls`,
- *   `nav-mailbox` (shown twice, in the rail and in the tabs: take the displayed one), `nav-people`, `nav-settings`,
- *   `new-count`, `toast`, `undo`, `dismiss`.
+ * The frame: `signed-in` (the frame itself, with `data-extension`), `connection` (with `data-state`: connected, connecting, offline), `nav-calls`,
+ *   `nav-mailbox`, `nav-people`, `nav-settings`, `new-count`, `toast` (with `data-about`), `undo`, `dismiss`.
  * Sign-in: `sign-in` (the form), `server`, `user`, `password`, `submit`, `with-password`, `with-invitation`,
  *   `invitation-link`, `sign-in-error` (with `data-code`), `retry-secrets`, `use-file-secrets`.
  * Calls: `ringing` (the card of an incoming call, with `data-call-id`), `answer`, `decline`, `call` (the card of any other
@@ -19,7 +18,7 @@
  *   `forward-chosen` (with `data-user`), `forward-note`, `forward-send`.
  * People: `people`, `people-search`, `person` (with `data-user`), `person-call`.
  * Settings: `settings`, `language`, `theme-system`, `theme-light`, `theme-dark`, `microphone`, `speaker`, `ringer`,
- *   `sign-out`.
+ *   `sign-out`, `sign-out-confirm`.
  */
 export const ids = {
   signedIn: "signed-in",
@@ -88,6 +87,7 @@ export const ids = {
   speaker: "speaker",
   ringer: "ringer",
   signOut: "sign-out",
+  signOutConfirm: "sign-out-confirm",
 } as const;
 
 /** `nav-calls`, `folder-new`, `theme-dark`, `digit-5`, `with-invitation`: one of a family. */

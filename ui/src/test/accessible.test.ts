@@ -1,0 +1,86 @@
+import { render, screen } from "@testing-library/svelte";
+import { createRawSnippet } from "svelte";
+import { describe, expect, test } from "vitest";
+
+import type { Scene } from "../host/fake";
+import { PEOPLE, speech } from "../host/fake-data";
+import Button from "../kit/Button.svelte";
+import Chips from "../kit/Chips.svelte";
+import Dialog from "../kit/Dialog.svelte";
+import Empty from "../kit/Empty.svelte";
+import IconButton from "../kit/IconButton.svelte";
+import { Phone, Voicemail } from "../kit/icons";
+import Notice from "../kit/Notice.svelte";
+import PeoplePicker from "../kit/PeoplePicker.svelte";
+import Player from "../kit/Player.svelte";
+import SearchField from "../kit/SearchField.svelte";
+import SelectField from "../kit/SelectField.svelte";
+import TestMessage from "../kit/TestMessage.svelte";
+import TextField from "../kit/TextField.svelte";
+import { expectAccessible, World } from "./world";
+
+const words = createRawSnippet(() => ({ render: () => "<span>Some words</span>" }));
+const nothing = () => {};
+
+describe("axe finds nothing in the kit", () => {
+  const kit: Record<string, () => void> = {
+    Button: () => void render(Button, { children: words, icon: Phone, kind: "primary" }),
+    IconButton: () => void render(IconButton, { label: "Call", icon: Phone }),
+    Chips: () => void render(Chips, { label: "Folders", options: [{ value: "a", label: "A" }], value: "a", onchange: nothing }),
+    Dialog: () => void render(Dialog, { open: true, title: "Forward", description: "A message", testid: "d", onclose: nothing, children: words }),
+    Empty: () => void render(Empty, { icon: Voicemail, title: "Nothing", text: "Here" }),
+    Notice: () => void render(Notice, { children: words, alert: true, tone: "danger" }),
+    PeoplePicker: () => void render(PeoplePicker, { label: "To", placeholder: "Name", people: PEOPLE, chosen: ["warehouse"], onchange: nothing }),
+    Player: () =>
+      void render(Player, { peaks: speech(1), durationMs: 42_000, playable: true, playback: null, onplay: nothing, onpause: nothing, onseek: nothing }),
+    SearchField: () => void render(SearchField, { label: "Search", value: "", testid: "s", shortcut: "/" }),
+    SelectField: () => void render(SelectField, { label: "Language", options: [{ value: "en", label: "English" }], value: "en", testid: "l", onchange: nothing }),
+    TestMessage: () => void render(TestMessage, { progress: { type: "arrived", message: "1", after_ms: 200 }, onstart: nothing, onopen: nothing }),
+    TextField: () => void render(TextField, { label: "Password", value: "", testid: "p", secret: true, hint: "Of the account" }),
+  };
+
+  test.each(Object.keys(kit))("%s", async (name) => {
+    kit[name]?.();
+    expect(document.body.textContent.length + document.querySelectorAll("button, input, select").length).toBeGreaterThan(0);
+    await expectAccessible();
+  });
+
+  test("PeoplePicker, open", async () => {
+    kit["PeoplePicker"]?.();
+    screen.getByTestId("forward-to").focus();
+    await screen.findAllByTestId("forward-option");
+    await expectAccessible();
+  });
+});
+
+describe.each(["en", "de"] as const)("axe finds nothing in the views (%s)", (language) => {
+  const scenes: readonly (readonly [string, Scene[]])[] = [
+    ["sign-in", ["signed_out"]],
+    ["locked keyring", ["locked"]],
+    ["mailbox", []],
+    ["empty mailbox", ["empty"]],
+    ["offline", ["offline"]],
+    ["ringing in a call", ["ringing", "in_call"]],
+  ];
+
+  test.each(scenes)("%s", async (_, world) => {
+    await World.open([...world], language);
+    if (!world.some((scene) => ["signed_out", "locked", "empty"].includes(scene))) await screen.findByTestId("message");
+    await expectAccessible();
+  });
+
+  test.each(["calls", "people", "settings"] as const)("%s", async (section) => {
+    const world = await World.open([], language);
+    await world.go(section);
+    await screen.findAllByTestId({ calls: "call-row", people: "person", settings: "language" }[section]);
+    await expectAccessible();
+  });
+
+  test("forward dialog", async () => {
+    const world = await World.open([], language);
+    await world.find("message");
+    await world.click("forward");
+    await world.find("forward-dialog");
+    await expectAccessible();
+  });
+});

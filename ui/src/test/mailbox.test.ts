@@ -1,0 +1,163 @@
+import { screen, waitFor } from "@testing-library/svelte";
+import { describe, expect, test } from "vitest";
+
+import { World } from "./world";
+
+describe("the mailbox", () => {
+  test("shows new messages with who, when, why and how long", async () => {
+    const world = await World.open();
+    const [first] = await screen.findAllByTestId("message-row");
+    expect(world.all("message-row").map((row) => row.dataset["state"])).toEqual(["new", "new", "new"]);
+    expect(first).toHaveProperty("tabIndex", 0);
+    for (const text of ["New,", "Main office, billing", "You were in a call", "0:42", "Urgent"]) expect(first?.textContent).toContain(text);
+    expect(world.all("new-count")[0]?.textContent).toContain("3");
+  });
+
+  test("playing marks as heard, and the message stays under the listener’s hands", async () => {
+    const world = await World.open();
+    await world.click("play");
+    await world.find("pause");
+    await waitFor(() => expect(world.get("message").dataset["state"]).toBe("heard"));
+    expect(world.all("message-row").map((row) => row.dataset["state"])).toEqual(["heard", "new", "new"]);
+    await world.user.keyboard("j");
+    await waitFor(() => expect(world.all("message-row")).toHaveLength(2));
+    expect(world.names()[0]).toContain("+49 30 901820");
+  });
+
+  test("pausing and seeking by keys", async () => {
+    const world = await World.open();
+    await world.click("play");
+    await world.find("pause");
+    const slider = world.get("seek");
+    slider.focus();
+    await world.user.keyboard("{ArrowRight}");
+    expect((await world.asked("seek")).position_ms).toBeGreaterThanOrEqual(5000);
+    await world.user.keyboard("{End}");
+    await waitFor(async () => expect((await world.asked("seek")).position_ms).toBe(Number(slider.getAttribute("aria-valuemax"))));
+    await world.user.keyboard("{Home}");
+    await waitFor(async () => expect((await world.asked("seek")).position_ms).toBe(0));
+    await world.click("pause");
+    await world.find("play");
+  });
+
+  test("seeking in what doesn’t play begins there", async () => {
+    const world = await World.open();
+    (await world.find("seek")).focus();
+    await world.user.keyboard("{ArrowRight}");
+    expect((await world.asked("play")).position_ms).toBe(5000);
+  });
+
+  test("what is deleted comes back by undo, as new as it was", async () => {
+    const world = await World.open();
+    await screen.findAllByTestId("message-row");
+    const id = world.get("message").dataset["messageId"];
+    await world.click("delete");
+    await waitFor(() => expect(world.all("message-row")).toHaveLength(2));
+    expect(world.get("message").dataset["messageId"]).not.toBe(id);
+    await world.click("undo");
+    await waitFor(() => expect(world.all("message-row")).toHaveLength(3));
+    expect(world.all("message-row")[0]?.dataset["messageId"]).toBe(id);
+    expect(world.all("message-row")[0]?.dataset["state"]).toBe("new");
+    expect(world.all("undo")).toHaveLength(0);
+  });
+
+  test("the trash restores", async () => {
+    const world = await World.open();
+    await world.click("folder-trash");
+    await waitFor(() => expect(world.all("message-row").map((row) => row.dataset["state"])).toEqual(["deleted"]));
+    await world.click("restore");
+    await world.find("empty");
+  });
+
+  test("keys: down, play, save, forward, search", async () => {
+    const world = await World.open();
+    const rows = await screen.findAllByTestId("message-row");
+    await world.user.keyboard("{ArrowDown}");
+    await waitFor(() => expect(world.get("message").dataset["messageId"]).toBe(rows[1]?.dataset["messageId"]));
+    await world.user.keyboard(" ");
+    expect((await world.asked("play")).message).toBe(rows[1]?.dataset["messageId"]);
+    await world.user.keyboard("s");
+    expect((await world.asked("act")).action).toBe("save");
+    await world.user.keyboard("c");
+    expect((await world.asked("call_back")).message).toBe(rows[1]?.dataset["messageId"]);
+    await world.user.keyboard("/");
+    expect(document.activeElement).toBe(world.get("search"));
+    await world.user.keyboard("f");
+    expect(world.all("forward-dialog")).toHaveLength(0);
+  });
+
+  test("searching asks for it, and says when nothing is found", async () => {
+    const world = await World.open();
+    await world.click("folder-all");
+    await world.user.type(world.get("search"), "amelie");
+    await waitFor(() => expect(world.names().every((name) => name.includes("Amelie") || name.includes("Warehouse"))).toBe(true));
+    await world.user.type(world.get("search"), "xyz");
+    expect((await world.find("empty")).textContent).toContain("amelie");
+  });
+
+  test("forwarding with a note to people found by name", async () => {
+    const world = await World.open();
+    await screen.findAllByTestId("message-row");
+    await world.click("forward");
+    await world.find("forward-dialog");
+    expect(world.get("forward-send")).toHaveProperty("disabled", true);
+    await world.user.type(world.get("forward-to"), "jorg{Enter}1002{Enter}");
+    await world.user.type(world.get("forward-note"), "Please call them");
+    expect(world.all("forward-chosen").map((chosen) => chosen.dataset["user"])).toEqual(["joerg.weiss", "amelie.brandt"]);
+    await world.click("forward-send");
+    expect(await world.asked("forward")).toMatchObject({ to: ["joerg.weiss", "amelie.brandt"], note: "Please call them" });
+    await waitFor(() => expect(world.all("forward-dialog")).toHaveLength(0));
+    expect((await world.find("toast")).textContent).toContain("Jörg Weiß and Amelie Brandt");
+  });
+
+  test("a failed forward keeps what was typed", async () => {
+    const world = await World.open();
+    await screen.findAllByTestId("message-row");
+    world.host.failures.set("forward", "connect");
+    await world.click("forward");
+    await world.user.type(await world.find("forward-to"), "lena{Enter}");
+    await world.user.type(world.get("forward-note"), "Hello");
+    await world.click("forward-send");
+    expect((await screen.findByRole("alert")).dataset["code"]).toBe("connect");
+    expect(world.get("forward-note")).toHaveProperty("value", "Hello");
+  });
+
+  test("the note of who forwarded it is shown", async () => {
+    const world = await World.open();
+    const rows = await screen.findAllByTestId("message-row");
+    await world.user.click(rows[2] ?? document.body);
+    expect((await world.find("note")).textContent).toContain("dock two");
+    expect(world.get("story").textContent).toContain("Amelie Brandt forwarded it to you");
+  });
+
+  test("sound that isn’t here can’t be played, and the reason stands there", async () => {
+    const world = await World.open();
+    await world.click("folder-saved");
+    await waitFor(() => expect(world.names().join()).toContain("Harper & Lowe"));
+    const row = world.all("message-row").find((row) => row.textContent.includes("Harper"));
+    await world.user.click(row ?? document.body);
+    await waitFor(() => expect(world.get("play")).toHaveProperty("disabled", true));
+    expect(world.get("message").textContent).toContain("not on this device yet");
+  });
+
+  test("an empty mailbox offers a test message, which arrives", async () => {
+    const world = await World.open(["empty"]);
+    await world.click("leave-test-message");
+    expect(await world.asked("leave_test_message")).toBeTruthy();
+    await waitFor(() => expect(world.all("message-row")).toHaveLength(1));
+  });
+
+  test("before the first sync it doesn’t say that it is empty", async () => {
+    const world = await World.open(["loading"]);
+    expect(world.all("empty")).toHaveLength(0);
+    expect(screen.getByText("Fetching your messages…")).toBeTruthy();
+  });
+
+  test("a failure is told in words", async () => {
+    const world = await World.open();
+    await screen.findAllByTestId("message-row");
+    world.host.failures.set("call_back", "bad_number");
+    await world.click("call-back");
+    expect((await world.find("toast")).textContent).toContain("This number can’t be called.");
+  });
+});

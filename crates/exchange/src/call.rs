@@ -41,6 +41,8 @@ pub(crate) struct Call {
     pub(crate) origin: Option<SubscriberId>,
     /// Where it came from, if nobody vouches for it.
     pub(crate) stranger: Option<IpAddr>,
+    /// How many more hops the call may take (RFC 3261 section 8.1.1.6): a ring of forwarding phones ends.
+    pub(crate) hops: u8,
     pub(crate) started_at: Timestamp,
     /// The caller was told that it rings.
     pub(crate) rings: bool,

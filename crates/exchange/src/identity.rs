@@ -31,8 +31,8 @@ impl Exchange {
         }
         match check_digest(&mut self.verifier, &self.directory, request, now) {
             Digest::Right(identity) => Ok(identity),
-            Digest::Stale => Err(Unproven(self.verifier.challenge(true, now))),
-            Digest::Wrong => Err(Unproven(self.verifier.challenge(false, now))),
+            Digest::Stale => Err(Unproven(self.verifier.challenge_for(request, true, now))),
+            Digest::Wrong => Err(Unproven(self.verifier.challenge_for(request, false, now))),
         }
     }
 

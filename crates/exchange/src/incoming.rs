@@ -15,6 +15,9 @@ use crate::{
 /// After so many seconds a caller who met a full exchange may try again.
 const RETRY_AFTER: u32 = 30;
 
+/// Of a request that doesn't say (RFC 3261 section 8.1.1.6).
+const MAX_FORWARDS: u8 = 70;
+
 /// Who calls, as far as it is proven.
 #[derive(Debug, Clone, Copy)]
 enum Sender {
@@ -49,6 +52,7 @@ impl Exchange {
         }
         let from = request.headers.from().map_err(|_| ResponseParts::new(400))?;
         let sender = self.sender(request, &from, flow, now)?;
+        let hops = request.headers.max_forwards().unwrap_or(MAX_FORWARDS).checked_sub(1).ok_or(ResponseParts::new(483))?;
         let origin = match sender {
             Sender::Person(person) => Some(person),
             Sender::Trusted => self.person_at(&from.uri, flow),
@@ -67,7 +71,7 @@ impl Exchange {
         let direct = target.direct.or((origin == Some(callee.id)).then_some(Reason::Direct));
         let stranger = matches!(sender, Sender::Stranger).then(|| flow.remote.ip());
         let call = self.new_call(session, flow, offer, callee, (party, shown), now);
-        self.start(Call { origin, stranger, ..call }, direct, now);
+        self.start(Call { origin, stranger, hops, ..call }, direct, now);
         Ok(())
     }
 
@@ -139,6 +143,7 @@ impl Exchange {
             shown: by.1,
             origin: None,
             stranger: None,
+            hops: MAX_FORWARDS,
             started_at: now.wall,
             rings: false,
             legs: std::collections::BTreeMap::new(),

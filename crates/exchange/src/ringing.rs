@@ -74,7 +74,7 @@ impl Exchange {
             from: call.shown.clone(),
             to: NameAddr::new(to).with_display(&call.callee.display_name),
             contact: contact_of(device.flow, "call"),
-            headers: call_headers(id),
+            headers: call_headers(id).with("Max-Forwards", call.hops),
             sdp: Some(described.sdp),
             credentials: None,
         };

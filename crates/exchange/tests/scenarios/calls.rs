@@ -258,3 +258,16 @@ fn a_caller_who_never_acknowledges_is_given_up() {
     assert_eq!(world.story(ben, at_ben), ["confirmed", "ended by Remote"]);
     world.check_clean();
 }
+
+#[test]
+fn a_call_that_goes_round_in_circles_ends() {
+    let mut world = World::new();
+    let (anna, ben) = (world.registered("anna", 11), world.registered("ben", 12));
+    world.phones[anna.0].hops = 1;
+    world.call(anna, "ben");
+    let (_, request) = world.incoming(ben).unwrap();
+    assert_eq!(request.headers.max_forwards(), Some(0), "one hop less at each");
+    world.phones[anna.0].hops = 0;
+    let session = world.call(anna, "ben");
+    assert_eq!(world.story(anna, session), ["483"]);
+}

@@ -19,6 +19,8 @@ pub(crate) struct Phone {
     pub(crate) credentials: Option<Credentials>,
     pub(crate) codecs: Vec<Codec>,
     pub(crate) events: Vec<Event>,
+    /// `Max-Forwards` of its calls.
+    pub(crate) hops: u8,
     /// It gets nothing.
     pub(crate) deaf: bool,
     /// Nothing of it arrives.
@@ -69,7 +71,7 @@ impl World {
         let seed = [u8::try_from(self.phones.len() + 1).unwrap(); 32];
         let ua = UserAgent::new(UaConfig::new("Phone/1", seed));
         let (name, events) = (name.to_owned(), Vec::new());
-        self.phones.push(Phone { name, ua, flow, credentials, codecs, events, deaf: false, gone: false });
+        self.phones.push(Phone { name, ua, flow, credentials, codecs, events, hops: 70, deaf: false, gone: false });
         PhoneId(self.phones.len() - 1)
     }
 
@@ -128,8 +130,8 @@ impl World {
         let now = self.now.mono;
         let phone = &mut self.phones[phone.0];
         let (contact, credentials) = (phone.contact(), phone.credentials.clone());
-        let invite =
-            Invite { uri: uri.clone(), from, to: NameAddr::new(uri), contact, headers: Headers::new(), sdp, credentials };
+        let headers = Headers::new().with("Max-Forwards", phone.hops);
+        let invite = Invite { uri: uri.clone(), from, to: NameAddr::new(uri), contact, headers, sdp, credentials };
         let session = phone.ua.invite(invite, phone.flow, now);
         self.settle();
         session

@@ -30,12 +30,12 @@ pub(crate) fn from_row(row: &SqliteRow) -> Result<CallRecord, StoreError> {
     Ok(CallRecord {
         call: row.parsed("call")?,
         owner: row.parsed("owner")?,
-        direction: row.from_word("direction")?,
+        direction: row.word_as("direction")?,
         party: Caller { number: row.string("party_number")?, name: row.maybe_string("party_name")? },
         started_at: row.time("started_ns")?,
         answered_at: row.maybe_time("answered_ns")?,
         ended_at: row.time("ended_ns")?,
-        end: row.from_word("ending")?,
+        end: row.word_as("ending")?,
         diverted: row.maybe_word("diverted")?,
         message,
     })

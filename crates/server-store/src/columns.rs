@@ -64,12 +64,12 @@ pub(crate) trait Columns {
         Ok(Some(self.string(column)?).filter(|text| !text.is_empty()))
     }
 
-    fn from_word<T: DeserializeOwned>(&self, column: &'static str) -> Result<T, StoreError> {
+    fn word_as<T: DeserializeOwned>(&self, column: &'static str) -> Result<T, StoreError> {
         serde_json::from_value(serde_json::Value::String(self.string(column)?)).map_err(|_| StoreError::Corrupt(column))
     }
 
     fn maybe_word<T: DeserializeOwned>(&self, column: &'static str) -> Result<Option<T>, StoreError> {
-        if self.string(column)?.is_empty() { Ok(None) } else { self.from_word(column).map(Some) }
+        if self.string(column)?.is_empty() { Ok(None) } else { self.word_as(column).map(Some) }
     }
 
     fn maybe_json<T: DeserializeOwned>(&self, column: &'static str) -> Result<Option<T>, StoreError> {

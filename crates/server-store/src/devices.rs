@@ -42,7 +42,7 @@ fn from_row(row: &SqliteRow) -> Result<StoredDevice, StoreError> {
         id: row.parsed("id")?,
         subscriber: row.parsed("subscriber")?,
         name: row.string("name")?,
-        kind: row.from_word("kind")?,
+        kind: row.word_as("kind")?,
         created_at: row.time("created_ns")?,
         last_seen_at: row.time("last_seen_ns")?,
     })

@@ -38,7 +38,7 @@ pub use spool::{
 };
 pub use sqlite::{OpenError, SqliteStore};
 pub use store::{
-    Acted, Changes, Committed, Fate, FinishedRecording, ForwardOrder, ForwardOutcome, Job, Lookup, MailboxCounts, NewApp, NewJob,
-    NewPhone, NewSubscriber, PhoneCredentials, Sound, Store, StoreError, StoredDevice, StoredSound, SubscriberError,
-    SubscriberSettings,
+    Acted, Changes, Commits, Committed, Fate, FinishedRecording, ForwardOrder, ForwardOutcome, Job, Lookup, MailboxCounts,
+    NewApp, NewJob, NewPhone, NewSubscriber, PhoneCredentials, Sound, Store, StoreError, StoredDevice, StoredSound,
+    SubscriberError, SubscriberSettings,
 };

@@ -44,14 +44,14 @@ pub(crate) struct StoredMessage {
 }
 
 pub(crate) fn from_row(row: &SqliteRow) -> Result<StoredMessage, StoreError> {
-    let standing = Standing::stored(row.from_word::<MessageState>("kept")?, row.flag("deleted")?);
+    let standing = Standing::stored(row.word_as::<MessageState>("kept")?, row.flag("deleted")?);
     let envelope = Envelope {
         id: row.parsed("id")?,
         call: row.parsed("call")?,
         mailbox: row.parsed("mailbox")?,
         caller: Caller { number: row.string("caller_number")?, name: row.maybe_string("caller_name")? },
         received_at: row.time("received_ns")?,
-        reason: row.from_word("reason")?,
+        reason: row.word_as("reason")?,
         urgent: row.flag("urgent")?,
     };
     let message = Message {

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use self::finish::Finisher;
-use crate::{FileLayer, NewJob, Store, StoreError};
+use crate::{Commits, FileLayer, NewJob, StoreError};
 
 /// How a spool works.
 #[derive(Debug, Clone)]
@@ -96,6 +96,7 @@ pub struct FinishedSound {
 
 /// What became of a recording.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "returned once per recording, never kept")]
 pub enum Finished {
     /// It is a message, durable and in the feed.
     Message(Message),
@@ -246,13 +247,14 @@ impl Shared {
 }
 
 impl Spool {
-    /// Opens the spool and starts its threads. Must be called on a tokio runtime: commits are awaited on it.
+    /// Opens the spool and starts its threads. Must be called on a tokio runtime: commits are awaited on it. An
+    /// `Arc<dyn Store>` is a store as well.
     ///
     /// Call [`Spool::recover`] before anything else.
     pub fn open(
         config: SpoolConfig,
         files: Arc<dyn FileLayer>,
-        store: Arc<dyn Store>,
+        store: Arc<dyn Commits>,
         repair: Arc<dyn SoundRepair>,
     ) -> io::Result<Self> {
         files.create_dir_all(&config.spool_dir)?;

@@ -1,7 +1,7 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -14,8 +14,8 @@ use sqlx::{
 };
 
 use crate::{
-    Acted, Changes, Committed, Fate, FileLayer, FinishedRecording, ForwardOrder, ForwardOutcome, HashedPassword, Job, Lookup,
-    MailboxCounts, NewApp, NewJob, NewPhone, NewSubscriber, PhoneCredentials, Secret, Store, StoreError, StoredDevice,
+    Acted, Changes, Commits, Committed, Fate, FileLayer, FinishedRecording, ForwardOrder, ForwardOutcome, HashedPassword, Job,
+    Lookup, MailboxCounts, NewApp, NewJob, NewPhone, NewSubscriber, PhoneCredentials, Secret, Store, StoreError, StoredDevice,
     StoredSound, SubscriberError, SubscriberSettings, backup, blobs, call_records, columns::Columns, commit, devices, feed,
     idempotency, invitations, jobs, messages, schema, secrets::ServerKey, users,
 };
@@ -50,7 +50,7 @@ pub struct SqliteStore {
     dir: PathBuf,
     key: ServerKey,
     epoch: u32,
-    nobody: HashedPassword,
+    nobody: OnceLock<HashedPassword>,
     /// One unlinks at a time.
     unlinking: tokio::sync::Mutex<()>,
 }
@@ -80,9 +80,9 @@ impl SqliteStore {
             .connect_with(options.pragma("query_only", "on"))
             .await
             .map_err(StoreError::from)?;
-        let nobody = HashedPassword::of_nobody();
         let dir = dir.to_owned();
-        let store = Self { writer, readers, files, dir, key, epoch, nobody, unlinking: tokio::sync::Mutex::default() };
+        let store =
+            Self { writer, readers, files, dir, key, epoch, nobody: OnceLock::new(), unlinking: tokio::sync::Mutex::default() };
         store.unlink_given_up().await?;
         Ok(store)
     }
@@ -142,6 +142,39 @@ fn connect_options(path: &Path) -> SqliteConnectOptions {
 }
 
 #[async_trait]
+impl Commits for SqliteStore {
+    async fn commit_recording(&self, recording: FinishedRecording) -> Result<Committed, StoreError> {
+        let mut tx = self.begin().await?;
+        let committed = commit::recording(&mut tx, recording).await?;
+        tx.commit().await?;
+        Ok(committed)
+    }
+
+    async fn commit_call_record(&self, record: &CallRecord) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        call_records::upsert(&mut *tx, record).await?;
+        feed::call_record_changed(&mut tx, record.owner, &call_records::thing(record)).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    async fn commit_call_record_if_absent(&self, record: &CallRecord) -> Result<bool, StoreError> {
+        let mut tx = self.begin().await?;
+        if call_records::exists(&mut *tx, record).await? {
+            return Ok(false);
+        }
+        call_records::upsert(&mut *tx, record).await?;
+        feed::call_record_changed(&mut tx, record.owner, &call_records::thing(record)).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    async fn fate(&self, message: MessageId) -> Result<Fate, StoreError> {
+        messages::fate(&mut *self.readers.acquire().await?, message).await
+    }
+}
+
+#[async_trait]
 impl Store for SqliteStore {
     fn epoch(&self) -> u32 {
         self.epoch
@@ -180,7 +213,7 @@ impl Store for SqliteStore {
     async fn check_password(&self, user_or_extension: &str, password: &str) -> Result<Option<Subscriber>, StoreError> {
         let (subscriber, hash) = match users::find_with_password(&self.readers, user_or_extension).await? {
             Some((subscriber, Some(hash))) => (Some(subscriber), hash),
-            Some((_, None)) | None => (None, self.nobody.clone()),
+            Some((_, None)) | None => (None, self.nobody.get_or_init(HashedPassword::of_nobody).clone()),
         };
         let password = password.to_owned();
         let right = tokio::task::spawn_blocking(move || hash.verify(&password)).await.map_err(io::Error::other)?;
@@ -234,36 +267,6 @@ impl Store for SqliteStore {
         let app = devices::add_app(&mut tx, id, device_name, now).await?;
         tx.commit().await?;
         Ok(Some((subscriber, app)))
-    }
-
-    async fn commit_recording(&self, recording: FinishedRecording) -> Result<Committed, StoreError> {
-        let mut tx = self.begin().await?;
-        let committed = commit::recording(&mut tx, recording).await?;
-        tx.commit().await?;
-        Ok(committed)
-    }
-
-    async fn commit_call_record(&self, record: &CallRecord) -> Result<(), StoreError> {
-        let mut tx = self.begin().await?;
-        call_records::upsert(&mut *tx, record).await?;
-        feed::call_record_changed(&mut tx, record.owner, &call_records::thing(record)).await?;
-        tx.commit().await?;
-        Ok(())
-    }
-
-    async fn commit_call_record_if_absent(&self, record: &CallRecord) -> Result<bool, StoreError> {
-        let mut tx = self.begin().await?;
-        if call_records::exists(&mut *tx, record).await? {
-            return Ok(false);
-        }
-        call_records::upsert(&mut *tx, record).await?;
-        feed::call_record_changed(&mut tx, record.owner, &call_records::thing(record)).await?;
-        tx.commit().await?;
-        Ok(true)
-    }
-
-    async fn fate(&self, message: MessageId) -> Result<Fate, StoreError> {
-        messages::fate(&mut *self.readers.acquire().await?, message).await
     }
 
     async fn act(

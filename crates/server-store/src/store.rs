@@ -249,6 +249,7 @@ impl<T> Lookup<T> {
 
 /// What became of an action.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "returned once per action, never kept")]
 pub enum Acted {
     /// The message as it is now. A repeated key answers so too, without doing it again.
     Message(Message),
@@ -351,12 +352,27 @@ pub struct Job {
     pub attempts: u32,
 }
 
+/// What the spool needs of a store: the way from a recording to a message.
+#[async_trait]
+pub trait Commits: Send + Sync + 'static {
+    /// Makes a recording a message: blob, message, call record, their changes and the jobs, in one transaction. Once
+    /// per message id.
+    async fn commit_recording(&self, recording: FinishedRecording) -> Result<Committed, StoreError>;
+    /// Writes one entry of a call log, or replaces it (same owner, call and direction). A `message` that is already
+    /// known stays.
+    async fn commit_call_record(&self, record: &CallRecord) -> Result<(), StoreError>;
+    /// Writes one entry of a call log unless the log has it; true if it was written.
+    async fn commit_call_record_if_absent(&self, record: &CallRecord) -> Result<bool, StoreError>;
+    /// What is known of a message id.
+    async fn fate(&self, message: MessageId) -> Result<Fate, StoreError>;
+}
+
 /// The hosted account's database and blobs. Every write is durable when it returns.
 ///
 /// Times are arguments. Whatever is read of a mailbox is read by its owner's id: a foreign message id answers
 /// [`Lookup::NotFound`].
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: Commits {
     /// Which life of the database: the first half of every cursor.
     fn epoch(&self) -> u32;
 
@@ -406,18 +422,8 @@ pub trait Store: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Option<(Subscriber, NewApp)>, StoreError>;
 
-    // --- messages and call records
+    // --- messages and call records; how they come is in `Commits`
 
-    /// Makes a recording a message: blob, message, call record, their changes and the jobs, in one transaction. Once
-    /// per message id.
-    async fn commit_recording(&self, recording: FinishedRecording) -> Result<Committed, StoreError>;
-    /// Writes one entry of a call log, or replaces it (same owner, call and direction). A `message` that is already
-    /// known stays.
-    async fn commit_call_record(&self, record: &CallRecord) -> Result<(), StoreError>;
-    /// Writes one entry of a call log unless the log has it; true if it was written.
-    async fn commit_call_record_if_absent(&self, record: &CallRecord) -> Result<bool, StoreError>;
-    /// What is known of a message id.
-    async fn fate(&self, message: MessageId) -> Result<Fate, StoreError>;
     /// Does an action, once per key.
     async fn act(
         &self,

@@ -83,6 +83,11 @@ impl ForgetfulFiles {
         self.state().crashed
     }
 
+    /// Something that isn't a file and ends with the power too, such as a commit: counts as an operation.
+    pub fn tick(&self) -> io::Result<()> {
+        self.state().step()
+    }
+
     /// From now on so many bytes fit.
     pub fn set_space(&self, bytes: Option<u64>) {
         self.state().space = bytes;
@@ -120,6 +125,13 @@ impl ForgetfulFiles {
     pub fn snapshot(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let state = self.state();
         state.names.iter().map(|(path, inode)| (path.clone(), state.files[inode].now.clone())).collect()
+    }
+
+    /// Every file as the disk has it: what is left after a crash at its worst.
+    #[must_use]
+    pub fn durable(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let state = self.state();
+        state.durable.iter().map(|(path, inode)| (path.clone(), state.files[inode].durable.clone())).collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -24,7 +24,7 @@ fn from_row(row: &SqliteRow) -> Result<Subscriber, StoreError> {
         user: row.parsed("user")?,
         extension: row.parsed("extension")?,
         display_name: row.string("display_name")?,
-        language: row.from_word("language")?,
+        language: row.word_as("language")?,
         ring_s: u16::try_from(row.count("ring_s")?).map_err(|_| StoreError::Corrupt("ring_s"))?,
     })
 }

@@ -14,7 +14,7 @@ use super::{
     FinishError, Finished, FinishedSound, NewRecording, Recovered, RepairedSound, Shared, SoundFormat, SoundRepair,
     sidecar::{Done, Names},
 };
-use crate::{Committed, Sound, Store, StoreError, secrets::hex};
+use crate::{Commits, Committed, Sound, StoreError, secrets::hex};
 
 /// Below this a recording is no message, in milliseconds.
 pub(super) const SHORTEST_MESSAGE_MS: u64 = 1_000;
@@ -42,7 +42,7 @@ pub(super) enum Command {
 /// The thread that makes messages of recordings, one after the other: the database has one writer anyway.
 pub(super) struct Finisher {
     pub(super) shared: Arc<Shared>,
-    store: Arc<dyn Store>,
+    store: Arc<dyn Commits>,
     repair: Arc<dyn SoundRepair>,
     runtime: tokio::runtime::Handle,
     /// Something was left in the spool.
@@ -52,7 +52,7 @@ pub(super) struct Finisher {
 impl Finisher {
     pub(super) fn new(
         shared: Arc<Shared>,
-        store: Arc<dyn Store>,
+        store: Arc<dyn Commits>,
         repair: Arc<dyn SoundRepair>,
         runtime: tokio::runtime::Handle,
     ) -> Self {
@@ -199,7 +199,7 @@ impl Finisher {
         if place().map_err(FinishError::File)? { Ok(()) } else { Err(FinishError::Missing) }
     }
 
-    pub(super) fn store(&self) -> &dyn Store {
+    pub(super) fn store(&self) -> &dyn Commits {
         self.store.as_ref()
     }
 

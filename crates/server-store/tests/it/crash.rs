@@ -1,18 +1,19 @@
 //! The promise: no accepted message is ever lost, and none is there twice. The power fails at each operation of the
 //! spool's files in turn, with each kind of disk; then the server starts again, and may be cut off again.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
-use aftertone_model::MessageId;
+use aftertone_model::{CallRecord, MessageId};
 use aftertone_server_store::{
-    Changes, Finished, Lookup, Spool, Store,
+    Changes, Commits, Committed, Fate, Finished, FinishedRecording, Lookup, Spool, SqliteStore, Store, StoreError,
     testing::{ForgetfulFiles, Survival},
 };
 use aftertone_sync::ChangeBody;
+use async_trait::async_trait;
 
 use crate::{
     common::{World, message_id, world},
-    spool::{HEADER, SECOND, finished, header, new_recording, piece, start},
+    spool::{HEADER, SECOND, finished, header, new_recording, piece, start_syncing},
 };
 
 /// The calls of the scenario: message number, pieces of half a second, and whether the caller hangs up in the end or the
@@ -22,8 +23,9 @@ const CALLS: [(u128, usize, bool); 3] = [(1, 4, true), (2, 1, true), (3, 3, fals
 /// What the caller's side was told before the power failed.
 #[derive(Default)]
 struct Promised {
-    /// Bytes that were synced, by message: a lower bound, for the caller is told nothing of it.
+    /// The beep was heard.
     begun: Vec<u128>,
+    /// The recording is over, and the server knew what became of it.
     finished: Vec<u128>,
 }
 
@@ -52,7 +54,7 @@ async fn a_crash_during_the_recovery_changes_nothing() {
             assert!(files.has_crashed());
             files.restart(survival);
             files.crash_at(second_crash);
-            if let Ok(spool) = start(Arc::new(files.clone()), world.store.clone(), Path::new("/account")) {
+            if let Ok(spool) = power_on(&files, &world.store) {
                 let _ = spool.recover().await;
                 spool.close().await;
             }
@@ -79,12 +81,47 @@ async fn an_expunged_message_does_not_come_back_from_the_spool() {
             store.act(world.anna.id, message_id(1), action, &key, crate::common::at(9)).await.unwrap();
         }
         files.restart(Survival::Nothing);
-        let spool = start(Arc::new(files.clone()), store.clone(), Path::new("/account")).unwrap();
+        let spool = power_on(&files, store).unwrap();
         spool.recover().await.unwrap();
         let after = store.message(world.anna.id, message_id(1)).await.unwrap();
         assert_eq!(after == Lookup::Gone, held, "crash at {crash}");
         spool.close().await;
     }
+}
+
+/// A store that is on the same power line as the files.
+struct Powered {
+    files: ForgetfulFiles,
+    store: Arc<SqliteStore>,
+}
+
+#[async_trait]
+impl Commits for Powered {
+    async fn commit_recording(&self, recording: FinishedRecording) -> Result<Committed, StoreError> {
+        self.files.tick()?;
+        self.store.commit_recording(recording).await
+    }
+
+    async fn commit_call_record(&self, record: &CallRecord) -> Result<(), StoreError> {
+        self.files.tick()?;
+        self.store.commit_call_record(record).await
+    }
+
+    async fn commit_call_record_if_absent(&self, record: &CallRecord) -> Result<bool, StoreError> {
+        self.files.tick()?;
+        self.store.commit_call_record_if_absent(record).await
+    }
+
+    async fn fate(&self, message: MessageId) -> Result<Fate, StoreError> {
+        self.files.tick()?;
+        self.store.fate(message).await
+    }
+}
+
+fn power_on(files: &ForgetfulFiles, store: &Arc<SqliteStore>) -> std::io::Result<Spool> {
+    let powered = Powered { files: files.clone(), store: store.clone() };
+    // Never by the clock, so that the operations are the same ones each time.
+    start_syncing(Duration::from_secs(3_600), Arc::new(files.clone()), Arc::new(powered), Path::new("/account"))
 }
 
 async fn dry_run() -> u64 {
@@ -108,7 +145,7 @@ async fn check(crash: u64, survival: Survival) {
 /// Three calls, one after the other, until the power fails.
 async fn run(files: &ForgetfulFiles, world: &World) -> Promised {
     let mut promised = Promised::default();
-    let Ok(spool) = start(Arc::new(files.clone()), world.store.clone(), Path::new("/account")) else { return promised };
+    let Ok(spool) = power_on(files, &world.store) else { return promised };
     for (number, pieces, hangs_up) in CALLS {
         call(&spool, world, number, pieces, hangs_up, &mut promised).await;
     }
@@ -141,7 +178,7 @@ async fn call(spool: &Spool, world: &World, number: u128, pieces: usize, hangs_u
 /// After a start: what was promised is there, once, with its sound; the spool is empty; a second scan finds nothing.
 async fn verify(files: &ForgetfulFiles, world: &World, promised: &Promised, when: &str) {
     let store = &world.store;
-    let spool = start(Arc::new(files.clone()), store.clone(), Path::new("/account")).unwrap();
+    let spool = power_on(files, store).unwrap();
     let recovered = spool.recover().await.unwrap();
     assert_eq!(recovered.failed, [], "{when}");
     let again = spool.recover().await.unwrap();

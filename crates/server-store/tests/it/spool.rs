@@ -8,8 +8,9 @@ use std::{
 
 use aftertone_model::{MessageAction, MessageState};
 use aftertone_server_store::{
-    AppendError, BeginError, Disk, FileLayer, Finished, FinishedSound, Lookup, NewJob, NewRecording, Recovered, RepairedSound,
-    SoundFormat, Spool, SpoolConfig, SpoolHandle, Store, testing::ForgetfulFiles,
+    AppendError, BeginError, Commits, Disk, FileLayer, Finished, FinishedSound, Lookup, NewJob, NewRecording, Recovered,
+    RepairedSound, SoundFormat, Spool, SpoolConfig, SpoolHandle, Store,
+    testing::{ForgetfulFiles, Survival},
 };
 
 use crate::common::{World, at, envelope, key, message_id, record, world};
@@ -34,9 +35,19 @@ pub(crate) fn ms(sound: usize) -> u64 {
     (sound * 1_000 / SECOND) as u64
 }
 
-pub(crate) fn start(files: Arc<dyn FileLayer>, store: Arc<dyn Store>, dir: &Path) -> std::io::Result<Spool> {
+fn start(files: Arc<dyn FileLayer>, store: Arc<dyn Commits>, dir: &Path) -> std::io::Result<Spool> {
+    start_syncing(Duration::from_millis(500), files, store, dir)
+}
+
+pub(crate) fn start_syncing(
+    every: Duration,
+    files: Arc<dyn FileLayer>,
+    store: Arc<dyn Commits>,
+    dir: &Path,
+) -> std::io::Result<Spool> {
     let mut config = SpoolConfig::new(dir.join("spool"), dir.join("blobs"));
     config.writers = 1;
+    config.sync_every = every;
     Spool::open(config, files, store, Arc::new(repair))
 }
 
@@ -62,7 +73,7 @@ pub(crate) fn piece(number: u128, piece: usize) -> Vec<u8> {
     vec![u8::try_from(number * 16).unwrap() + u8::try_from(piece).unwrap(); SECOND / 2]
 }
 
-async fn record_pieces(handle: &SpoolHandle, number: u128, pieces: usize) {
+fn record_pieces(handle: &SpoolHandle, number: u128, pieces: usize) {
     handle.append(header(0)).unwrap();
     for index in 0..pieces {
         handle.append(piece(number, index)).unwrap();
@@ -90,7 +101,7 @@ async fn a_recording_becomes_a_message() {
     let id = message_id(1);
     assert_eq!(spool_files(dir), [format!("{id}.json"), format!("{id}.wav")]);
     assert!(matches!(spool.begin(new_recording(&world, 1)).await, Err(BeginError::Running)));
-    record_pieces(&handle, 1, 3).await;
+    record_pieces(&handle, 1, 3);
     assert_eq!(spool.recover().await.unwrap(), Recovered::default(), "a scan leaves it alone");
     let Finished::Message(message) = handle.finish(finished(&world, 1, 600)).await.unwrap() else { panic!("no message") };
 
@@ -114,7 +125,7 @@ async fn equal_sounds_are_kept_once() {
     let spool = start(Arc::new(Disk), store.clone(), dir).unwrap();
     for number in [1, 2] {
         let handle = spool.begin(new_recording(&world, number)).await.unwrap();
-        record_pieces(&handle, 1, 3).await;
+        record_pieces(&handle, 1, 3);
         handle.finish(finished(&world, number, 600)).await.unwrap();
     }
     let first = store.sound(world.anna.id, message_id(1)).await.unwrap().found().unwrap();
@@ -134,7 +145,7 @@ async fn under_a_second_only_the_call_is_logged() {
     let (dir, store) = (world.dir.path(), world.store.clone());
     let spool = start(Arc::new(Disk), store.clone(), dir).unwrap();
     let handle = spool.begin(new_recording(&world, 1)).await.unwrap();
-    record_pieces(&handle, 1, 1).await;
+    record_pieces(&handle, 1, 1);
     assert_eq!(handle.finish(finished(&world, 1, 200)).await.unwrap(), Finished::TooShort);
     let records = store.call_records(world.anna.id, None, 9).await.unwrap();
     assert_eq!((records.len(), records[0].message, records[0].ended_at), (1, None, at(500)));
@@ -167,7 +178,7 @@ async fn a_recording_that_was_open_at_the_stop_is_a_message_at_the_start() {
     let spool = start(Arc::new(Disk), store.clone(), dir).unwrap();
     assert!(start(Arc::new(Disk), store.clone(), dir).is_err(), "one spool per folder");
     let handle = spool.begin(new_recording(&world, 1)).await.unwrap();
-    record_pieces(&handle, 1, 2).await;
+    record_pieces(&handle, 1, 2);
     spool.close().await;
     assert_eq!(handle.append(vec![1]), Err(AppendError::Closed));
     drop(handle);
@@ -237,6 +248,28 @@ async fn a_disk_that_does_not_keep_up_ends_the_deposit_and_not_the_server() {
     assert_eq!(handle.append(vec![0; 10_001]), Err(AppendError::Overrun));
     assert_eq!(handle.append(vec![0]), Err(AppendError::Broken), "a hole would shift all that follows");
     assert_eq!(handle.finish(finished(&world, 1, 10_000)).await.unwrap(), Finished::TooShort);
+}
+
+#[tokio::test]
+async fn what_was_said_a_second_ago_survives() {
+    let files = ForgetfulFiles::new();
+    let world = world(Arc::new(files.clone())).await;
+    let spool = start(Arc::new(files.clone()), world.store.clone(), Path::new("/account")).unwrap();
+    let handle = spool.begin(new_recording(&world, 1)).await.unwrap();
+    handle.append(header(0)).unwrap();
+    (0..3).for_each(|index| handle.append(piece(1, index)).unwrap());
+    let said = std::time::Instant::now();
+    let whole = HEADER + 3 * SECOND / 2;
+    wait_until(|| files.durable().values().any(|bytes| bytes.len() == whole)).await;
+    assert!(said.elapsed() < Duration::from_secs(1), "{:?}", said.elapsed());
+    handle.append(piece(1, 3)).unwrap();
+    files.crash_at(files.operations());
+    spool.close().await;
+    files.restart(Survival::Nothing);
+    let spool = start(Arc::new(files.clone()), world.store.clone(), Path::new("/account")).unwrap();
+    assert_eq!(spool.recover().await.unwrap().interrupted, [message_id(1)]);
+    let message = world.store.message(world.anna.id, message_id(1)).await.unwrap().found().unwrap();
+    assert_eq!(message.duration_ms, 1_500);
 }
 
 async fn wait_until(mut done: impl FnMut() -> bool) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aftertone_model::{Language, MessageAction, MessageState, SubscriberId};
 use aftertone_server_store::{
-    Acted, Changes, Committed, Disk, Fate, ForwardOrder, ForwardOutcome, HashedPassword, Lookup, MailboxCounts, NewJob,
+    Acted, Changes, Commits, Committed, Disk, Fate, ForwardOrder, ForwardOutcome, HashedPassword, Lookup, MailboxCounts, NewJob,
     OpenError, SqliteStore, Store, StoreError, SubscriberError, SubscriberSettings,
 };
 use aftertone_sync::{Change, ChangeBody, Cursor, DeviceKind};

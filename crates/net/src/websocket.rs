@@ -340,7 +340,16 @@ fn refusal(error: tungstenite::Error) -> ConnectError {
             retry_after: response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok()),
         },
         tungstenite::Error::Io(e) => ConnectError::Unreachable(e),
-        other => ConnectError::Handshake(other.to_string()),
+        other @ (tungstenite::Error::ConnectionClosed
+        | tungstenite::Error::AlreadyClosed
+        | tungstenite::Error::Tls(_)
+        | tungstenite::Error::Capacity(_)
+        | tungstenite::Error::Protocol(_)
+        | tungstenite::Error::WriteBufferFull(_)
+        | tungstenite::Error::Utf8(_)
+        | tungstenite::Error::AttackAttempt
+        | tungstenite::Error::Url(_)
+        | tungstenite::Error::HttpFormat(_)) => ConnectError::Handshake(other.to_string()),
     }
 }
 

@@ -4,8 +4,9 @@
 use std::{sync::Arc, time::Duration};
 
 use aftertone_exchange::{Directory, MessageCounts, Person, PhoneCredentials};
-use aftertone_model::{CallRecord, SubscriberId, Timestamp};
-use aftertone_server_store::{Store, StoreError};
+use aftertone_model::{CallRecord, MessageId, SubscriberId, Timestamp};
+use aftertone_server_store::{Commits, Committed, Fate, FinishedRecording, Store, StoreError};
+use async_trait::async_trait;
 use tokio::{
     sync::{mpsc, watch},
     time::{MissedTickBehavior, interval, sleep},
@@ -122,6 +123,48 @@ impl Books {
             }
             Err(error) => tracing::error!(%error, "can't count a mailbox's messages"),
         }
+    }
+}
+
+/// The spool's way to the store. It commits by itself too, when an earlier try failed: devices are told even then.
+pub(crate) struct TellingCommits {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) notices: mpsc::UnboundedSender<Notice>,
+}
+
+impl TellingCommits {
+    fn feed_grew(&self, mailbox: SubscriberId) {
+        if self.notices.send(Notice::FeedGrew(mailbox)).is_err() {
+            tracing::debug!("a commit after the end of the bookkeeping");
+        }
+    }
+}
+
+#[async_trait]
+impl Commits for TellingCommits {
+    async fn commit_recording(&self, recording: FinishedRecording) -> Result<Committed, StoreError> {
+        let mailbox = recording.envelope.mailbox;
+        let committed = self.store.commit_recording(recording).await?;
+        self.feed_grew(mailbox);
+        Ok(committed)
+    }
+
+    async fn commit_call_record(&self, record: &CallRecord) -> Result<(), StoreError> {
+        self.store.commit_call_record(record).await?;
+        self.feed_grew(record.owner);
+        Ok(())
+    }
+
+    async fn commit_call_record_if_absent(&self, record: &CallRecord) -> Result<bool, StoreError> {
+        let written = self.store.commit_call_record_if_absent(record).await?;
+        if written {
+            self.feed_grew(record.owner);
+        }
+        Ok(written)
+    }
+
+    async fn fate(&self, message: MessageId) -> Result<Fate, StoreError> {
+        self.store.fate(message).await
     }
 }
 

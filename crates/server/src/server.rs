@@ -24,14 +24,14 @@ use tokio_rustls::TlsAcceptor;
 use crate::{
     VERSION, api,
     bells::{Doorbells, Revocations},
-    books::{Books, directory},
+    books::{Books, TellingCommits, directory},
     config::Config,
     listen::HttpPort,
     lock::{FolderLock, make_folder},
     media::{Greetings, MediaConfig, MediaEvent, MediaPlane},
     repair,
     routes::Routes,
-    run::{Command, ExchangeLoop, Inputs, Load, SocketEvent},
+    run::{Command, ExchangeLoop, Inputs, Load, Notice, SocketEvent},
     settings,
 };
 
@@ -99,7 +99,8 @@ impl Server {
         config.check()?;
         make_folder(&config.data)?;
         let lock = FolderLock::take(&config.data)?;
-        let (store, spool) = open_store(&config.data).await?;
+        let (notices, notice_queue) = mpsc::unbounded_channel();
+        let (store, spool) = open_store(&config.data, notices.clone()).await?;
         let domain = settings::domain(&config, store.as_ref()).await?;
         let known = directory(store.as_ref(), &domain).await?;
         let (media, media_events) = start_media(&config, &spool, &store)?;
@@ -110,7 +111,6 @@ impl Server {
         let sip_addresses = (sip.udp.as_ref().map(UdpPort::local_addr), sip.tcp.as_ref().map(TcpPort::local_addr));
         let (sockets, socket_events) = mpsc::channel::<SocketEvent>(QUEUE);
         let (commands, command_queue) = mpsc::channel(QUEUE);
-        let (notices, notice_queue) = mpsc::unbounded_channel();
         let (load, load_seen) = watch::channel(Load::default());
         let mut exchange = Exchange::new(exchange_config(&config, &domain));
         exchange.handle_directory(known.clone(), crate::run::now());
@@ -237,13 +237,13 @@ const QUEUE: usize = 1024;
 /// What committing the last recordings may take.
 const COMMIT: Duration = Duration::from_secs(5);
 
-async fn open_store(data: &Path) -> anyhow::Result<(Arc<dyn Store>, Arc<Spool>)> {
+async fn open_store(data: &Path, notices: mpsc::UnboundedSender<Notice>) -> anyhow::Result<(Arc<dyn Store>, Arc<Spool>)> {
     let store =
         SqliteStore::open(data, Arc::new(Disk)).await.with_context(|| format!("can't open the store in {}", data.display()))?;
     let config = SpoolConfig::new(store.spool_dir(), store.blobs_dir());
     let store: Arc<dyn Store> = Arc::new(store);
-    let spool =
-        Spool::open(config, Arc::new(Disk), Arc::clone(&store), Arc::new(repair::repair)).context("can't open the spool")?;
+    let commits = Arc::new(TellingCommits { store: Arc::clone(&store), notices });
+    let spool = Spool::open(config, Arc::new(Disk), commits, Arc::new(repair::repair)).context("can't open the spool")?;
     let recovered = spool.recover().await.context("can't look through the spool")?;
     for (file, error) in &recovered.failed {
         tracing::error!(file, error, "a recording in the spool could not be dealt with");

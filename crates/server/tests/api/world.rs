@@ -8,7 +8,7 @@ use aftertone_server::{
     Config, Running, Server,
     admin::{self, AddUser},
 };
-use aftertone_server_store::{Committed, FinishedRecording, Sound, Store};
+use aftertone_server_store::{Committed, FinishedRecording, Sound};
 use aftertone_sync::{Problem, ProblemCode, SignedIn};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
@@ -95,7 +95,7 @@ impl World {
         };
         match self.server.store().commit_recording(recording).await.unwrap() {
             Committed::Added(message) => message,
-            other => panic!("{other:?}"),
+            other @ (Committed::Already(_) | Committed::Expunged) => panic!("{other:?}"),
         }
     }
 }

@@ -130,7 +130,13 @@ impl DepositRun {
     }
 
     /// A packet of the caller.
-    pub(super) fn handle_packet(&mut self, packet: &RtpPacket, agreed: &Agreed, stream: &mut SendStream, now: Instant) -> Effects {
+    pub(super) fn handle_packet(
+        &mut self,
+        packet: &RtpPacket,
+        agreed: &Agreed,
+        stream: &mut SendStream,
+        now: Instant,
+    ) -> Effects {
         let mut effects = Effects::default();
         match agreed.meaning(packet.payload_type) {
             Some(Meaning::Sound(codec)) if codec == self.codec => self.record(packet, now),
@@ -339,8 +345,13 @@ impl DepositRun {
         self.player = None;
         self.keep_alive_at = None;
         let record = CallRecord { ended_at: Timestamp::now(), ..self.order.record.clone() };
-        let mut sound =
-            FinishedSound { duration_ms: 0, peaks: Vec::new(), header_bytes: 0, record, interrupted: ending == Ending::Interrupted };
+        let mut sound = FinishedSound {
+            duration_ms: 0,
+            peaks: Vec::new(),
+            header_bytes: 0,
+            record,
+            interrupted: ending == Ending::Interrupted,
+        };
         let spool = mem::replace(&mut self.spool, SpoolSlot::None);
         if let (Some(recording), SpoolSlot::Ready(handle)) = (self.recording.take(), &spool) {
             if let Err(error) = recording.complete(handle, &mut sound) {

@@ -129,7 +129,8 @@ pub(super) fn read_rtp_answer(answer: &str, offered: &[Codec]) -> Result<Agreed,
 
 /// What to register for a WebRTC offer of ours: exactly one kind of telephone events, in the first codec's clock.
 pub(super) fn webrtc_offer_formats(codecs: &[Codec]) -> Vec<Format> {
-    let mut formats: Vec<_> = codecs.iter().map(|codec| Format::Audio { codec: *codec, payload_type: codec.payload_type() }).collect();
+    let mut formats: Vec<_> =
+        codecs.iter().map(|codec| Format::Audio { codec: *codec, payload_type: codec.payload_type() }).collect();
     formats.push(match codecs.first() {
         Some(Codec::Pcmu | Codec::Pcma) => Format::Event { payload_type: EVENT_8K, clock: 8000 },
         Some(Codec::Opus) | None => Format::Event { payload_type: webrtc::DTMF_PAYLOAD_TYPE, clock: webrtc::DTMF_CLOCK_RATE },

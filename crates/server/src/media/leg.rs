@@ -4,13 +4,11 @@ use std::time::Instant;
 
 use aftertone_exchange::LegId;
 use aftertone_media::{Codec, rtp::RtpPacket};
-use aftertone_model::CallId;
 
 use super::{deposit::DepositRun, describe::Agreed, relay::Relay, rtp::RtpLeg, stream::SendStream, webrtc::Peer};
 
 /// A leg with everything that it holds; dropping it frees its port.
 pub(super) struct Leg {
-    pub(super) call: CallId,
     pub(super) transport: Transport,
     /// The codecs of our open or last offer.
     pub(super) offered: Vec<Codec>,
@@ -34,8 +32,8 @@ pub(super) struct WebRtcLeg {
     pub(super) peer: Box<Peer>,
     /// The other end's certificate; `None` until it described itself.
     pub(super) fingerprint: Option<String>,
-    /// A connection that isn't up by then has failed; set when both ends are described.
-    pub(super) connect_by: Option<Instant>,
+    /// The leg has failed then: because the connection didn't come up, or has ended.
+    pub(super) fails_at: Option<Instant>,
 }
 
 /// What is done with the packets.

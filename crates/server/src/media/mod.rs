@@ -12,7 +12,6 @@
 //! ```
 
 mod address;
-mod state;
 mod deposit;
 mod describe;
 mod leg;
@@ -22,6 +21,7 @@ mod prompts;
 mod recording;
 mod relay;
 mod rtp;
+mod state;
 mod stream;
 mod timeline;
 mod timers;
@@ -153,17 +153,15 @@ impl MediaPlane {
         Ok((Self { workers, legs: Mutex::default(), shared, finishing }, received))
     }
 
-    /// Hands an order to the worker of its call. Never blocks.
+    /// Hands an order to the worker of its call. Never blocks. What no worker can do is answered at once.
     pub(crate) fn send(&self, command: MediaCommand) {
-        let Some(worker) = self.worker_of(&command) else {
-            tracing::debug!("an order for a leg that no worker knows");
-            if let MediaCommand::Apply { request, .. } = command {
-                let result = Err(MediaFailure::Failed("the leg is not known".into()));
-                self.shared.report(MediaEvent::Applied { request, result });
-            }
-            return;
+        let refused = match self.worker_of(&command) {
+            Some(worker) => self.workers[worker].send(Order::Command(command)).err(),
+            None => Some(Order::Command(command)),
         };
-        self.workers[worker].send(Order::Command(command));
+        if let Some(Order::Command(command)) = refused {
+            self.shared.refuse(command);
+        }
     }
 
     /// Finishes every deposit as interrupted, closes every leg and stops the workers. Waits at most `within` for the
@@ -171,7 +169,8 @@ impl MediaPlane {
     /// meanwhile.
     pub(crate) async fn shutdown(mut self, within: Duration) -> bool {
         for worker in &self.workers {
-            worker.send(Order::Stop);
+            // A worker that is gone has nothing left to finish.
+            let _ = worker.send(Order::Stop);
         }
         self.shared.stop_accepting_finishers();
         let finished = async {
@@ -220,6 +219,26 @@ impl Shared {
                 let events = self.events.clone();
                 self.runtime.spawn(async move { events.send(event).await });
             }
+        }
+    }
+
+    /// Answers what can't be done: the leg is not known, or its worker is gone.
+    fn refuse(self: &Arc<Self>, command: MediaCommand) {
+        let failure = || MediaFailure::Failed("the leg has no worker".into());
+        match command {
+            MediaCommand::Offer { request, .. } | MediaCommand::Answer { request, .. } => {
+                self.report(MediaEvent::Described { request, result: Err(failure()) });
+            }
+            MediaCommand::Apply { request, .. } => self.report(MediaEvent::Applied { request, result: Err(failure()) }),
+            MediaCommand::Bridge { a, .. } => {
+                tracing::warn!(leg = a.0, "legs of different calls, or closed ones, can't be bridged");
+                self.report(MediaEvent::Failed { leg: a });
+            }
+            MediaCommand::Deposit { leg, deposit } => {
+                deposit::give_up(self, *deposit);
+                self.report(MediaEvent::Failed { leg });
+            }
+            MediaCommand::Close { .. } => {}
         }
     }
 

@@ -12,12 +12,12 @@ use aftertone_media::{
     sdp::{Direction, RtpAnswer, RtpOffer},
     webrtc::{drop_duplicate_payload_types, normalise, payloads},
 };
-use aftertone_model::CallId;
 
 use super::{
     address,
     describe::{
-        Agreed, fingerprint, offer_order, read_rtp_answer, read_rtp_offer, unacceptable, webrtc_answer_formats, webrtc_offer_formats,
+        Agreed, fingerprint, offer_order, read_rtp_answer, read_rtp_offer, unacceptable, webrtc_answer_formats,
+        webrtc_offer_formats,
     },
     leg::{Leg, Transport, Usage, WebRtcLeg},
     rtp::RtpLeg,
@@ -30,14 +30,14 @@ use super::{
 type Outcome = Result<Described, MediaFailure>;
 
 impl State {
-    pub(super) fn offer(&mut self, call: CallId, id: LegId, media: LegMedia, peer: IpAddr, prefer: &[Codec], now: Instant) -> Outcome {
+    pub(super) fn offer(&mut self, id: LegId, media: LegMedia, peer: IpAddr, prefer: &[Codec], now: Instant) -> Outcome {
         let codecs = offer_order(prefer);
         let sdp = match media {
             LegMedia::Rtp => {
-                self.ensure_rtp(call, id, peer)?;
+                self.ensure_rtp(id, peer)?;
                 self.rtp_offer(id, peer, &codecs)?
             }
-            LegMedia::WebRtc => self.webrtc_offer(call, id, peer, &codecs, now)?,
+            LegMedia::WebRtc => self.webrtc_offer(id, peer, &codecs, now)?,
         };
         if let Some(leg) = self.legs.get_mut(&id) {
             leg.offered.clone_from(&codecs);
@@ -45,10 +45,8 @@ impl State {
         Ok(Described { sdp, codecs })
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the fields of one command")]
     pub(super) fn answer(
         &mut self,
-        call: CallId,
         id: LegId,
         media: LegMedia,
         peer: IpAddr,
@@ -57,8 +55,8 @@ impl State {
         now: Instant,
     ) -> Outcome {
         match media {
-            LegMedia::Rtp => self.rtp_answer(call, id, peer, offer, prefer),
-            LegMedia::WebRtc => self.webrtc_answer(call, id, peer, offer, prefer, now),
+            LegMedia::Rtp => self.rtp_answer(id, peer, offer, prefer),
+            LegMedia::WebRtc => self.webrtc_answer(id, peer, offer, prefer, now),
         }
     }
 
@@ -87,7 +85,7 @@ impl State {
     }
 
     /// Makes an RTP leg, unless there is one.
-    fn ensure_rtp(&mut self, call: CallId, id: LegId, peer: IpAddr) -> Result<(), MediaFailure> {
+    fn ensure_rtp(&mut self, id: LegId, peer: IpAddr) -> Result<(), MediaFailure> {
         if let Some(leg) = self.legs.get(&id) {
             return match leg.transport {
                 Transport::Rtp(_) => Ok(()),
@@ -97,7 +95,7 @@ impl State {
         let bind = address::bind_for(self.shared.bind, peer);
         let sockets = Rc::new(self.shared.ports.take(bind).ok_or(MediaFailure::Exhausted)?);
         let reader = spawn_rtp_reader(self.this.clone(), id, Rc::clone(&sockets));
-        self.legs.insert(id, new_leg(call, Transport::Rtp(RtpLeg::new(sockets, reader))));
+        self.legs.insert(id, new_leg(Transport::Rtp(RtpLeg::new(sockets, reader))));
         Ok(())
     }
 
@@ -111,9 +109,13 @@ impl State {
         Ok(RtpOffer { local, session_id, version, codecs, direction: Direction::Sendrecv }.to_sdp())
     }
 
-    fn rtp_answer(&mut self, call: CallId, id: LegId, peer: IpAddr, offer: &str, prefer: &[Codec]) -> Outcome {
-        let (session, negotiated) = read_rtp_offer(offer, prefer)?;
-        self.ensure_rtp(call, id, peer)?;
+    fn rtp_answer(&mut self, id: LegId, peer: IpAddr, offer: &str, prefer: &[Codec]) -> Outcome {
+        let in_use = self.codec_of_deposit(id);
+        let (session, negotiated) = read_rtp_offer(offer, in_use.as_ref().map_or(prefer, std::slice::from_ref))?;
+        if in_use.is_some_and(|codec| codec != negotiated.codec) {
+            return Err(MediaFailure::Unacceptable("a recording keeps its codec".into()));
+        }
+        self.ensure_rtp(id, peer)?;
         let (port, (session_id, version)) = self.rtp_session(id)?;
         let (local, direction) = (self.rtp_local(port, peer), negotiated.direction);
         let sdp = RtpAnswer { local, session_id, version, offer: &session, negotiated: &negotiated, direction }.to_sdp();
@@ -138,7 +140,7 @@ impl State {
         }
     }
 
-    fn webrtc_offer(&mut self, call: CallId, id: LegId, peer: IpAddr, codecs: &[Codec], now: Instant) -> Result<String, MediaFailure> {
+    fn webrtc_offer(&mut self, id: LegId, peer: IpAddr, codecs: &[Codec], now: Instant) -> Result<String, MediaFailure> {
         if let Some(leg) = self.legs.get_mut(&id) {
             let Transport::WebRtc(webrtc) = &mut leg.transport else {
                 return Err(MediaFailure::Unacceptable("the leg is of plain RTP".into()));
@@ -150,15 +152,15 @@ impl State {
         let stream = SendStream::new(rand::random());
         let (peer, sdp) = Peer::offer(self.setup(&stream, peer, &formats), now).map_err(failed)?;
         self.demultiplexer.add(id, peer.ufrag());
-        let webrtc = WebRtcLeg { peer: Box::new(peer), fingerprint: None, connect_by: None };
-        self.legs.insert(id, Leg { stream, ..new_leg(call, Transport::WebRtc(webrtc)) });
+        let webrtc = WebRtcLeg { peer: Box::new(peer), fingerprint: None, fails_at: None };
+        self.legs.insert(id, Leg { stream, ..new_leg(Transport::WebRtc(webrtc)) });
         Ok(drop_duplicate_payload_types(&sdp))
     }
 
-    fn webrtc_answer(&mut self, call: CallId, id: LegId, peer: IpAddr, offer: &str, prefer: &[Codec], now: Instant) -> Outcome {
+    fn webrtc_answer(&mut self, id: LegId, peer: IpAddr, offer: &str, prefer: &[Codec], now: Instant) -> Outcome {
         let normal = normalise(offer);
         let sdp = match self.legs.get_mut(&id) {
-            None => self.webrtc_answer_new(call, id, peer, &normal, prefer, now)?,
+            None => self.webrtc_answer_new(id, peer, &normal, prefer, now)?,
             Some(Leg { transport: Transport::WebRtc(webrtc), .. }) if webrtc.fingerprint.as_deref() == fingerprint(&normal) => {
                 webrtc.peer.answer_again(&normal, now).map_err(unacceptable)?
             }
@@ -176,26 +178,39 @@ impl State {
         Ok(Described { sdp, codecs: vec![codec] })
     }
 
-    fn webrtc_answer_new(&mut self, call: CallId, id: LegId, peer: IpAddr, offer: &str, prefer: &[Codec], now: Instant) -> Result<String, MediaFailure> {
+    fn webrtc_answer_new(
+        &mut self,
+        id: LegId,
+        peer: IpAddr,
+        offer: &str,
+        prefer: &[Codec],
+        now: Instant,
+    ) -> Result<String, MediaFailure> {
         let formats = webrtc_answer_formats(offer, prefer)?;
         let stream = SendStream::new(rand::random());
         let (peer, sdp) = Peer::answer(self.setup(&stream, peer, &formats), offer, now).map_err(unacceptable)?;
         self.demultiplexer.add(id, peer.ufrag());
-        let webrtc = WebRtcLeg { peer: Box::new(peer), fingerprint: None, connect_by: None };
-        self.legs.insert(id, Leg { stream, ..new_leg(call, Transport::WebRtc(webrtc)) });
+        let webrtc = WebRtcLeg { peer: Box::new(peer), fingerprint: None, fails_at: None };
+        self.legs.insert(id, Leg { stream, ..new_leg(Transport::WebRtc(webrtc)) });
         Ok(sdp)
     }
 
     /// The other end begins anew with another connection: ours is replaced, the stream goes on.
-    fn webrtc_answer_moved(&mut self, id: LegId, peer: IpAddr, offer: &str, prefer: &[Codec], now: Instant) -> Result<String, MediaFailure> {
+    fn webrtc_answer_moved(
+        &mut self,
+        id: LegId,
+        peer: IpAddr,
+        offer: &str,
+        prefer: &[Codec],
+        now: Instant,
+    ) -> Result<String, MediaFailure> {
         let Some(leg) = self.legs.get(&id) else { return Err(Self::no_such_leg()) };
-        // A codec change in the middle of a recording can't be: the one in use comes first.
-        let in_use: Vec<_> = leg.agreed.iter().map(|agreed| agreed.codec).collect();
-        let prefer = if matches!(leg.usage, Usage::Deposit(_)) { in_use.as_slice() } else { prefer };
+        let in_use = self.codec_of_deposit(id);
+        let prefer = in_use.as_ref().map_or(prefer, std::slice::from_ref);
         let formats = webrtc_answer_formats(offer, prefer)?;
         let (peer, sdp) = Peer::answer(self.setup(&leg.stream, peer, &formats), offer, now).map_err(unacceptable)?;
         self.demultiplexer.add(id, peer.ufrag());
-        let webrtc = WebRtcLeg { peer: Box::new(peer), fingerprint: None, connect_by: None };
+        let webrtc = WebRtcLeg { peer: Box::new(peer), fingerprint: None, fails_at: None };
         if let Some(leg) = self.legs.get_mut(&id)
             && let Transport::WebRtc(mut old) = std::mem::replace(&mut leg.transport, Transport::WebRtc(webrtc))
         {
@@ -203,6 +218,12 @@ impl State {
             old.peer.close(&self.sockets);
         }
         Ok(sdp)
+    }
+
+    /// A recording's codec, which can't be changed.
+    fn codec_of_deposit(&self, id: LegId) -> Option<Codec> {
+        let leg = self.legs.get(&id).filter(|leg| matches!(leg.usage, Usage::Deposit(_)))?;
+        leg.agreed.as_ref().map(|agreed| agreed.codec)
     }
 
     fn setup<'a>(&self, stream: &SendStream, peer: IpAddr, formats: &'a [Format]) -> PeerSetup<'a> {
@@ -218,15 +239,15 @@ impl WebRtcLeg {
     fn described(&mut self, remote: &str, now: Instant) {
         self.fingerprint = fingerprint(remote).map(str::to_owned);
         if !self.peer.is_connected() {
-            self.connect_by = Some(now + CONNECT_WITHIN);
+            self.fails_at = Some(now + CONNECT_WITHIN);
         }
     }
 }
 
-fn new_leg(call: CallId, transport: Transport) -> Leg {
+fn new_leg(transport: Transport) -> Leg {
     let session = (u64::from(rand::random::<u32>()), 0);
     let stream = SendStream::new(rand::random());
-    Leg { call, transport, offered: Vec::new(), agreed: None, stream, usage: Usage::Idle, session }
+    Leg { transport, offered: Vec::new(), agreed: None, stream, usage: Usage::Idle, session }
 }
 
 fn failed(error: impl std::fmt::Display) -> MediaFailure {

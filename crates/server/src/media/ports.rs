@@ -47,7 +47,8 @@ impl Ports {
         let tries = self.lock().free.len();
         for _ in 0..tries {
             let port = self.lock().free.pop_front()?;
-            let bound = bind_udp(SocketAddr::new(bind, port)).and_then(|rtp| Ok((rtp, bind_udp(SocketAddr::new(bind, port + 1))?)));
+            let bound =
+                bind_udp(SocketAddr::new(bind, port)).and_then(|rtp| Ok((rtp, bind_udp(SocketAddr::new(bind, port + 1))?)));
             match bound {
                 Ok((rtp, rtcp)) => return Some(PortPair { rtp, rtcp, port, ports: self.clone() }),
                 Err(error) => {

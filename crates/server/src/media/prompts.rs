@@ -35,7 +35,7 @@ impl Greetings {
 pub(super) type Frames = Arc<[Bytes]>;
 
 /// Everything that may be played, in one codec.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct CodecPrompts {
     en: Frames,
     de: Frames,
@@ -81,10 +81,11 @@ impl Prompts {
         let filling = prompts.clone();
         thread::Builder::new().name("prompts".into()).spawn(move || {
             for (codec, slot) in filling.0.iter() {
-                match CodecPrompts::encode(*codec, &en, &de) {
-                    Ok(made) => drop(slot.set(made)),
-                    Err(error) => tracing::error!(%codec, "the prompts can't be encoded: {error:#}"),
-                }
+                let made = CodecPrompts::encode(*codec, &en, &de).unwrap_or_else(|error| {
+                    tracing::error!(%codec, "the prompts can't be encoded, callers hear nothing: {error:#}");
+                    CodecPrompts::default()
+                });
+                drop(slot.set(made));
             }
         })?;
         Ok(prompts)

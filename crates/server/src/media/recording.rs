@@ -231,7 +231,12 @@ mod tests {
         expect.extend(frames[10..20].concat());
         expect.extend([0xd5; 800]);
         expect.extend(frames[25..].concat());
-        assert!(taped.bytes[WAV_HEADER_LEN..] == expect, "{} bytes instead of {}", taped.bytes.len() - WAV_HEADER_LEN, expect.len());
+        assert!(
+            taped.bytes[WAV_HEADER_LEN..] == expect,
+            "{} bytes instead of {}",
+            taped.bytes.len() - WAV_HEADER_LEN,
+            expect.len()
+        );
         assert_eq!(taped.recording.peaks.finish().len(), 100);
     }
 

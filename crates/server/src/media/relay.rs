@@ -35,7 +35,15 @@ impl Relay {
         }
     }
 
-    fn sound(&mut self, packet: &RtpPacket, codec: Codec, stream: &mut SendStream, to: &Agreed, now: Instant, out: &mut Vec<RtpPacket>) {
+    fn sound(
+        &mut self,
+        packet: &RtpPacket,
+        codec: Codec,
+        stream: &mut SendStream,
+        to: &Agreed,
+        now: Instant,
+        out: &mut Vec<RtpPacket>,
+    ) {
         if let Some(payload_type) = to.number_of(codec) {
             if self.transcoder.take().is_some() {
                 self.numbers = Renumber::default();

@@ -26,6 +26,9 @@ use super::{
 /// A WebRTC connection that is described on both ends and not up after this time has failed.
 pub(super) const CONNECT_WITHIN: Duration = Duration::from_secs(15);
 
+/// Who closes the connection usually hangs up too; that may take a moment longer and says more than a failure.
+const GOODBYE_WITHIN: Duration = Duration::from_secs(2);
+
 /// A leg's deadlines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
@@ -53,13 +56,13 @@ impl State {
 
     pub(super) fn handle_command(&mut self, command: MediaCommand, now: Instant) {
         match command {
-            MediaCommand::Offer { request, call, leg, media, peer, prefer } => {
-                let result = self.offer(call, leg, media, peer, &prefer, now);
+            MediaCommand::Offer { request, leg, media, peer, prefer, call: _ } => {
+                let result = self.offer(leg, media, peer, &prefer, now);
                 self.described(leg, now);
                 self.shared.report(MediaEvent::Described { request, result });
             }
-            MediaCommand::Answer { request, call, leg, media, peer, offer, prefer } => {
-                let result = self.answer(call, leg, media, peer, &offer, &prefer, now);
+            MediaCommand::Answer { request, leg, media, peer, offer, prefer, call: _ } => {
+                let result = self.answer(leg, media, peer, &offer, &prefer, now);
                 self.described(leg, now);
                 self.shared.report(MediaEvent::Described { request, result });
             }
@@ -178,9 +181,9 @@ impl State {
 
     fn serve_webrtc(&mut self, id: LegId, now: Instant) {
         let Some(Leg { transport: Transport::WebRtc(webrtc), .. }) = self.legs.get_mut(&id) else { return };
-        if webrtc.connect_by.is_some_and(|at| at <= now) {
-            tracing::info!(leg = id.0, "a WebRTC connection did not come up");
-            webrtc.connect_by = None;
+        if webrtc.fails_at.is_some_and(|at| at <= now) {
+            tracing::info!(leg = id.0, "a WebRTC connection did not come up, or has ended");
+            webrtc.fails_at = None;
             self.shared.report(MediaEvent::Failed { leg: id });
         }
         if let Some(Leg { transport: Transport::WebRtc(webrtc), .. }) = self.legs.get_mut(&id) {
@@ -194,18 +197,23 @@ impl State {
         let Some(Leg { transport: Transport::WebRtc(webrtc), .. }) = self.legs.get_mut(&id) else { return };
         let mut events = Vec::new();
         let next = webrtc.peer.drain(now, &self.sockets, &mut events);
-        let at = [next, webrtc.connect_by].into_iter().flatten().min();
+        let at = [next, webrtc.fails_at].into_iter().flatten().min();
         self.set_timer(Timer::WebRtc(id), at);
         for event in events {
             match event {
                 PeerEvent::Packet(packet) => self.handle_packet(id, &packet, now),
                 PeerEvent::Connected => {
                     if let Some(Leg { transport: Transport::WebRtc(webrtc), .. }) = self.legs.get_mut(&id) {
-                        webrtc.connect_by = None;
+                        webrtc.fails_at = None;
                     }
                     self.serve_deposit(id, now);
                 }
-                PeerEvent::Failed => self.shared.report(MediaEvent::Failed { leg: id }),
+                PeerEvent::Failed => {
+                    if let Some(Leg { transport: Transport::WebRtc(webrtc), .. }) = self.legs.get_mut(&id) {
+                        webrtc.fails_at = Some(now + GOODBYE_WITHIN);
+                        self.set_timer(Timer::WebRtc(id), Some(now + GOODBYE_WITHIN));
+                    }
+                }
             }
         }
     }

@@ -91,7 +91,14 @@ struct Source {
 
 impl Renumber {
     /// The packet as the next (or an earlier) one of `stream`, both at a clock of `rate` hertz.
-    pub(super) fn renumber(&mut self, stream: &mut SendStream, packet: &RtpPacket, kind: Kind, rate: u32, now: Instant) -> RtpPacket {
+    pub(super) fn renumber(
+        &mut self,
+        stream: &mut SendStream,
+        packet: &RtpPacket,
+        kind: Kind,
+        rate: u32,
+        now: Instant,
+    ) -> RtpPacket {
         let (sound, payload_type) = match kind {
             Kind::Sound { payload_type } => (true, payload_type),
             Kind::Event { payload_type } => (false, payload_type),
@@ -182,7 +189,8 @@ mod tests {
         for (index, sequence) in [65_534_u16, 65_535, 1, 0, 2].into_iter().enumerate() {
             let steps = sequence.wrapping_sub(65_534);
             let came = packet(9, sequence, 1000 + u32::from(steps) * 160);
-            let packet = renumber.renumber(&mut stream, &came, Kind::Sound { payload_type: 8 }, RATE, at(20 * index as u64, start));
+            let packet =
+                renumber.renumber(&mut stream, &came, Kind::Sound { payload_type: 8 }, RATE, at(20 * index as u64, start));
             sent.push((packet.sequence, packet.timestamp, packet.marker));
         }
         let (first, clock, _) = sent[0];
@@ -200,7 +208,13 @@ mod tests {
         assert_eq!(new.sequence, old.sequence + 1);
         assert_eq!(new.timestamp, old.timestamp.wrapping_add(4000));
         assert!(new.marker);
-        let jumped = renumber.renumber(&mut stream, &packet(2, 40_001, 900_000_000), Kind::Sound { payload_type: 0 }, RATE, at(520, start));
+        let jumped = renumber.renumber(
+            &mut stream,
+            &packet(2, 40_001, 900_000_000),
+            Kind::Sound { payload_type: 0 },
+            RATE,
+            at(520, start),
+        );
         assert_eq!((jumped.sequence, jumped.timestamp), (new.sequence + 1, new.timestamp.wrapping_add(160)));
     }
 

@@ -2,4 +2,6 @@
 
 mod bridge;
 mod deposit;
+mod desktop;
 mod plane;
+mod webrtc;

@@ -71,7 +71,8 @@ impl Timeline {
             None => {
                 self.flush(out);
                 let position = arrival.max(self.written);
-                self.anchor = Some(Anchor { ssrc: packet.ssrc, sequence: packet.sequence, timestamp: packet.timestamp, position });
+                self.anchor =
+                    Some(Anchor { ssrc: packet.ssrc, sequence: packet.sequence, timestamp: packet.timestamp, position });
                 position
             }
         };
@@ -99,7 +100,10 @@ impl Timeline {
             // Late or doubled; before the recording's beginning it is dropped like everything that was written already.
             return Some(anchor.position.checked_add_signed(moved).unwrap_or(0));
         }
-        let (early, late) = (ticks(EARLY, self.codec.clock_rate()), ticks(if packet.marker { LATE_SPURT } else { LATE }, self.codec.clock_rate()));
+        let (early, late) = (
+            ticks(EARLY, self.codec.clock_rate()),
+            ticks(if packet.marker { LATE_SPURT } else { LATE }, self.codec.clock_rate()),
+        );
         let position = anchor.position.checked_add_signed(moved)?;
         let plausible = moved >= 0 && position <= arrival + u64::from(early) && position + u64::from(late) >= arrival;
         plausible.then(|| {

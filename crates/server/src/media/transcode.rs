@@ -60,7 +60,13 @@ impl Transcoder {
     }
 
     /// A packet of sound: what is to be sent for it.
-    pub(super) fn sound(&mut self, stream: &mut SendStream, packet: &RtpPacket, payload_type: u8, now: Instant) -> Vec<RtpPacket> {
+    pub(super) fn sound(
+        &mut self,
+        stream: &mut SendStream,
+        packet: &RtpPacket,
+        payload_type: u8,
+        now: Instant,
+    ) -> Vec<RtpPacket> {
         let length = self.from.duration_of(&packet.payload);
         if length == 0 {
             return Vec::new();
@@ -134,7 +140,9 @@ impl Transcoder {
         let whole = self.rest.len() / frame * frame;
         for pcm in self.rest[..whole].chunks_exact(frame) {
             match self.encoder.encode(pcm) {
-                Ok(payload) => packets.push(stream.packet(std::mem::take(&mut marker), payload_type, self.timestamp, payload.into(), now)),
+                Ok(payload) => {
+                    packets.push(stream.packet(std::mem::take(&mut marker), payload_type, self.timestamp, payload.into(), now))
+                }
                 Err(error) => tracing::debug!(%error, "a frame is not encoded"),
             }
             self.timestamp = self.timestamp.wrapping_add(u32::try_from(frame).unwrap_or(0));

@@ -13,14 +13,21 @@ use std::{
 };
 
 use aftertone_exchange::LegId;
-use aftertone_media::{Codec, rtp::RtpPacket};
+use aftertone_media::{
+    Codec,
+    rtp::RtpPacket,
+    sdp::Direction,
+    webrtc::{answer_direction, offered_direction},
+};
 use bytes::BytesMut;
 use rtc::{
     interceptor::Registry,
     media_stream::MediaStreamTrack,
     peer_connection::{
         RTCPeerConnection, RTCPeerConnectionBuilder,
-        configuration::{interceptor_registry::configure_rtcp_reports, media_engine::MediaEngine, setting_engine::SettingEngineBuilder},
+        configuration::{
+            interceptor_registry::configure_rtcp_reports, media_engine::MediaEngine, setting_engine::SettingEngineBuilder,
+        },
         event::RTCPeerConnectionEvent,
         message::{RTCMessage, TaggedRTCMessage},
         sdp::RTCSessionDescription,
@@ -227,7 +234,7 @@ impl Peer {
 
     fn answer_offered(&mut self, offer: &str, now: Instant) -> Result<String, Error> {
         // The answer's direction is not intersected with the offer's inside (RFC 3264 section 6.1).
-        let direction = answer_direction(offer);
+        let direction = direction_of_answer(offer);
         let transceivers: Vec<_> = self.connection.get_transceivers().collect();
         for id in transceivers {
             if let Some(mut transceiver) = self.connection.rtp_transceiver(id) {
@@ -300,26 +307,25 @@ fn track(setup: &PeerSetup<'_>) -> MediaStreamTrack {
 fn codec_parameters(format: &Format) -> RTCRtpCodecParameters {
     // One channel is written as none: `PCMU/8000`.
     let (mime_type, clock_rate, channels, fmtp, payload_type) = match *format {
-        Format::Audio { codec: Codec::Opus, payload_type } => (Codec::Opus.mime_type(), 48_000, 2, Codec::Opus.fmtp(), payload_type),
+        Format::Audio { codec: Codec::Opus, payload_type } => {
+            (Codec::Opus.mime_type(), 48_000, 2, Codec::Opus.fmtp(), payload_type)
+        }
         Format::Audio { codec, payload_type } => (codec.mime_type(), codec.clock_rate(), 0, codec.fmtp(), payload_type),
         Format::Event { payload_type, clock } => ("audio/telephone-event", clock, 0, "0-16", payload_type),
     };
     let sdp_fmtp_line = fmtp.to_owned();
-    let rtp_codec = RTCRtpCodec { mime_type: mime_type.to_owned(), clock_rate, channels, sdp_fmtp_line, rtcp_feedback: Vec::new() };
+    let rtp_codec =
+        RTCRtpCodec { mime_type: mime_type.to_owned(), clock_rate, channels, sdp_fmtp_line, rtcp_feedback: Vec::new() };
     RTCRtpCodecParameters { rtp_codec, payload_type, ..Default::default() }
 }
 
 /// The direction of our answer, when we would both send and receive (RFC 3264 section 6.1).
-fn answer_direction(offer: &str) -> RTCRtpTransceiverDirection {
-    let lines = || offer.lines().map(str::trim);
-    if lines().any(|line| line == "a=sendonly") {
-        RTCRtpTransceiverDirection::Recvonly
-    } else if lines().any(|line| line == "a=recvonly") {
-        RTCRtpTransceiverDirection::Sendonly
-    } else if lines().any(|line| line == "a=inactive") {
-        RTCRtpTransceiverDirection::Inactive
-    } else {
-        RTCRtpTransceiverDirection::Sendrecv
+fn direction_of_answer(offer: &str) -> RTCRtpTransceiverDirection {
+    match answer_direction(offered_direction(offer), Direction::Sendrecv) {
+        Direction::Sendrecv => RTCRtpTransceiverDirection::Sendrecv,
+        Direction::Sendonly => RTCRtpTransceiverDirection::Sendonly,
+        Direction::Recvonly => RTCRtpTransceiverDirection::Recvonly,
+        Direction::Inactive => RTCRtpTransceiverDirection::Inactive,
     }
 }
 

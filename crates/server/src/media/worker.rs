@@ -66,10 +66,13 @@ impl Worker {
         Ok(Self { orders, stopped })
     }
 
-    pub(super) fn send(&self, order: Order) {
-        if self.orders.send(order).is_err() {
+    /// # Errors
+    /// Gives the order back if the worker is gone.
+    pub(super) fn send(&self, order: Order) -> Result<(), Order> {
+        self.orders.send(order).map_err(|refused| {
             tracing::error!("a media worker is gone");
-        }
+            refused.0
+        })
     }
 
     /// Waits for the thread to be through with its legs.

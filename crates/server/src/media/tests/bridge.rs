@@ -40,7 +40,7 @@ async fn listen(speaker: &mut Phone, listener: &Phone, payloads: &[bytes::Bytes]
 
 #[tokio::test]
 async fn the_same_codec_is_relayed_to_the_bit_both_ways() {
-    let mut plane = Plane::start(33_000..=33_009).await;
+    let mut plane = Plane::start(30_000..=30_009).await;
     let (mut a, mut b) = bridged(&mut plane, &[Codec::Pcma, Codec::Pcmu], &[Codec::Pcma]).await;
     let payloads = speech(Codec::Pcma)[..50].to_vec();
     for direction in 0..2 {
@@ -54,7 +54,7 @@ async fn the_same_codec_is_relayed_to_the_bit_both_ways() {
 
 #[tokio::test]
 async fn different_codecs_are_transcoded_both_ways() {
-    let mut plane = Plane::start(33_010..=33_019).await;
+    let mut plane = Plane::start(30_010..=30_019).await;
     let (mut a, mut b) = bridged(&mut plane, &[Codec::Pcmu], &[Codec::Opus]).await;
     assert_eq!((a.codec, b.codec), (Codec::Pcmu, Codec::Opus));
     for direction in 0..2 {
@@ -69,7 +69,7 @@ async fn different_codecs_are_transcoded_both_ways() {
 
 #[tokio::test]
 async fn keys_are_relayed_under_the_other_ends_number() {
-    let mut plane = Plane::start(33_020..=33_029).await;
+    let mut plane = Plane::start(30_020..=30_029).await;
     let (mut a, b) = bridged(&mut plane, &[Codec::Pcmu], &[Codec::Pcmu]).await;
     let payloads = speech(Codec::Pcmu);
     listen(&mut a, &b, &payloads[..10]).await;
@@ -86,10 +86,12 @@ async fn keys_are_relayed_under_the_other_ends_number() {
 
 #[tokio::test]
 async fn a_held_leg_is_not_spoken_to_until_it_is_resumed() {
-    let mut plane = Plane::start(33_030..=33_039).await;
+    let mut plane = Plane::start(30_030..=30_039).await;
     let (mut a, mut b) = bridged(&mut plane, &[Codec::Pcma], &[Codec::Pcma]).await;
     let payloads = speech(Codec::Pcma)[..20].to_vec();
-    for (direction, answered, passes) in [(Direction::Sendonly, Direction::Recvonly, false), (Direction::Sendrecv, Direction::Sendrecv, true)] {
+    for (direction, answered, passes) in
+        [(Direction::Sendonly, Direction::Recvonly, false), (Direction::Sendrecv, Direction::Sendrecv, true)]
+    {
         let offer = a.offer(direction);
         let described = plane.answer(call(1), 1, LegMedia::Rtp, offer, &[]).await.unwrap();
         let session = sdp::parse(&described.sdp).unwrap();
@@ -102,7 +104,7 @@ async fn a_held_leg_is_not_spoken_to_until_it_is_resumed() {
 
 #[tokio::test]
 async fn a_phone_that_moves_by_a_new_offer_is_followed() {
-    let mut plane = Plane::start(33_040..=33_049).await;
+    let mut plane = Plane::start(30_040..=30_049).await;
     let (mut a, mut b) = bridged(&mut plane, &[Codec::Pcma], &[Codec::Pcma]).await;
     let payloads = speech(Codec::Pcma)[..10].to_vec();
     listen(&mut a, &b, &payloads).await;
@@ -118,7 +120,7 @@ async fn a_phone_that_moves_by_a_new_offer_is_followed() {
 
 #[tokio::test]
 async fn what_a_stranger_sends_is_not_heard() {
-    let mut plane = Plane::start(33_050..=33_059).await;
+    let mut plane = Plane::start(30_050..=30_059).await;
     let (mut a, b) = bridged(&mut plane, &[Codec::Pcma], &[Codec::Pcma]).await;
     let payloads = speech(Codec::Pcma)[..5].to_vec();
     assert_eq!(listen(&mut a, &b, &payloads).await.len(), 5);

@@ -28,6 +28,7 @@ fn wav_data(file: &[u8]) -> &[u8] {
 
 #[tokio::test]
 async fn a_caller_leaves_a_message_that_is_kept_to_the_bit() {
+    let payloads = speech(Codec::Pcmu);
     let mut plane = Plane::start(31_000..=31_009).await;
     let mut phone = plane.phone(call(1), 1, &[Codec::Pcmu, Codec::Pcma], &[]).await.unwrap();
     plane.deposit(call(1), 1, message(1));
@@ -37,7 +38,6 @@ async fn a_caller_leaves_a_message_that_is_kept_to_the_bit() {
     }
     // The caller takes a breath, speaks, and hangs up.
     sleep_until((begun + Duration::from_millis(300)).into()).await;
-    let payloads = speech(Codec::Pcmu);
     phone.speak(&payloads).await;
     let hung_up = Instant::now();
     plane.close(1);
@@ -73,6 +73,7 @@ async fn the_greeting_keeps_its_pace() {
 
 #[tokio::test]
 async fn the_hash_key_skips_the_greeting_and_ends_the_message() {
+    let payloads = speech(Codec::Opus);
     let mut plane = Plane::start_with(31_020..=31_029, 1, tone_greetings(500)).await;
     let mut phone = plane.phone(call(3), 1, &[Codec::Opus], &[]).await.unwrap();
     assert_eq!(phone.codec, Codec::Opus);
@@ -83,7 +84,6 @@ async fn the_hash_key_skips_the_greeting_and_ends_the_message() {
     while phone.hear(Duration::from_millis(300)).await.is_some() {}
     assert!(start.elapsed() < Duration::from_secs(3), "the greeting of ten seconds was skipped");
     let begun = Instant::now() - Duration::from_millis(300);
-    let payloads = speech(Codec::Opus);
     phone.speak(&payloads[..150]).await;
     phone.press(11).await;
     plane.deposit_over(1).await;
@@ -123,11 +123,12 @@ async fn who_hangs_up_in_the_greeting_leaves_a_missed_call() {
 
 #[tokio::test]
 async fn a_shutdown_keeps_what_was_said_so_far() {
+    let payloads = speech(Codec::Pcma);
     let mut plane = Plane::start(31_050..=31_059).await;
     let mut phone = plane.phone(call(6), 1, &[Codec::Pcma], &[]).await.unwrap();
     plane.deposit(call(6), 1, message(6));
     phone.hear_prompts(PROMPTS).await;
-    phone.speak(&speech(Codec::Pcma)[..150]).await;
+    phone.speak(&payloads[..150]).await;
     assert!(plane.media.shutdown(Duration::from_secs(5)).await);
     let messages = plane.store.messages(plane.mailbox, None, 10).await.unwrap();
     assert_eq!(messages.len(), 1);

@@ -17,7 +17,10 @@ use aftertone_media::{
     rtp::RtpPacket,
     sdp::{self, Direction, RtpOffer},
 };
-use aftertone_model::{CallId, CallRecord, Caller, Direction as CallDirection, EndReason, Envelope, Language, MessageId, Reason, SubscriberId, Timestamp};
+use aftertone_model::{
+    CallId, CallRecord, Caller, Direction as CallDirection, EndReason, Envelope, Language, MessageId, Reason, SubscriberId,
+    Timestamp,
+};
 use aftertone_server_store::{Disk, Lookup, NewSubscriber, SoundFormat, Spool, SpoolConfig, SqliteStore, Store};
 use bytes::Bytes;
 use tokio::{
@@ -52,7 +55,7 @@ impl Plane {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(folder.path(), Arc::new(Disk)).await.unwrap();
         let config = SpoolConfig::new(store.spool_dir(), store.blobs_dir());
-        let store: Arc<dyn Store> = Arc::new(store);
+        let store = Arc::new(store);
         let person = NewSubscriber {
             user: "anna".parse().unwrap(),
             extension: "1001".parse().unwrap(),
@@ -63,7 +66,8 @@ impl Plane {
         };
         let mailbox = store.add_subscriber(person).await.unwrap().id;
         let repair = |_: &SoundFormat, _: Vec<u8>| None;
-        let spool = Spool::open(config, Arc::new(Disk), Arc::clone(&store), Arc::new(repair)).unwrap();
+        let spool = Spool::open(config, Arc::new(Disk), store.clone(), Arc::new(repair)).unwrap();
+        let store: Arc<dyn Store> = store;
         let config = MediaConfig {
             bind: LOOPBACK,
             rtp_ports,
@@ -113,14 +117,27 @@ impl Plane {
         .await
     }
 
-    pub(super) async fn answer(&mut self, call: CallId, leg: u64, media: LegMedia, offer: String, prefer: &[Codec]) -> Result<Described, MediaFailure> {
+    pub(super) async fn answer(
+        &mut self,
+        call: CallId,
+        leg: u64,
+        media: LegMedia,
+        offer: String,
+        prefer: &[Codec],
+    ) -> Result<Described, MediaFailure> {
         let request = self.request();
         let prefer = prefer.to_vec();
         self.media.send(MediaCommand::Answer { request, call, leg: LegId(leg), media, peer: LOOPBACK, offer, prefer });
         self.described(request).await
     }
 
-    pub(super) async fn offer(&mut self, call: CallId, leg: u64, media: LegMedia, prefer: &[Codec]) -> Result<Described, MediaFailure> {
+    pub(super) async fn offer(
+        &mut self,
+        call: CallId,
+        leg: u64,
+        media: LegMedia,
+        prefer: &[Codec],
+    ) -> Result<Described, MediaFailure> {
         let request = self.request();
         let prefer = prefer.to_vec();
         self.media.send(MediaCommand::Offer { request, call, leg: LegId(leg), media, peer: LOOPBACK, prefer });
@@ -134,7 +151,13 @@ impl Plane {
     }
 
     /// A phone on a leg that we answer.
-    pub(super) async fn phone(&mut self, call: CallId, leg: u64, codecs: &[Codec], prefer: &[Codec]) -> Result<Phone, MediaFailure> {
+    pub(super) async fn phone(
+        &mut self,
+        call: CallId,
+        leg: u64,
+        codecs: &[Codec],
+        prefer: &[Codec],
+    ) -> Result<Phone, MediaFailure> {
         let mut phone = Phone::new(codecs).await;
         let described = self.answer(call, leg, LegMedia::Rtp, phone.offer(Direction::Sendrecv), prefer).await?;
         phone.take(&described.sdp);
@@ -144,8 +167,15 @@ impl Plane {
     pub(super) fn deposit(&self, call: CallId, leg: u64, message: MessageId) {
         let caller = Caller { number: "030123456".into(), name: None };
         let now = Timestamp::now();
-        let envelope =
-            Envelope { id: message, call, mailbox: self.mailbox, caller: caller.clone(), received_at: now, reason: Reason::NoAnswer, urgent: false };
+        let envelope = Envelope {
+            id: message,
+            call,
+            mailbox: self.mailbox,
+            caller: caller.clone(),
+            received_at: now,
+            reason: Reason::NoAnswer,
+            urgent: false,
+        };
         let record = CallRecord {
             call,
             owner: self.mailbox,

@@ -25,7 +25,12 @@ class ThemeChoice {
 
   apply(): void {
     const dark = this.#choice === "dark" || (this.#choice === "system" && systemIsDark.matches);
-    document.documentElement.dataset["theme"] = dark ? "dark" : "light";
+    const { dataset } = document.documentElement;
+    if (dataset["theme"] === (dark ? "dark" : "light")) return;
+    // Everything changes at once: colours that fade one by one would flicker.
+    dataset["switching"] = "";
+    dataset["theme"] = dark ? "dark" : "light";
+    requestAnimationFrame(() => requestAnimationFrame(() => delete dataset["switching"]));
   }
 }
 

@@ -1,0 +1,133 @@
+//! The stored mailbox, on a real file: what a page does, what survives, what waits.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use aftertone_client_store::{Applied, Mailbox};
+use aftertone_model::{
+    CallId, CallRecord, Caller, Direction, EndReason, Envelope, Message, MessageAction, MessageId, MessageState, Reason,
+    SubscriberId, Timestamp,
+};
+use aftertone_sync::{Change, ChangeBody, ChangesPage, Cursor, DirectoryEntry, IdempotencyKey};
+
+fn message(number: u128, state: MessageState) -> Message {
+    let envelope = Envelope {
+        id: MessageId::from_random(number),
+        call: CallId::from_random(number),
+        mailbox: SubscriberId::from_random(1),
+        caller: Caller { number: format!("+4930{number}"), name: None },
+        received_at: Timestamp::constant(1_700_000_000 + i64::try_from(number).unwrap(), 0),
+        reason: Reason::NoAnswer,
+        urgent: false,
+    };
+    let media_type = "audio/wav".into();
+    Message { envelope, duration_ms: 4200, state, peaks: vec![1, 2], media_type, forwarded: None, interrupted: false }
+}
+
+fn record(number: u128) -> CallRecord {
+    CallRecord {
+        call: CallId::from_random(number),
+        owner: SubscriberId::from_random(1),
+        direction: Direction::Incoming,
+        party: Caller { number: "1002".into(), name: None },
+        started_at: Timestamp::constant(1_700_000_000, 0),
+        answered_at: None,
+        ended_at: Timestamp::constant(1_700_000_009, 0),
+        end: EndReason::Diverted,
+        diverted: Some(Reason::NoAnswer),
+        message: Some(MessageId::from_random(number)),
+    }
+}
+
+fn put(message: &Message) -> ChangeBody {
+    ChangeBody::Message { message: Box::new(message.clone()) }
+}
+
+fn page(n: u64, bodies: Vec<ChangeBody>) -> ChangesPage {
+    let changes = bodies.into_iter().enumerate().map(|(i, body)| Change { n: n + i as u64, body }).collect();
+    ChangesPage { cursor: Cursor { epoch: 7, n }, changes, more: false }
+}
+
+fn key(number: u128) -> IdempotencyKey {
+    IdempotencyKey::from_random(number)
+}
+
+#[tokio::test]
+async fn a_page_is_kept_with_its_cursor_over_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let mailbox = Mailbox::open(folder.path()).await.unwrap();
+    assert_eq!(mailbox.cursor().await.unwrap(), None);
+    let (first, second) = (message(1, MessageState::New), message(2, MessageState::Saved));
+    let bodies = vec![put(&first), put(&second), ChangeBody::CallRecord { record: Box::new(record(1)) }];
+    let applied = mailbox.apply(page(3, bodies.clone())).await.unwrap();
+    let expected = [Applied::Arrived(first.clone()), Applied::Arrived(second.clone()), Applied::CallRecord(record(1))];
+    assert_eq!(applied, expected);
+    assert_eq!(mailbox.apply(page(3, bodies)).await.unwrap(), [], "the same page again changes nothing");
+    mailbox.close().await;
+
+    let mailbox = Mailbox::open(folder.path()).await.unwrap();
+    assert_eq!(mailbox.cursor().await.unwrap(), Some(Cursor { epoch: 7, n: 3 }));
+    assert_eq!(mailbox.messages().await.unwrap(), [second, first], "the newest first");
+    assert_eq!(mailbox.call_records(10).await.unwrap(), [record(1)]);
+    assert_eq!(mailbox.new_messages().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn what_waits_is_seen_at_once_and_over_what_arrives() {
+    let folder = tempfile::tempdir().unwrap();
+    let mailbox = Mailbox::open(folder.path()).await.unwrap();
+    let new = message(1, MessageState::New);
+    mailbox.apply(page(1, vec![put(&new)])).await.unwrap();
+    mailbox.enqueue(new.envelope.id, MessageAction::Delete, key(1)).await.unwrap();
+    let seen = mailbox.message(new.envelope.id).await.unwrap().unwrap();
+    assert_eq!(seen.state, MessageState::Deleted);
+    // Another device listened meanwhile: the deletion here still covers it.
+    let heard = message(1, MessageState::Heard);
+    assert_eq!(mailbox.apply(page(2, vec![put(&heard)])).await.unwrap(), []);
+    mailbox.close().await;
+
+    let mailbox = Mailbox::open(folder.path()).await.unwrap();
+    assert_eq!(mailbox.outbox().await.unwrap().len(), 1, "the outbox survives a restart");
+    mailbox.finish(&key(1)).await.unwrap();
+    assert_eq!(mailbox.waiting().await.unwrap(), 0);
+    assert_eq!(mailbox.message(new.envelope.id).await.unwrap().unwrap().state, MessageState::Heard);
+}
+
+#[tokio::test]
+async fn a_snapshot_replaces_the_copy_and_keeps_the_outbox() {
+    let folder = tempfile::tempdir().unwrap();
+    let mailbox = Mailbox::open(folder.path()).await.unwrap();
+    let (stays, goes) = (message(1, MessageState::New), message(2, MessageState::New));
+    mailbox.apply(page(2, vec![put(&stays), put(&goes)])).await.unwrap();
+    mailbox.enqueue(stays.envelope.id, MessageAction::Heard, key(1)).await.unwrap();
+    let snapshot = ChangesPage { cursor: Cursor { epoch: 8, n: 1 }, ..page(1, vec![put(&stays)]) };
+    assert_eq!(mailbox.replace(vec![snapshot]).await.unwrap(), [Applied::Expunged(goes.envelope.id)]);
+    assert_eq!(mailbox.cursor().await.unwrap(), Some(Cursor { epoch: 8, n: 1 }));
+    assert_eq!(mailbox.messages().await.unwrap().len(), 1);
+    assert_eq!(mailbox.waiting().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn an_expunged_message_takes_what_waits_for_it_and_its_sound_along() {
+    let folder = tempfile::tempdir().unwrap();
+    let mailbox = Mailbox::open(folder.path()).await.unwrap();
+    let (gone, kept) = (message(1, MessageState::New), message(2, MessageState::New));
+    mailbox.apply(page(2, vec![put(&gone), put(&kept)])).await.unwrap();
+    mailbox.enqueue(gone.envelope.id, MessageAction::Heard, key(1)).await.unwrap();
+    for message in [&gone, &kept] {
+        std::fs::write(mailbox.sound_path(message), b"sound").unwrap();
+    }
+    let expunged = ChangeBody::Expunged { message: gone.envelope.id };
+    assert_eq!(mailbox.apply(page(3, vec![expunged])).await.unwrap(), [Applied::Expunged(gone.envelope.id)]);
+    assert_eq!(mailbox.waiting().await.unwrap(), 0);
+    mailbox.drop_orphaned_sounds().await.unwrap();
+    assert!(!mailbox.sound_path(&gone).exists() && mailbox.sound_path(&kept).exists());
+}
+
+#[tokio::test]
+async fn the_directory_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let mailbox = Mailbox::open(folder.path()).await.unwrap();
+    assert_eq!(mailbox.directory().await.unwrap(), None);
+    let entries = [DirectoryEntry { user: "ada".into(), extension: "1001".into(), display_name: "Ada".into() }];
+    mailbox.keep_directory(&entries).await.unwrap();
+    assert_eq!(mailbox.directory().await.unwrap().as_deref(), Some(&entries[..]));
+}

@@ -6,8 +6,11 @@ use crate::MediaRequestId;
 /// A call as this device sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallSnapshot {
-    /// The call.
+    /// The call, on this device.
     pub id: CallId,
+    /// The id that its record and a message of it have in the account: an incoming call's own one; an outgoing one's as
+    /// soon as it rings.
+    pub account_id: Option<CallId>,
     /// Who began it.
     pub direction: Direction,
     /// The other party.

@@ -163,6 +163,7 @@ impl Phone {
         let uri = target.uri(&self.config.domain);
         let snapshot = CallSnapshot {
             id: call,
+            account_id: None,
             direction: Direction::Outgoing,
             party: target.party(&self.config.domain),
             phase: CallPhase::Dialing,

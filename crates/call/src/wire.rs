@@ -123,7 +123,7 @@ impl Phone {
         match event {
             sip::Event::Incoming { session, request, .. } => self.incoming(session, &request, now),
             sip::Event::Progress { session, response } => self.progress(session, &response),
-            sip::Event::Answered { session, sdp, .. } => self.answered(session, sdp, now),
+            sip::Event::Answered { session, response, sdp, .. } => self.answered(session, &response, sdp, now),
             sip::Event::Confirmed { session, sdp } | sip::Event::ReinviteConfirmed { session, sdp } => {
                 self.confirmed(session, sdp)
             }
@@ -157,7 +157,7 @@ impl Phone {
     }
 
     fn incoming(&mut self, session: SessionId, request: &Request, now: Now) {
-        let named = request.headers.get(CALL_HEADER).and_then(|text| text.parse().ok());
+        let named = account_id(&request.headers);
         let id = named.unwrap_or_else(|| {
             let high = u128::from(self.rng.next_u64());
             CallId::from_random(high << 64 | u128::from(self.rng.next_u64()))
@@ -169,6 +169,7 @@ impl Phone {
         }
         let snapshot = CallSnapshot {
             id,
+            account_id: named,
             direction: Direction::Incoming,
             party: self.caller(request),
             phase: CallPhase::Ringing,
@@ -191,6 +192,7 @@ impl Phone {
     fn progress(&mut self, session: SessionId, response: &Response) {
         let Some(id) = self.of_session(session) else { return };
         let Some(call) = self.calls.get_mut(&id) else { return };
+        call.snapshot.account_id = account_id(&response.headers).or(call.snapshot.account_id);
         // 180 rings; 181 (being forwarded), 182 (queued) and 183 don't (RFC 3261 section 21.1).
         if response.status == 180 && call.snapshot.phase == CallPhase::Dialing {
             call.snapshot.phase = CallPhase::Ringing;
@@ -198,12 +200,13 @@ impl Phone {
         }
     }
 
-    fn answered(&mut self, session: SessionId, sdp: Option<String>, now: Now) {
+    fn answered(&mut self, session: SessionId, response: &Response, sdp: Option<String>, now: Now) {
         let Some(id) = self.of_session(session) else { return };
         let Some(call) = self.calls.get_mut(&id) else { return };
         let State::Calling { media, .. } = call.state else { return };
         let Some(answer) = sdp else { return self.hang_up_because(id, EndReason::Failed, now) };
         call.state = State::Active { session, media, change: None };
+        call.snapshot.account_id = account_id(&response.headers).or(call.snapshot.account_id);
         call.snapshot.phase = CallPhase::Active;
         call.snapshot.answered_at = Some(now.wall);
         self.tell(id);
@@ -266,6 +269,10 @@ impl Phone {
             .find(|contact| contact.uri.user() == self.contact.user() && contact.uri.host() == self.contact.host());
         ours.and_then(NameAddr::expires).or_else(|| response.headers.expires()).unwrap_or(600)
     }
+}
+
+fn account_id(headers: &Headers) -> Option<CallId> {
+    headers.get(CALL_HEADER)?.parse().ok()
 }
 
 /// How a refused call of ours ended.

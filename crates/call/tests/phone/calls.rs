@@ -30,6 +30,7 @@ fn an_incoming_call_is_answered_and_the_caller_hangs_up() {
     let session = world.ring();
     let ringing = world.calls().remove(0);
     assert_eq!((ringing.id, ringing.direction, ringing.phase), (call(), Direction::Incoming, Ringing));
+    assert_eq!(ringing.account_id, Some(call()));
     assert_eq!(ringing.party, Caller { number: "1001".into(), name: Some("Alice".into()) });
     assert!(world.heard.iter().any(|e| matches!(e, sip::Event::Progress { response, .. } if response.status == 180)));
     assert_eq!(world.described(), None, "no media before the person answers");
@@ -143,12 +144,14 @@ fn an_outgoing_call_rings_is_answered_and_hung_up() {
     world.exchange.progress(session, ResponseParts::new(183), now);
     world.settle();
     assert_eq!(world.phases(), [Dialing], "183 is no ringing");
-    world.exchange.ring(session, Headers::new(), now);
+    world.exchange.ring(session, Headers::new().with("Aftertone-Call", CALL), now);
     world.settle();
     let contact = world.contact();
     world.exchange.accept(session, contact, "answer of the exchange".into(), Headers::new(), now);
     world.settle();
     assert_eq!(world.phases(), [Dialing, Ringing, Active]);
+    let ids: Vec<_> = world.calls().into_iter().map(|call| call.account_id).collect();
+    assert_eq!(ids, [None, Some(self::call()), Some(self::call())], "the account's id is known from the ringing on");
     let media = world.open_media()[0];
     assert!(world.told.contains(&Event::ApplyMedia { media, call, answer: "answer of the exchange".into() }));
     world.phone.handle_applied(media, Ok(()), world.now());

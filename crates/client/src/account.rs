@@ -1,0 +1,252 @@
+//! Which account this device belongs to: signing in, what is remembered of it, signing out.
+
+use std::{net::IpAddr, path::Path, str::FromStr, sync::Arc};
+
+use aftertone_model::DeviceId;
+use aftertone_net::{Fingerprint, Trust};
+use aftertone_sync::{Me, ProblemCode, SignIn};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    SecretError, SecretStore,
+    http::{Api, ApiError},
+};
+
+/// Where a server is, and how it is recognised.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerAddress {
+    /// `https://HOST[:PORT]`; `http://` only for this machine itself (127.0.0.0/8, ::1, localhost).
+    pub url: String,
+    /// SHA-256 of the server's certificate (DER), 64 hexadecimal digits. If given, that certificate and no other is
+    /// trusted; if not, the system's authorities decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+}
+
+/// Why a server's address can't be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidServer {
+    /// It is no http or https address.
+    #[error("not an address of a server: https://HOST is expected")]
+    NotAnAddress,
+    /// Unencrypted, and not this machine itself.
+    #[error("the server's address must begin with https://: without encryption only this machine itself is allowed")]
+    Unencrypted,
+    /// Not 64 hexadecimal digits.
+    #[error("the fingerprint must be the 64 hexadecimal digits of a SHA-256")]
+    Fingerprint,
+}
+
+/// An invitation: `aftertone://invite?server=URL&token=T[&fingerprint=SHA256HEX]`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Invitation {
+    /// The server that invites.
+    pub server: ServerAddress,
+    /// The one-time token.
+    pub token: String,
+}
+
+impl std::fmt::Debug for Invitation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Invitation").field("server", &self.server).finish_non_exhaustive()
+    }
+}
+
+/// A text that is no invitation.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidInvitation {
+    /// Not `aftertone://invite?…` with `server` and `token`.
+    #[error("not an invitation: aftertone://invite?server=…&token=… is expected")]
+    NotAnInvitation,
+    /// Its server can't be used.
+    #[error(transparent)]
+    Server(#[from] InvalidServer),
+}
+
+/// What a device remembers of its account; holds no secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// The server.
+    pub server: ServerAddress,
+    /// This device, as the server lists it.
+    pub device: DeviceId,
+    /// Whose account.
+    pub me: Me,
+}
+
+/// Why signing in failed.
+#[derive(Debug, thiserror::Error)]
+pub enum SignInError {
+    /// The address can't be used.
+    #[error(transparent)]
+    Server(#[from] InvalidServer),
+    /// Name, password or invitation is wrong.
+    #[error("the name, the password or the invitation is wrong")]
+    WrongCredentials,
+    /// Too many tries; wait that many seconds.
+    #[error("too many tries; wait {0} seconds")]
+    RateLimited(u64),
+    /// The server can't be reached or answers nonsense.
+    #[error("{detail}")]
+    Unreachable {
+        /// Where it broke.
+        reason: crate::OfflineReason,
+        /// What exactly. English.
+        detail: String,
+    },
+    /// The token can't be kept; nothing was signed in (the new device was revoked again).
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The data folder can't be written.
+    #[error("the data folder can't be written: {0}")]
+    Storage(#[source] std::io::Error),
+}
+
+impl ServerAddress {
+    /// Takes what a person typed: without a scheme it is https; a path or a query is no part of a server's address.
+    ///
+    /// # Errors
+    /// See [`InvalidServer`].
+    pub fn parse(url: &str, fingerprint: Option<&str>) -> Result<Self, InvalidServer> {
+        let url = url.trim().trim_end_matches('/');
+        let url = if url.contains("://") { url.to_owned() } else { format!("https://{url}") };
+        let parsed = reqwest::Url::parse(&url).map_err(|_| InvalidServer::NotAnAddress)?;
+        let host = parsed.host_str().filter(|host| !host.is_empty()).ok_or(InvalidServer::NotAnAddress)?;
+        let plain = parsed.path() == "/" && parsed.query().is_none() && parsed.username().is_empty();
+        match parsed.scheme() {
+            _ if !plain => return Err(InvalidServer::NotAnAddress),
+            "https" => {}
+            "http" if is_this_machine(host) => {}
+            "http" => return Err(InvalidServer::Unencrypted),
+            _ => return Err(InvalidServer::NotAnAddress),
+        }
+        let fingerprint = match fingerprint {
+            None => None,
+            Some(text) => Some(text.trim().parse::<Fingerprint>().map_err(|_| InvalidServer::Fingerprint)?.to_string()),
+        };
+        Ok(Self { url: parsed.origin().ascii_serialization(), fingerprint })
+    }
+
+    /// The address of a WebSocket of this server.
+    pub(crate) fn web_socket(&self, path: &str) -> String {
+        // http becomes ws, https becomes wss.
+        format!("ws{}{path}", self.url.trim_start_matches("http"))
+    }
+
+    pub(crate) fn trust(&self) -> Result<Trust, InvalidServer> {
+        match &self.fingerprint {
+            None => Ok(Trust::Platform),
+            Some(text) => text.parse().map(Trust::Pinned).map_err(|_| InvalidServer::Fingerprint),
+        }
+    }
+
+    /// Under what name the token of `device` is kept.
+    pub(crate) fn secret_name(&self, device: DeviceId) -> String {
+        format!("{device} at {}", self.url)
+    }
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
+}
+
+impl FromStr for Invitation {
+    type Err = InvalidInvitation;
+
+    fn from_str(text: &str) -> Result<Self, InvalidInvitation> {
+        let url = reqwest::Url::parse(text.trim()).map_err(|_| InvalidInvitation::NotAnInvitation)?;
+        if url.scheme() != "aftertone" || url.host_str() != Some("invite") {
+            return Err(InvalidInvitation::NotAnInvitation);
+        }
+        let value = |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+        let server = value("server").ok_or(InvalidInvitation::NotAnInvitation)?;
+        let token = value("token").filter(|token| !token.is_empty()).ok_or(InvalidInvitation::NotAnInvitation)?;
+        Ok(Self { server: ServerAddress::parse(&server, value("fingerprint").as_deref())?, token })
+    }
+}
+
+/// The account that is signed in in the folder `data`, if any.
+///
+/// # Errors
+/// Where the folder can't be read.
+pub fn load_account(data: &Path) -> std::io::Result<Option<Account>> {
+    match std::fs::read(data.join(ACCOUNT_FILE)) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(std::io::Error::other),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// Signs this device in, with a password or an invitation ([`aftertone_sync::Credentials`]). What is remembered goes to
+/// the folder `data` (made if it isn't there), the token to `secrets`.
+///
+/// # Errors
+/// See [`SignInError`]. Nothing is left behind then, neither here nor (if it can still be reached) on the server.
+pub async fn sign_in(
+    server: ServerAddress,
+    sign_in: SignIn,
+    data: &Path,
+    secrets: Arc<dyn SecretStore>,
+) -> Result<Account, SignInError> {
+    let api = Api::new(&server)?;
+    let signed_in = api.sign_in(&sign_in).await?;
+    let account = Account { server, device: signed_in.device, me: signed_in.me };
+    let (name, token) = (account.server.secret_name(account.device), signed_in.token.clone());
+    let (kept, folder, stored) = (Arc::clone(&secrets), data.to_owned(), account.clone());
+    let keep = move || -> Result<(), SignInError> {
+        kept.set(&name, &token)?;
+        store_account(&folder, &stored).map_err(|e| {
+            // The token is of no use without the account.
+            let _left = kept.delete(&name);
+            SignInError::Storage(e)
+        })
+    };
+    let kept = tokio::task::spawn_blocking(keep).await.unwrap_or_else(|e| Err(SignInError::Storage(std::io::Error::other(e))));
+    if let Err(e) = kept {
+        let _unreachable = api.with_token(signed_in.token).revoke(account.device).await;
+        return Err(e);
+    }
+    Ok(account)
+}
+
+/// Removes what `sign_in` wrote, and everything that was stored of the account.
+pub(crate) fn forget_account(data: &Path) -> std::io::Result<()> {
+    let gone = |result: std::io::Result<()>| match result {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
+        Ok(()) | Err(_) => Ok(()),
+    };
+    // The account first: without it nothing of the rest is looked at again.
+    gone(std::fs::remove_file(data.join(ACCOUNT_FILE)))?;
+    gone(std::fs::remove_dir_all(mailbox_folder(data)))
+}
+
+/// Where the mailbox and its sounds are stored.
+pub(crate) fn mailbox_folder(data: &Path) -> std::path::PathBuf {
+    data.join("mailbox")
+}
+
+fn store_account(data: &Path, account: &Account) -> std::io::Result<()> {
+    std::fs::create_dir_all(data)?;
+    let fresh = data.join(format!("{ACCOUNT_FILE}.new"));
+    std::fs::write(&fresh, serde_json::to_vec_pretty(account)?)?;
+    // A mailbox that an earlier account left must never be shown to this one.
+    match std::fs::remove_dir_all(mailbox_folder(data)) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+        Ok(()) | Err(_) => {}
+    }
+    std::fs::rename(&fresh, data.join(ACCOUNT_FILE))
+}
+
+impl From<ApiError> for SignInError {
+    fn from(error: ApiError) -> Self {
+        match error {
+            ApiError::Offline { reason, detail } => Self::Unreachable { reason, detail },
+            ApiError::Refused { code: ProblemCode::WrongCredentials | ProblemCode::Unauthorized, .. } => Self::WrongCredentials,
+            ApiError::Refused { code: ProblemCode::RateLimited, retry_after, .. } => Self::RateLimited(retry_after.unwrap_or(60)),
+            ApiError::Refused { detail, .. } => Self::Unreachable { reason: crate::OfflineReason::Server, detail },
+        }
+    }
+}
+
+const ACCOUNT_FILE: &str = "account.json";

@@ -1,0 +1,188 @@
+//! Making and taking calls.
+
+use std::time::Duration;
+
+use aftertone_client::{CallPhase, CallSnapshot, Connection, Event, EventStream, Session, TestMessage};
+use aftertone_model::CallId;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use crate::{
+    files::Files,
+    lines::{self, Failure, reason_code},
+};
+
+/// How long to wait for the registration.
+const ONLINE_WITHIN: Duration = Duration::from_secs(20);
+/// After the last word, so that it is heard at the other end.
+const TAIL: Duration = Duration::from_millis(400);
+
+/// What to do with a call that comes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum What {
+    Answer { length: Option<Duration> },
+    Decline,
+    Ignore,
+}
+
+/// Calls `target` and waits for the end.
+pub(crate) async fn call(
+    session: &Session,
+    events: &mut EventStream,
+    files: &Files,
+    target: &str,
+    length: Option<Duration>,
+    press: Option<&str>,
+) -> Result<(), Failure> {
+    online(events).await?;
+    let call = session.dial(target).await?;
+    let mut hang_up_at = None;
+    loop {
+        let Some(event) = next(session, events, files, call, length, hang_up_at).await? else { continue };
+        lines::call_event(&event);
+        let Event::Call(snapshot) = event else { continue };
+        if snapshot.id != call {
+            continue;
+        }
+        match snapshot.phase {
+            CallPhase::Active => {
+                hang_up_at = length.map(|length| Instant::now() + length);
+                for key in press.unwrap_or_default().chars() {
+                    session.press(call, key).await?;
+                }
+            }
+            CallPhase::Ended(_) => return Ok(()),
+            CallPhase::Dialing | CallPhase::Ringing | CallPhase::Connecting => {}
+        }
+    }
+}
+
+/// Waits for one call and deals with it.
+pub(crate) async fn wait(session: &Session, events: &mut EventStream, files: &Files, what: What) -> Result<(), Failure> {
+    online(events).await?;
+    let incoming = loop {
+        let event = events.next().await.ok_or_else(over)?;
+        lines::call_event(&event);
+        if let Event::Call(call @ CallSnapshot { phase: CallPhase::Ringing, .. }) = event {
+            break call;
+        }
+    };
+    let length = match what {
+        What::Answer { length } => {
+            session.answer(incoming.id).await?;
+            length
+        }
+        What::Decline => {
+            session.decline(incoming.id).await?;
+            None
+        }
+        What::Ignore => None,
+    };
+    let mut hang_up_at = None;
+    loop {
+        let Some(event) = next(session, events, files, incoming.id, length, hang_up_at).await? else { continue };
+        lines::call_event(&event);
+        match event {
+            Event::Call(call) if call.id == incoming.id => match call.phase {
+                CallPhase::Active => hang_up_at = length.map(|length| Instant::now() + length),
+                CallPhase::Ended(_) => return Ok(()),
+                CallPhase::Dialing | CallPhase::Ringing | CallPhase::Connecting => {}
+            },
+            _ => {}
+        }
+    }
+}
+
+/// Lets the built-in second phone leave a message, and waits until it is in the mailbox.
+pub(crate) async fn test_message(session: &Session, events: &mut EventStream) -> Result<(), Failure> {
+    online(events).await?;
+    session.place_test_message();
+    let mut hung_up = false;
+    loop {
+        let event =
+            timeout(Duration::from_secs(120), events.next()).await.map_err(|_| Failure::new("timeout", "no message came"))?;
+        let event = event.ok_or_else(over)?;
+        lines::call_event(&event);
+        match event {
+            Event::TestMessage(TestMessage::HungUp { .. }) => hung_up = true,
+            Event::TestMessage(TestMessage::Failed { detail }) => return Err(Failure::new("test_message", detail)),
+            Event::MessageArrived { message, fresh: true } if hung_up => {
+                lines::message(&message);
+                return Ok(());
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The next event; `None` where the call was hung up instead, because its time or what was to be said is over.
+async fn next(
+    session: &Session,
+    events: &mut EventStream,
+    files: &Files,
+    call: CallId,
+    length: Option<Duration>,
+    hang_up_at: Option<Instant>,
+) -> Result<Option<Event>, Failure> {
+    let said = async {
+        // With `--for` what is said may end earlier or be cut off.
+        if length.is_some() || files.length().is_none() {
+            std::future::pending::<()>().await;
+        }
+        while !files.is_said() {
+            sleep(Duration::from_millis(20)).await;
+        }
+        sleep(TAIL).await;
+    };
+    let over_at = async {
+        match hang_up_at {
+            Some(at) => sleep_until(at).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        event = events.next() => return event.map(Some).ok_or_else(over),
+        () = said => {}
+        () = over_at => {}
+    }
+    // It may have ended by itself just now.
+    let _ended = session.hang_up(call).await;
+    loop {
+        let event = events.next().await.ok_or_else(over)?;
+        if let Event::Call(CallSnapshot { id, phase: CallPhase::Ended(_), .. }) = &event
+            && *id == call
+        {
+            return Ok(Some(event));
+        }
+        lines::call_event(&event);
+    }
+}
+
+/// Waits until the device can be called.
+pub(crate) async fn online(events: &mut EventStream) -> Result<(), Failure> {
+    let mut last = Failure::new("connect", "not connected in time");
+    let wait = async {
+        while let Some(event) = events.next().await {
+            match &event {
+                Event::Connection(Connection::Online) => {
+                    lines::call_event(&event);
+                    return Ok(());
+                }
+                Event::Connection(Connection::Offline { reason, detail, .. }) => {
+                    last = Failure::new(reason_code(*reason), detail)
+                }
+                Event::SignedOut { .. } => break,
+                _ => {}
+            }
+        }
+        Err(())
+    };
+    match timeout(ONLINE_WITHIN, wait).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(())) | Err(_) => Err(last),
+    }
+}
+
+pub(crate) fn over() -> Failure {
+    Failure::new("credentials", "the server signed this device out")
+}

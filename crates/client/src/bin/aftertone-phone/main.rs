@@ -1,0 +1,188 @@
+//! The phone for the terminal and for tests: signs in, does one thing, signs out again. Every event is one line of JSON.
+
+mod calls;
+mod files;
+mod lines;
+mod mailbox;
+
+use std::{io::Read, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+
+use aftertone_client::{EventStream, MemorySecrets, SecretStore, ServerAddress, Session, SessionConfig, sign_in};
+use aftertone_sync::{Credentials, SignIn};
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{files::Files, lines::Failure};
+
+/// Signs in at a hosted account, does one thing, and signs out again. Every event is one line of JSON on standard output.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// The server: https://HOST, or http:// on this machine itself.
+    #[arg(long)]
+    server: String,
+    /// The user name or the extension.
+    #[arg(long)]
+    user: String,
+    /// Read the password from the first line of standard input.
+    #[arg(long, required_unless_present = "password")]
+    password_stdin: bool,
+    /// The password; visible to everybody on this machine.
+    #[arg(long, conflicts_with = "password_stdin", env = "AFTERTONE_PASSWORD", hide_env_values = true)]
+    password: Option<String>,
+    /// Trust the certificate with this SHA-256 and no other.
+    #[arg(long, value_name = "HEX")]
+    insecure_fingerprint: Option<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Call somebody.
+    Call {
+        /// An extension, a user name, a number, or a SIP address.
+        target: String,
+        #[command(flatten)]
+        sound: Sound,
+        /// Send these keys once they talk, e.g. 123#.
+        #[arg(long)]
+        press: Option<String>,
+    },
+    /// Wait for one call.
+    Wait {
+        /// Take it.
+        #[arg(long, group = "what")]
+        answer: bool,
+        /// Send it to the mailbox.
+        #[arg(long, group = "what")]
+        decline: bool,
+        /// Let it ring.
+        #[arg(long, group = "what")]
+        ignore: bool,
+        #[command(flatten)]
+        sound: Sound,
+    },
+    /// Look into the mailbox.
+    Mailbox {
+        #[command(subcommand)]
+        action: mailbox::Action,
+    },
+    /// Let the built-in second phone leave a message in the own mailbox.
+    TestMessage,
+}
+
+/// What is said and what is kept of a call.
+#[derive(Debug, clap::Args)]
+struct Sound {
+    /// What to say: a WAV or Ogg-Opus file.
+    #[arg(long, value_name = "FILE")]
+    play: Option<PathBuf>,
+    /// Where to write what is heard: a WAV file, 48 kHz.
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// Hang up after they talked for so long, e.g. 10s, 500ms, 2m. Without it: at the end of what is said, or never.
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    length: Option<Duration>,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("not a time: {text:?} (10s, 500ms, 2m)");
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: f64 = number.parse().map_err(|_| wrong())?;
+    let seconds = match unit {
+        "ms" => number / 1_000.0,
+        "s" | "" => number,
+        "m" => number * 60.0,
+        _ => return Err(wrong()),
+    };
+    Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,webrtc=off,rtc=off,rtc_ice=off,rtc_dtls=off"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match run(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            lines::error(&failure);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let password = match arguments.password {
+        Some(password) => password,
+        None => read_password()?,
+    };
+    let server = ServerAddress::parse(&arguments.server, arguments.insecure_fingerprint.as_deref())
+        .map_err(|e| Failure::new("invalid_server", e))?;
+    let sound = match &arguments.command {
+        Command::Call { sound, .. } | Command::Wait { sound, .. } => Files::open(sound.play.as_deref(), sound.record.as_deref())?,
+        Command::Mailbox { action } => Files::open(None, action.record())?,
+        Command::TestMessage => Files::open(None, None)?,
+    };
+    // Signals count from here on: a device that was signed in must be signed out.
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    let (Ok(interrupt), Ok(terminate)) = (&mut interrupt, &mut terminate) else {
+        return Err(Failure::new("internal", "signals can't be handled"));
+    };
+
+    let data = tempfile::tempdir().map_err(|e| Failure::new("storage", e))?;
+    let secrets: Arc<dyn SecretStore> = Arc::new(MemorySecrets::default());
+    let credentials = Credentials::Password { user: arguments.user, password };
+    let device = SignIn { credentials, device_name: "aftertone-phone".into() };
+    sign_in(server, device, data.path(), Arc::clone(&secrets)).await.map_err(Failure::from)?;
+
+    let config = SessionConfig {
+        data: data.path().to_owned(),
+        secrets,
+        audio: Arc::new(sound.clone()),
+        user_agent: concat!("aftertone-phone/", env!("CARGO_PKG_VERSION")).into(),
+    };
+    let (session, mut events) = Session::start(config).await.map_err(|e| Failure::new("internal", e))?;
+    let result = tokio::select! {
+        result = perform(arguments.command, &session, &mut events, &sound) => result,
+        _ = interrupt.recv() => Ok(()),
+        _ = terminate.recv() => Ok(()),
+    };
+    // Calls that still run end here, and are told.
+    let signed_out = session.sign_out().await;
+    while let Some(event) = events.next().await {
+        lines::call_event(&event);
+    }
+    sound.write()?;
+    result.and(signed_out.or_else(|e| match e {
+        // The server revoked the device first.
+        aftertone_client::CommandError::Over => Ok(()),
+        e => Err(Failure::from(e)),
+    }))
+}
+
+async fn perform(command: Command, session: &Session, events: &mut EventStream, files: &Files) -> Result<(), Failure> {
+    match command {
+        Command::Call { target, sound, press } => {
+            calls::call(session, events, files, &target, sound.length, press.as_deref()).await
+        }
+        Command::Wait { answer, decline, sound, .. } => {
+            let what = match (answer, decline) {
+                (true, _) => calls::What::Answer { length: sound.length },
+                (_, true) => calls::What::Decline,
+                (false, false) => calls::What::Ignore,
+            };
+            calls::wait(session, events, files, what).await
+        }
+        Command::Mailbox { action } => mailbox::perform(session, events, action).await,
+        Command::TestMessage => calls::test_message(session, events).await,
+    }
+}
+
+fn read_password() -> Result<String, Failure> {
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text).map_err(|e| Failure::new("password", e))?;
+    Ok(text.lines().next().unwrap_or_default().to_owned())
+}

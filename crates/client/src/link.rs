@@ -1,0 +1,269 @@
+//! One WebRTC connection, with everything that the `webrtc` crate needs to have done around it.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use aftertone_call::{Describe, MediaFailure};
+use aftertone_media::{
+    Codec,
+    rtp::RtpPacket,
+    sdp::Direction,
+    webrtc::{self as work_around, Payloads},
+};
+use async_trait::async_trait;
+use rand::RngExt;
+use rtc::{
+    ice::mdns::MulticastDnsMode,
+    media_stream::MediaStreamTrack,
+    peer_connection::transport::RTCDtlsRole,
+    rtp,
+    rtp_transceiver::rtp_sender::{
+        RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters, RtpCodecKind,
+    },
+};
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
+use webrtc::{
+    media_stream::{
+        track_local::{TrackLocal, static_rtp::TrackLocalStaticRTP},
+        track_remote::{TrackRemote, TrackRemoteEvent},
+    },
+    peer_connection::{
+        MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCIceGatheringState,
+        RTCPeerConnectionState, RTCSessionDescription, Registry, SettingEngineBuilder, register_default_interceptors,
+    },
+    rtp_transceiver::RTCRtpTransceiverDirection,
+};
+
+use crate::station::media_addresses;
+
+/// How long addresses are gathered before the description goes out with what is there.
+const GATHERING: Duration = Duration::from_secs(2);
+/// Packets that wait for the sound to start; the oldest second is enough.
+const EARLY_PACKETS: usize = 256;
+
+/// What comes from the other end, decrypted.
+pub(crate) type Packets = mpsc::Receiver<RtpPacket>;
+
+/// Why media can't be set up.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LinkError {
+    #[error(transparent)]
+    WebRtc(#[from] webrtc::error::Error),
+    #[error(transparent)]
+    Payloads(#[from] work_around::PayloadsError),
+    #[error("no description was made")]
+    NoDescription,
+}
+
+impl From<LinkError> for MediaFailure {
+    fn from(error: LinkError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// A connection, and what its callbacks told.
+pub(crate) struct Link {
+    connection: Arc<dyn PeerConnection>,
+    track: Arc<TrackLocalStaticRTP>,
+    ssrc: u32,
+    codecs: Vec<RTCRtpCodecParameters>,
+    gathered: watch::Receiver<bool>,
+    state: watch::Receiver<RTCPeerConnectionState>,
+    packets: Option<Packets>,
+    agreed: Option<Payloads>,
+}
+
+/// Runs on the connection's own task: hands on, never waits.
+struct Handler {
+    gathered: watch::Sender<bool>,
+    state: watch::Sender<RTCPeerConnectionState>,
+    packets: mpsc::Sender<RtpPacket>,
+}
+
+#[async_trait]
+impl PeerConnectionEventHandler for Handler {
+    async fn on_ice_gathering_state_change(&self, state: RTCIceGatheringState) {
+        if state == RTCIceGatheringState::Complete {
+            self.gathered.send_replace(true);
+        }
+    }
+
+    async fn on_connection_state_change(&self, state: RTCPeerConnectionState) {
+        self.state.send_replace(state);
+    }
+
+    async fn on_track(&self, track: Arc<dyn TrackRemote>) {
+        tokio::spawn(listen(track, self.packets.clone()));
+    }
+}
+
+/// Ends when the connection is closed.
+async fn listen(track: Arc<dyn TrackRemote>, packets: mpsc::Sender<RtpPacket>) {
+    while let Some(event) = track.poll().await {
+        if let TrackRemoteEvent::OnRtpPacket(packet) = event {
+            let rtp::Header { marker, payload_type, sequence_number: sequence, timestamp, ssrc, .. } = packet.header;
+            // Full before the call is answered or while the machine sleeps: what is dropped would be too late anyway.
+            let _dropped =
+                packets.try_send(RtpPacket { marker, payload_type, sequence, timestamp, ssrc, payload: packet.payload });
+        }
+    }
+}
+
+/// Sends packets to the other end.
+pub(crate) struct Voice(Arc<TrackLocalStaticRTP>);
+
+impl Voice {
+    pub(crate) async fn send(&self, packet: RtpPacket) {
+        let header = rtp::Header {
+            version: 2,
+            marker: packet.marker,
+            payload_type: packet.payload_type,
+            sequence_number: packet.sequence,
+            timestamp: packet.timestamp,
+            ssrc: packet.ssrc,
+            ..rtp::Header::default()
+        };
+        // An error's text holds the whole packet, and after one the connection is closing anyway.
+        if self.0.write_rtp(rtp::Packet { header, payload: packet.payload }).await.is_err() {
+            tracing::trace!("a packet could not be sent");
+        }
+    }
+}
+
+impl Link {
+    /// A connection that can reach `server`, and takes `codecs`, best first.
+    pub(crate) async fn open(server: Option<IpAddr>, codecs: &[Codec]) -> Result<Self, LinkError> {
+        let codecs = parameters(codecs);
+        let mut engine = MediaEngine::default();
+        for codec in &codecs {
+            engine.register_codec(codec.clone(), RtpCodecKind::Audio)?;
+        }
+        let interceptors = register_default_interceptors(Registry::new(), &mut engine)?;
+        let settings = SettingEngineBuilder::new()
+            .with_multicast_dns_mode(MulticastDnsMode::Disabled)
+            .with_answering_dtls_role(RTCDtlsRole::Server)
+            .build();
+        let (gathered_sender, gathered) = watch::channel(false);
+        let (state_sender, state) = watch::channel(RTCPeerConnectionState::New);
+        let (packet_sender, packets) = mpsc::channel(EARLY_PACKETS);
+        let handler = Handler { gathered: gathered_sender, state: state_sender, packets: packet_sender };
+        let connection = PeerConnectionBuilder::new()
+            .with_media_engine(engine)
+            .with_setting_engine(settings)
+            .with_interceptor_registry(interceptors)
+            .with_handler(Arc::new(handler))
+            .with_udp_addrs(media_addresses(server))
+            .build()
+            .await?;
+        let ssrc = rand::rng().random();
+        let track = Arc::new(TrackLocalStaticRTP::new(local_track(ssrc, &codecs)));
+        Ok(Self { connection: Arc::new(connection), track, ssrc, codecs, gathered, state, packets: Some(packets), agreed: None })
+    }
+
+    pub(crate) async fn describe(&mut self, describe: Describe) -> Result<String, LinkError> {
+        let track = Arc::clone(&self.track) as Arc<dyn TrackLocal>;
+        let description = match &describe {
+            Describe::Offer => {
+                let transceiver = self.connection.add_transceiver_from_track(track, None).await?;
+                transceiver.set_codec_preferences(self.codecs.clone()).await?;
+                self.connection.create_offer(None).await?
+            }
+            Describe::Answer { offer } => {
+                let offer = RTCSessionDescription::offer(work_around::normalise(offer))?;
+                self.connection.set_remote_description(offer).await?;
+                self.connection.add_track(track).await?;
+                self.direct(&describe).await?;
+                self.connection.create_answer(None).await?
+            }
+        };
+        self.connection.set_local_description(description).await?;
+        // What was gathered by then goes out; the own machine and its network are always among it.
+        let _late = timeout(GATHERING, self.gathered.wait_for(|gathered| *gathered)).await.is_err();
+        let sdp = self.connection.local_description().await.ok_or(LinkError::NoDescription)?.sdp;
+        let sdp = work_around::drop_duplicate_payload_types(&sdp);
+        if matches!(describe, Describe::Answer { .. }) {
+            self.agreed = Some(work_around::payloads(&sdp)?);
+        }
+        Ok(sdp)
+    }
+
+    /// The crate doesn't intersect its answer's direction with the offer's (RFC 3264 section 6.1).
+    async fn direct(&self, describe: &Describe) -> Result<(), LinkError> {
+        let Describe::Answer { offer } = describe else { return Ok(()) };
+        let direction = work_around::answer_direction(work_around::offered_direction(offer), Direction::Sendrecv);
+        let direction = match direction {
+            Direction::Sendrecv => RTCRtpTransceiverDirection::Sendrecv,
+            Direction::Sendonly => RTCRtpTransceiverDirection::Sendonly,
+            Direction::Recvonly => RTCRtpTransceiverDirection::Recvonly,
+            Direction::Inactive => RTCRtpTransceiverDirection::Inactive,
+        };
+        for transceiver in self.connection.get_transceivers().await {
+            transceiver.set_direction(direction).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn apply(&mut self, answer: &str) -> Result<(), LinkError> {
+        let answer = work_around::normalise(answer);
+        self.agreed = Some(work_around::payloads(&answer)?);
+        self.connection.set_remote_description(RTCSessionDescription::answer(answer)?).await?;
+        Ok(())
+    }
+
+    pub(crate) fn state(&self) -> watch::Receiver<RTCPeerConnectionState> {
+        self.state.clone()
+    }
+
+    /// What both ends take, once there is an answer.
+    pub(crate) fn agreed(&self) -> Option<Payloads> {
+        self.agreed.clone()
+    }
+
+    /// What comes from the other end; there is one who takes it.
+    pub(crate) fn take_packets(&mut self) -> Option<Packets> {
+        self.packets.take()
+    }
+
+    pub(crate) fn voice(&self) -> Voice {
+        Voice(Arc::clone(&self.track))
+    }
+
+    pub(crate) fn ssrc(&self) -> u32 {
+        self.ssrc
+    }
+
+    /// Closes the socket. Must be called: a connection that is only dropped keeps it for ever.
+    pub(crate) async fn close(self) {
+        if let Err(e) = self.connection.close().await {
+            tracing::debug!(error = %e, "a WebRTC connection did not close cleanly");
+        }
+    }
+}
+
+fn parameters(codecs: &[Codec]) -> Vec<RTCRtpCodecParameters> {
+    let audio = codecs.iter().map(|codec| {
+        let channels = if *codec == Codec::Opus { 2 } else { 0 };
+        parameter(codec.mime_type(), codec.clock_rate(), channels, codec.fmtp(), codec.payload_type())
+    });
+    let keys = parameter("audio/telephone-event", work_around::DTMF_CLOCK_RATE, 0, "0-16", work_around::DTMF_PAYLOAD_TYPE);
+    audio.chain([keys]).collect()
+}
+
+/// `channels: 0` leaves them out of the description, where 1 would be written.
+fn parameter(mime_type: &str, clock_rate: u32, channels: u16, fmtp: &str, payload_type: u8) -> RTCRtpCodecParameters {
+    let rtp_codec =
+        RTCRtpCodec { mime_type: mime_type.into(), clock_rate, channels, sdp_fmtp_line: fmtp.into(), rtcp_feedback: Vec::new() };
+    RTCRtpCodecParameters { rtp_codec, payload_type, ..RTCRtpCodecParameters::default() }
+}
+
+fn local_track(ssrc: u32, codecs: &[RTCRtpCodecParameters]) -> MediaStreamTrack {
+    let codec = codecs.first().map(|codec| codec.rtp_codec.clone()).unwrap_or_default();
+    let encoding = RTCRtpEncodingParameters {
+        rtp_coding_parameters: RTCRtpCodingParameters { ssrc: Some(ssrc), ..RTCRtpCodingParameters::default() },
+        codec,
+        ..RTCRtpEncodingParameters::default()
+    };
+    MediaStreamTrack::new("aftertone".into(), "audio".into(), "audio".into(), RtpCodecKind::Audio, vec![encoding])
+}

@@ -1,0 +1,267 @@
+//! The media of one description: a task that owns the WebRTC connection and moves its sound.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use aftertone_call::{Describe, MediaFailure, MediaRequestId};
+use aftertone_media::{Codec, dtmf::Digit, playout::Playout, rtp::RtpSender, webrtc as work_around};
+use aftertone_model::CallId;
+use rand::RngExt;
+use tokio::{
+    sync::mpsc,
+    task::JoinHandle,
+    time::{Instant, Interval, MissedTickBehavior, interval, sleep_until},
+};
+use webrtc::peer_connection::RTCPeerConnectionState;
+
+use crate::{
+    AudioIo, AudioSink, AudioSource, FRAME_SAMPLES,
+    link::{Link, Packets, Voice},
+    sound::{self, Outgoing},
+};
+
+/// How long the two ends may take to find each other once both have described themselves.
+const CONNECTING: Duration = Duration::from_secs(15);
+
+/// What the media of a description tell.
+#[derive(Debug)]
+pub(crate) enum PeerEvent {
+    Described { request: MediaRequestId, result: Result<String, MediaFailure> },
+    Applied { media: MediaRequestId, result: Result<(), MediaFailure> },
+    Lost { media: MediaRequestId },
+}
+
+/// A handle. Its task always closes the connection: one that is dropped without that leaks its socket for ever.
+pub(crate) struct Peer {
+    orders: mpsc::UnboundedSender<Order>,
+    task: JoinHandle<()>,
+}
+
+enum Order {
+    Apply(String),
+    Start { audio: Arc<dyn AudioIo>, call: CallId },
+    Mute(bool),
+    Press(Digit),
+}
+
+impl Peer {
+    /// Makes a description; it comes as [`PeerEvent::Described`]. `server` is whom the media must reach.
+    pub(crate) fn open(
+        media: MediaRequestId,
+        describe: Describe,
+        server: Option<IpAddr>,
+        muted: bool,
+        events: mpsc::UnboundedSender<PeerEvent>,
+    ) -> Self {
+        let (orders, waiting) = mpsc::unbounded_channel();
+        let task = tokio::spawn(run(media, describe, server, muted, waiting, events));
+        Self { orders, task }
+    }
+
+    /// Applies the other end's answer; the result comes as [`PeerEvent::Applied`].
+    pub(crate) fn apply(&self, answer: String) {
+        self.order(Order::Apply(answer));
+    }
+
+    /// Lets sound go both ways, as soon as the two ends have found each other; microphone and loudspeaker are asked for
+    /// then.
+    pub(crate) fn start(&self, audio: Arc<dyn AudioIo>, call: CallId) {
+        self.order(Order::Start { audio, call });
+    }
+
+    pub(crate) fn mute(&self, muted: bool) {
+        self.order(Order::Mute(muted));
+    }
+
+    /// Sends a key; `false` if it is none.
+    pub(crate) fn press(&self, key: char) -> bool {
+        let Some(digit) = Digit::from_char(key.to_ascii_uppercase()) else { return false };
+        self.order(Order::Press(digit));
+        true
+    }
+
+    /// Closes the media; done when the socket is closed.
+    pub(crate) fn close(self) -> impl Future<Output = ()> + Send + 'static {
+        drop(self.orders);
+        let task = self.task;
+        async move {
+            let _panicked = task.await;
+        }
+    }
+
+    fn order(&self, order: Order) {
+        // A task that is over has told why.
+        let _over = self.orders.send(order);
+    }
+}
+
+async fn run(
+    media: MediaRequestId,
+    describe: Describe,
+    server: Option<IpAddr>,
+    muted: bool,
+    orders: mpsc::UnboundedReceiver<Order>,
+    events: mpsc::UnboundedSender<PeerEvent>,
+) {
+    let tell = |event| {
+        // A session that is over wants nothing any more.
+        let _over = events.send(event);
+    };
+    let prefer = match &describe {
+        Describe::Offer => Vec::new(),
+        Describe::Answer { offer } => work_around::codecs(offer),
+    };
+    let mut link = match Link::open(server, &work_around::order_codecs(&Codec::ALL, &prefer)).await {
+        Ok(link) => link,
+        Err(e) => return tell(PeerEvent::Described { request: media, result: Err(e.into()) }),
+    };
+    let result = link.describe(describe).await;
+    let described = result.is_ok();
+    tell(PeerEvent::Described { request: media, result: result.map_err(MediaFailure::from) });
+    if described {
+        talk(media, &mut link, muted, orders, &tell).await;
+    }
+    link.close().await;
+}
+
+/// The life of media after they were described, until its handle is dropped.
+async fn talk(
+    media: MediaRequestId,
+    link: &mut Link,
+    mut muted: bool,
+    mut orders: mpsc::UnboundedReceiver<Order>,
+    tell: &impl Fn(PeerEvent),
+) {
+    let mut state = link.state();
+    let mut wanted: Option<Wanted> = None;
+    let mut pump: Option<Pump> = None;
+    let mut ticks = ticks();
+    loop {
+        let connected = *state.borrow() == RTCPeerConnectionState::Connected;
+        if connected && let Some(Wanted { audio, call, .. }) = wanted.take() {
+            pump = start(link, audio, call, muted).await;
+            ticks.reset();
+            if pump.is_none() {
+                tell(PeerEvent::Lost { media });
+            }
+        }
+        let connect_by = wanted.as_ref().map(|wanted| wanted.connect_by);
+        tokio::select! {
+            order = orders.recv() => match order {
+                None => return,
+                Some(Order::Apply(answer)) => {
+                    let result = link.apply(&answer).await.map_err(MediaFailure::from);
+                    tell(PeerEvent::Applied { media, result });
+                }
+                Some(Order::Start { audio, call }) => {
+                    wanted = Some(Wanted { audio, call, connect_by: Instant::now() + CONNECTING });
+                }
+                Some(Order::Mute(wish)) => {
+                    muted = wish;
+                    if let Some(pump) = &mut pump { pump.muted = wish }
+                }
+                Some(Order::Press(key)) => if let Some(pump) = &mut pump { pump.press(key) },
+            },
+            _ = ticks.tick(), if pump.is_some() => if let Some(pump) = &mut pump { pump.tick().await },
+            Ok(()) = state.changed() => {
+                let now = *state.borrow_and_update();
+                tracing::debug!(?media, state = %now, "media");
+                if now == RTCPeerConnectionState::Failed {
+                    tell(PeerEvent::Lost { media });
+                }
+            }
+            () = sleep_until(connect_by.unwrap_or_else(Instant::now)), if connect_by.is_some() => {
+                wanted = None;
+                tell(PeerEvent::Lost { media });
+            }
+        }
+    }
+}
+
+/// Sound is to go, once there is a connection.
+struct Wanted {
+    audio: Arc<dyn AudioIo>,
+    call: CallId,
+    connect_by: Instant,
+}
+
+/// Every ten milliseconds; behind, it catches up, so that as much sound goes in and out as time passes.
+fn ticks() -> Interval {
+    let mut ticks = interval(Duration::from_millis(10));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    ticks
+}
+
+async fn start(link: &mut Link, audio: Arc<dyn AudioIo>, call: CallId, muted: bool) -> Option<Pump> {
+    let (agreed, mut packets) = (link.agreed()?, link.take_packets()?);
+    // Opening a device takes its time, which must not be the event loop's.
+    let opened = tokio::task::spawn_blocking(move || (audio.call_source(call), audio.call_sink(call)));
+    let (source, sink) = opened.await.ok()?;
+    // What came meanwhile would only be a delay.
+    while packets.try_recv().is_ok() {}
+    let rtp = {
+        let mut rng = rand::rng();
+        RtpSender::new(link.ssrc(), rng.random(), rng.random())
+    };
+    let sound = sound::incoming(&agreed).and_then(|incoming| Ok((incoming, Outgoing::new(&agreed, rtp)?)));
+    match sound {
+        Ok((incoming, outgoing)) => {
+            let (front, second) = ([0; FRAME_SAMPLES], false);
+            Some(Pump { packets, incoming, outgoing, voice: link.voice(), source, sink, muted, front, second })
+        }
+        Err(e) => {
+            tracing::warn!(error = %e, "a call's sound could not be set up");
+            None
+        }
+    }
+}
+
+/// Moves sound: what came to the sink, what the source gives to the other end.
+struct Pump {
+    packets: Packets,
+    incoming: Playout,
+    outgoing: Outgoing,
+    voice: Voice,
+    source: Box<dyn AudioSource>,
+    sink: Box<dyn AudioSink>,
+    muted: bool,
+    /// The first half of the packet being filled.
+    front: [i16; FRAME_SAMPLES],
+    /// The next tick fills its second half.
+    second: bool,
+}
+
+impl Pump {
+    async fn tick(&mut self) {
+        let now = std::time::Instant::now();
+        while let Ok(packet) = self.packets.try_recv() {
+            if let Err(e) = self.incoming.receive(packet, now) {
+                tracing::debug!(error = %e, "a packet could not be taken");
+            }
+        }
+        let mut heard = [0; FRAME_SAMPLES];
+        self.incoming.pull(&mut heard, now);
+        self.sink.write(&heard);
+
+        let mut said = [0; FRAME_SAMPLES];
+        if !self.source.read(&mut said) || self.muted {
+            said.fill(0);
+        }
+        self.second = !self.second;
+        if self.second {
+            self.front = said;
+        } else {
+            for packet in self.outgoing.tick(&sound::packet_of(&self.front, &said)) {
+                self.voice.send(packet).await;
+            }
+        }
+    }
+
+    fn press(&mut self, key: Digit) {
+        if !self.outgoing.press(key) {
+            tracing::info!("the other end takes no keys");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

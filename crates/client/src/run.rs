@@ -1,0 +1,365 @@
+//! The event loop of a session: it owns the state, everything else sends it inputs.
+
+mod calls;
+mod mailbox;
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use aftertone_call::{Phone, PhoneConfig};
+use aftertone_model::{DeviceId, Timestamp};
+use aftertone_sync::Me;
+use rand::RngExt;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
+    time::{sleep_until, timeout},
+};
+
+use crate::{
+    Account, Connection, Event, EventStream, OfflineReason, SecretStore, Session, SessionConfig, Snapshot, StartError,
+    TestMessage,
+    account::{self, mailbox_folder},
+    http::Api,
+    line::{Line, LineConfig, LineEvent},
+    peer::PeerEvent,
+    playback::{Player, PlayerEvent},
+    session::{Command, CommandError},
+    station::{Station, StationEvent},
+    store::Mailbox,
+    synchronise::{SyncEvent, Synchroniser},
+    test_message,
+};
+
+/// What comes into the loop besides commands.
+pub(crate) enum Input {
+    Sip(LineEvent),
+    Doorbell(LineEvent),
+    Sync(SyncEvent),
+    Player(PlayerEvent),
+    TestMessage(TestMessage),
+    /// The server was asked whether it still knows the token: `false` if it doesn't.
+    TokenValid(bool),
+}
+
+pub(crate) async fn start(config: SessionConfig) -> Result<(Session, EventStream), StartError> {
+    let folder = config.data.clone();
+    let account = tokio::task::spawn_blocking(move || account::load_account(&folder)).await;
+    let account = account.map_err(std::io::Error::other).flatten().map_err(|e| StartError::Storage(e.to_string()))?;
+    let account = account.ok_or(StartError::SignedOut)?;
+    let token = token(&account, &config.secrets).await?.ok_or(StartError::SignedOut)?;
+    let api = Api::new(&account.server)?.with_token(token.clone());
+    let mailbox = Mailbox::open(&mailbox_folder(&config.data)).await.map_err(|e| StartError::Storage(e.to_string()))?;
+
+    let (commands, waiting) = mpsc::unbounded_channel();
+    let (events, stream) = mpsc::unbounded_channel();
+    let first = Snapshot {
+        me: account.me.clone(),
+        device: account.device,
+        connection: Connection::Connecting,
+        calls: Vec::new(),
+        playback: None,
+        new_messages: mailbox.new_messages().await.unwrap_or(0),
+        waiting: mailbox.waiting().await.unwrap_or(0),
+    };
+    let (published, snapshot) = watch::channel(Arc::new(first.clone()));
+    let run = Run::new(config, account, token, api, mailbox, events, published, first)?;
+    tokio::spawn(run.until_over(waiting));
+    Ok((Session { commands, snapshot }, EventStream { events: stream }))
+}
+
+async fn token(account: &Account, secrets: &Arc<dyn SecretStore>) -> Result<Option<String>, StartError> {
+    let (secrets, name) = (Arc::clone(secrets), account.server.secret_name(account.device));
+    let token = tokio::task::spawn_blocking(move || secrets.get(&name)).await;
+    Ok(token.unwrap_or_else(|e| Err(crate::SecretError::Failed(e.to_string())))?)
+}
+
+/// The state of a session.
+struct Run {
+    config: SessionConfig,
+    account: Account,
+    api: Api,
+    mailbox: Mailbox,
+    station: Station,
+    sip: Line,
+    doorbell: Line,
+    synchroniser: Synchroniser,
+    player: Player,
+    testing: Option<JoinHandle<()>>,
+    forwards: mailbox::Forwards,
+    token: String,
+    inputs: mpsc::UnboundedReceiver<Input>,
+    sender: mpsc::UnboundedSender<Input>,
+    peers: mpsc::UnboundedReceiver<PeerEvent>,
+    events: mpsc::UnboundedSender<Event>,
+    published: watch::Sender<Arc<Snapshot>>,
+    snapshot: Snapshot,
+    deadline: Option<std::time::Instant>,
+}
+
+/// How the loop goes on.
+enum Next {
+    Go,
+    /// The session ends; whoever asked for it is told when all is closed.
+    End(Ending),
+}
+
+enum Ending {
+    ShutDown(Option<oneshot::Sender<()>>),
+    SignOut(oneshot::Sender<Result<(), CommandError>>),
+    Revoked,
+}
+
+impl Run {
+    #[expect(clippy::too_many_arguments, reason = "the parts that `start` made, once")]
+    fn new(
+        config: SessionConfig,
+        account: Account,
+        token: String,
+        api: Api,
+        mailbox: Mailbox,
+        events: mpsc::UnboundedSender<Event>,
+        published: watch::Sender<Arc<Snapshot>>,
+        snapshot: Snapshot,
+    ) -> Result<Self, StartError> {
+        let (sender, inputs) = mpsc::unbounded_channel();
+        let (media, peers) = mpsc::unbounded_channel();
+        let phone = Phone::new(phone_config(&account.me, account.device, &config.user_agent, true));
+        let station = Station::new(phone, Arc::clone(&config.audio), media);
+        let line = |path, protocol| LineConfig {
+            server: account.server.clone(),
+            path,
+            protocol,
+            token: token.clone(),
+            user_agent: config.user_agent.clone(),
+        };
+        let sip = Line::open(line("/sip", Some("sip")), sender.clone(), Input::Sip)?;
+        let doorbell = Line::open(line("/v1/doorbell", None), sender.clone(), Input::Doorbell)?;
+        let synchroniser = Synchroniser::start(api.clone(), mailbox.clone(), sender.clone());
+        let player = Player::new(api.clone(), mailbox.clone(), Arc::clone(&config.audio), sender.clone());
+        let forwards = mailbox::Forwards::default();
+        Ok(Self {
+            config,
+            account,
+            api,
+            mailbox,
+            station,
+            sip,
+            doorbell,
+            synchroniser,
+            player,
+            testing: None,
+            forwards,
+            token,
+            inputs,
+            sender,
+            peers,
+            events,
+            published,
+            snapshot,
+            deadline: None,
+        })
+    }
+
+    async fn until_over(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
+        let ending = loop {
+            let deadline = self.deadline;
+            let next = tokio::select! {
+                command = commands.recv() => match command {
+                    Some(command) => self.command(command).await,
+                    None => Next::End(Ending::ShutDown(None)),
+                },
+                Some(input) = self.inputs.recv() => self.input(input).await,
+                Some(event) = self.peers.recv() => { self.station.media(event); Next::Go }
+                () = sleep_until(deadline.unwrap_or_else(std::time::Instant::now).into()), if deadline.is_some() => {
+                    self.station.timeout();
+                    Next::Go
+                }
+            };
+            self.drain();
+            self.publish();
+            match next {
+                Next::Go => {}
+                Next::End(ending) => break ending,
+            }
+        };
+        self.end(ending).await;
+    }
+
+    async fn input(&mut self, input: Input) -> Next {
+        match input {
+            Input::Sip(event) => self.sip(event),
+            Input::Doorbell(event) => self.doorbell(&event),
+            Input::Sync(event) => self.synced(event).await,
+            Input::Player(event) => self.played(event).await,
+            Input::TestMessage(state) => self.tell(Event::TestMessage(state)),
+            Input::TokenValid(true) => self.sip.hurry(),
+            Input::TokenValid(false) => return Next::End(Ending::Revoked),
+        }
+        Next::Go
+    }
+
+    fn sip(&mut self, event: LineEvent) {
+        match &event {
+            LineEvent::Open { .. } => self.connection(Connection::Connecting),
+            LineEvent::Received { .. } => {}
+            LineEvent::Closed { reason, detail, retry_in, .. } => self.offline(*reason, detail, Some(*retry_in)),
+            LineEvent::Failed { reason, detail, retry_in } => {
+                self.offline(*reason, detail, *retry_in);
+                if *reason == OfflineReason::Credentials {
+                    self.check_token();
+                }
+            }
+        }
+        self.station.line(event);
+    }
+
+    /// The doorbell has no content: every message on it, and its coming back, means "something may have changed".
+    fn doorbell(&mut self, event: &LineEvent) {
+        match event {
+            LineEvent::Open { .. } | LineEvent::Received { .. } => self.synchroniser.ring(),
+            LineEvent::Closed { .. } => {}
+            LineEvent::Failed { reason, .. } => {
+                if *reason == OfflineReason::Credentials {
+                    self.check_token();
+                }
+            }
+        }
+    }
+
+    /// A refused token may be a proxy's mood: only when the API says so as well, the session is over.
+    fn check_token(&self) {
+        let (api, sender) = (self.api.clone(), self.sender.clone());
+        tokio::spawn(async move {
+            let valid = loop {
+                match api.me().await {
+                    Ok(_) => break true,
+                    Err(e) if e.code() == Some(aftertone_sync::ProblemCode::Unauthorized) => break false,
+                    Err(_) => tokio::time::sleep(Duration::from_secs(20)).await,
+                }
+            };
+            let _over = sender.send(Input::TokenValid(valid));
+        });
+    }
+
+    fn drain(&mut self) {
+        let (told, deadline) = self.station.drain();
+        self.deadline = deadline;
+        for event in told {
+            self.station_event(event);
+        }
+    }
+
+    fn station_event(&mut self, event: StationEvent) {
+        match event {
+            StationEvent::Registered => self.connection(Connection::Online),
+            StationEvent::NotRegistered { status, retry_in } => {
+                let detail = format!("the server refused the registration with status {status}");
+                self.offline(OfflineReason::Server, &detail, Some(retry_in));
+            }
+            StationEvent::Call(call) => {
+                self.snapshot.calls = self.station.phone().calls().cloned().collect();
+                self.tell(Event::Call(call));
+            }
+        }
+    }
+
+    fn offline(&mut self, reason: OfflineReason, detail: &str, retry_in: Option<Duration>) {
+        let retry_at = retry_in.and_then(|pause| Timestamp::now().checked_add(pause).ok());
+        self.connection(Connection::Offline { reason, detail: detail.into(), retry_at });
+    }
+
+    fn connection(&mut self, connection: Connection) {
+        if self.snapshot.connection != connection {
+            self.snapshot.connection = connection.clone();
+            self.tell(Event::Connection(connection));
+        }
+    }
+
+    fn tell(&self, event: Event) {
+        // Nobody listens: the handle may still be used.
+        let _unheard = self.events.send(event);
+    }
+
+    fn publish(&self) {
+        if **self.published.borrow() != self.snapshot {
+            self.published.send_replace(Arc::new(self.snapshot.clone()));
+        }
+    }
+
+    fn place_test_message(&mut self) {
+        if self.testing.as_ref().is_some_and(|task| !task.is_finished()) {
+            return;
+        }
+        let order = test_message::Order {
+            server: self.account.server.clone(),
+            token: self.token.clone(),
+            user_agent: self.config.user_agent.clone(),
+            me: self.account.me.clone(),
+        };
+        let sender = self.sender.clone();
+        let task = tokio::spawn(test_message::place(order, move |state| {
+            let _over = sender.send(Input::TestMessage(state));
+        }));
+        self.testing = Some(task);
+    }
+
+    async fn end(self, ending: Ending) {
+        let Self { config, account, api, mailbox, station, sip, doorbell, synchroniser, player, testing, events, .. } = self;
+        player.close().await;
+        for event in station.close().await {
+            if let StationEvent::Call(call) = event {
+                let _unheard = events.send(Event::Call(call));
+            }
+        }
+        if let Some(testing) = testing {
+            testing.abort();
+        }
+        drop((sip, doorbell));
+        synchroniser.close().await;
+        match ending {
+            Ending::ShutDown(reply) => {
+                mailbox.close().await;
+                if let Some(reply) = reply {
+                    let _unheard = reply.send(());
+                }
+            }
+            Ending::SignOut(reply) => {
+                // Without the network the server goes on listing the device; it can be revoked from another one.
+                let _unreachable = timeout(Duration::from_secs(5), api.revoke(account.device)).await;
+                mailbox.close().await;
+                let forgotten = forget(&config.data, &account, &config.secrets).await;
+                let _unheard = events.send(Event::SignedOut { by_us: true });
+                let _unheard = reply.send(forgotten);
+            }
+            Ending::Revoked => {
+                mailbox.close().await;
+                if let Err(e) = forget(&config.data, &account, &config.secrets).await {
+                    tracing::warn!(error = %e, "what was stored of a revoked account could not be removed");
+                }
+                let _unheard = events.send(Event::SignedOut { by_us: false });
+            }
+        }
+    }
+}
+
+/// Removes the token and everything that was stored of the account.
+async fn forget(data: &std::path::Path, account: &Account, secrets: &Arc<dyn SecretStore>) -> Result<(), CommandError> {
+    let (data, secrets, name): (PathBuf, _, _) =
+        (data.to_owned(), Arc::clone(secrets), account.server.secret_name(account.device));
+    let forgotten = tokio::task::spawn_blocking(move || {
+        secrets.delete(&name).map_err(|e| e.to_string()).and(account::forget_account(&data).map_err(|e| e.to_string()))
+    });
+    forgotten.await.unwrap_or_else(|e| Err(e.to_string())).map_err(CommandError::Storage)
+}
+
+pub(crate) fn phone_config(me: &Me, instance: DeviceId, product: &str, register: bool) -> PhoneConfig {
+    PhoneConfig {
+        user: me.subscriber.user.to_string(),
+        domain: me.domain.clone(),
+        display_name: me.subscriber.display_name.clone(),
+        product: product.into(),
+        instance: instance.to_string(),
+        register,
+        seed: rand::rng().random(),
+    }
+}

@@ -1,0 +1,76 @@
+//! Commands about calls, and the dispatch of all commands.
+
+use aftertone_call::{Refused, Target};
+use aftertone_model::CallId;
+use rand::RngExt;
+
+use super::{Ending, Next, Run};
+use crate::{
+    CommandError, Connection, OfflineReason,
+    session::{CallAction, Command},
+};
+
+impl Run {
+    pub(super) async fn command(&mut self, command: Command) -> Next {
+        match command {
+            Command::Dial { target, reply } => answer(reply, self.dial(&target)),
+            Command::Call { call, action, reply } => answer(reply, self.call(call, action)),
+            Command::Messages { reply } => answer(reply, self.messages().await),
+            Command::Message { id, reply } => answer(reply, self.message(id).await),
+            Command::CallRecords { limit, reply } => answer(reply, self.call_records(limit).await),
+            Command::Act { message, action, reply } => answer(reply, self.act(message, action).await),
+            Command::Forward { message, to, note, reply } => self.forward(message, to, note, reply),
+            Command::Directory { reply } => self.directory(reply),
+            Command::Devices { reply } => self.devices(reply),
+            Command::RevokeDevice { device, reply } => self.revoke_device(device, reply),
+            Command::Play { message, from_ms, reply } => answer(reply, self.play(message, from_ms).await),
+            Command::Playback(action) => self.player.act(action),
+            Command::PlaceTestMessage => self.place_test_message(),
+            Command::Reconnect => {
+                self.sip.hurry();
+                self.doorbell.hurry();
+                self.synchroniser.ring();
+            }
+            Command::SignOut { reply } => return Next::End(Ending::SignOut(reply)),
+            Command::ShutDown { reply } => return Next::End(Ending::ShutDown(Some(reply))),
+        }
+        Next::Go
+    }
+
+    fn dial(&mut self, target: &str) -> Result<CallId, CommandError> {
+        let target: Target = target.parse().map_err(|_| CommandError::InvalidTarget)?;
+        let call = CallId::from_random(rand::rng().random());
+        match self.station.dial(call, &target) {
+            Ok(()) => Ok(call),
+            Err(refused) => Err(self.refused(refused)),
+        }
+    }
+
+    fn call(&mut self, call: CallId, action: CallAction) -> Result<(), CommandError> {
+        let done = match action {
+            CallAction::Answer => self.station.answer(call),
+            CallAction::Decline => self.station.decline(call),
+            CallAction::HangUp => self.station.hang_up(call),
+            CallAction::Mute(muted) => self.station.mute(call, muted),
+            CallAction::Press(key) => self.station.press(call, key),
+        };
+        done.map_err(|refused| self.refused(refused))
+    }
+
+    fn refused(&self, refused: Refused) -> CommandError {
+        match (refused, &self.snapshot.connection) {
+            (Refused::NoSuchCall, _) => CommandError::NoSuchCall,
+            (Refused::Offline, Connection::Offline { reason, detail, .. }) => {
+                CommandError::Offline { reason: *reason, detail: detail.clone() }
+            }
+            (Refused::Offline, Connection::Connecting | Connection::Online) => {
+                CommandError::Offline { reason: OfflineReason::Connect, detail: "connecting".into() }
+            }
+        }
+    }
+}
+
+/// Whoever asked may have gone.
+pub(super) fn answer<T>(reply: tokio::sync::oneshot::Sender<T>, result: T) {
+    let _gone = reply.send(result);
+}

@@ -1,0 +1,140 @@
+//! Commands about the mailbox, and what comes from the synchroniser and the player.
+
+use std::collections::BTreeMap;
+
+use aftertone_model::{CallRecord, DeviceId, Message, MessageAction, MessageId};
+use aftertone_sync::{Device, DirectoryEntry, ForwardBody, Forwarded, IdempotencyKey};
+use rand::RngExt;
+
+use super::{Run, calls::answer};
+use crate::{CommandError, Event, PlaybackState, playback::PlayerEvent, session::Reply, synchronise::SyncEvent};
+
+/// The keys of forwards, so that trying one again can't deliver it twice.
+#[derive(Default)]
+pub(super) struct Forwards(BTreeMap<(MessageId, Vec<String>, String), IdempotencyKey>);
+
+impl Run {
+    pub(super) async fn messages(&self) -> Result<Vec<Message>, CommandError> {
+        self.mailbox.messages().await.map_err(storage)
+    }
+
+    pub(super) async fn message(&self, id: MessageId) -> Result<Option<Message>, CommandError> {
+        self.mailbox.message(id).await.map_err(storage)
+    }
+
+    pub(super) async fn call_records(&self, limit: u32) -> Result<Vec<CallRecord>, CommandError> {
+        self.mailbox.call_records(limit).await.map_err(storage)
+    }
+
+    pub(super) async fn act(&mut self, id: MessageId, action: MessageAction) -> Result<(), CommandError> {
+        let before = self.mailbox.message(id).await.map_err(storage)?.ok_or(CommandError::NoSuchMessage)?;
+        self.mailbox.enqueue(id, action, fresh_key()).await.map_err(storage)?;
+        match self.mailbox.message(id).await.map_err(storage)? {
+            Some(message) if message != before => self.tell(Event::MessageChanged(message)),
+            Some(_) => {}
+            None => self.tell(Event::MessageExpunged(id)),
+        }
+        self.count().await;
+        self.synchroniser.ring();
+        Ok(())
+    }
+
+    pub(super) fn forward(&mut self, message: MessageId, to: Vec<String>, note: String, reply: Reply<Forwarded>) {
+        let key = self.forwards.0.entry((message, to.clone(), note.clone())).or_insert_with(fresh_key).clone();
+        let api = self.api.clone();
+        tokio::spawn(async move {
+            answer(reply, api.forward(message, &ForwardBody { to, note }, &key).await.map_err(CommandError::from));
+        });
+    }
+
+    pub(super) fn directory(&self, reply: Reply<Vec<DirectoryEntry>>) {
+        let (api, mailbox) = (self.api.clone(), self.mailbox.clone());
+        tokio::spawn(async move {
+            let entries = match api.directory().await {
+                Ok(entries) => {
+                    if let Err(e) = mailbox.keep_directory(&entries).await {
+                        tracing::warn!(error = %e, "the directory could not be stored");
+                    }
+                    Ok(entries)
+                }
+                Err(e) if e.is_passing() => match mailbox.directory().await {
+                    Ok(Some(entries)) => Ok(entries),
+                    Ok(None) | Err(_) => Err(e.into()),
+                },
+                Err(e) => Err(e.into()),
+            };
+            answer(reply, entries);
+        });
+    }
+
+    pub(super) fn devices(&self, reply: Reply<Vec<Device>>) {
+        let api = self.api.clone();
+        tokio::spawn(async move { answer(reply, api.devices().await.map_err(CommandError::from)) });
+    }
+
+    pub(super) fn revoke_device(&self, device: DeviceId, reply: Reply<()>) {
+        let api = self.api.clone();
+        tokio::spawn(async move { answer(reply, api.revoke(device).await.map_err(CommandError::from)) });
+    }
+
+    pub(super) async fn play(&mut self, id: MessageId, from_ms: u64) -> Result<(), CommandError> {
+        let message = self.mailbox.message(id).await.map_err(storage)?.ok_or(CommandError::NoSuchMessage)?;
+        self.player.play(&message, from_ms);
+        Ok(())
+    }
+
+    pub(super) async fn synced(&mut self, event: SyncEvent) {
+        match event {
+            SyncEvent::Told(event) => {
+                if let Event::MessageExpunged(id) = &event {
+                    self.player.forget(*id);
+                }
+                self.tell(event);
+            }
+            SyncEvent::Unauthorized => self.check_token(),
+        }
+        self.count().await;
+    }
+
+    pub(super) async fn played(&mut self, event: PlayerEvent) {
+        match event {
+            PlayerEvent::Changed(playback) => {
+                let over = matches!(playback.state, PlaybackState::Ended | PlaybackState::Failed);
+                let other = self.snapshot.playback.is_some_and(|current| current.message != playback.message);
+                // The end of one that was replaced says nothing of the one that plays now.
+                if !(over && other) {
+                    self.snapshot.playback = (!over).then_some(playback);
+                }
+                self.tell(Event::Playback(playback));
+            }
+            PlayerEvent::Heard(id) => {
+                if let Err(e) = self.heard(id).await {
+                    tracing::warn!(error = %e, "a message could not be marked as heard");
+                }
+            }
+        }
+    }
+
+    async fn heard(&mut self, id: MessageId) -> Result<(), CommandError> {
+        let message = self.mailbox.message(id).await.map_err(storage)?;
+        match message.map(|message| message.state) {
+            Some(aftertone_model::MessageState::New) => self.act(id, MessageAction::Heard).await,
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    async fn count(&mut self) {
+        if let (Ok(new), Ok(waiting)) = (self.mailbox.new_messages().await, self.mailbox.waiting().await) {
+            self.snapshot.new_messages = new;
+            self.snapshot.waiting = waiting;
+        }
+    }
+}
+
+fn storage(error: impl std::fmt::Display) -> CommandError {
+    CommandError::Storage(error.to_string())
+}
+
+fn fresh_key() -> IdempotencyKey {
+    IdempotencyKey::from_random(rand::rng().random())
+}

@@ -1,0 +1,326 @@
+//! The handle that everybody outside the event loop holds.
+
+use std::{path::PathBuf, sync::Arc};
+
+use aftertone_model::{CallId, CallRecord, Message, MessageAction, MessageId};
+use aftertone_sync::{Device, DirectoryEntry, Forwarded, ProblemCode};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::{AudioIo, EventStream, OfflineReason, SecretStore, Snapshot};
+
+/// What a session is started with.
+pub struct SessionConfig {
+    /// Where the account, the mailbox and the sounds are stored; the folder that [`crate::sign_in`] wrote to.
+    pub data: PathBuf,
+    /// Where the token is.
+    pub secrets: Arc<dyn SecretStore>,
+    /// Microphone and loudspeaker.
+    pub audio: Arc<dyn AudioIo>,
+    /// What the device calls itself towards the server (`User-Agent`), e.g. `Aftertone/0.1.0`.
+    pub user_agent: String,
+}
+
+/// Why a session can't be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Nobody is signed in: there is no account, or its token is gone.
+    #[error("nobody is signed in")]
+    SignedOut,
+    /// The token can't be had.
+    #[error(transparent)]
+    Secret(#[from] crate::SecretError),
+    /// The stored mailbox can't be opened.
+    #[error("the stored mailbox can't be opened: {0}")]
+    Storage(String),
+    /// The stored server address or certificate can't be used.
+    #[error(transparent)]
+    Server(#[from] crate::InvalidServer),
+}
+
+/// Why something that was asked of a session was not done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// The session is over.
+    #[error("the session is over")]
+    Over,
+    /// It needs the network, and there is no connection.
+    #[error("not connected: {detail}")]
+    Offline {
+        /// Why there is none.
+        reason: OfflineReason,
+        /// What exactly. English.
+        detail: String,
+    },
+    /// No call with that id, or it is not in a state where this can be done.
+    #[error("no such call, or it is past that")]
+    NoSuchCall,
+    /// Not a number or address that can be called.
+    #[error("not a number or address that can be called")]
+    InvalidTarget,
+    /// No such message, or it is gone.
+    #[error("no such message")]
+    NoSuchMessage,
+    /// The server refused.
+    #[error("the server refused: {detail}")]
+    Refused {
+        /// Its stable code.
+        code: ProblemCode,
+        /// Its words.
+        detail: String,
+    },
+    /// The stored mailbox failed.
+    #[error("the stored mailbox failed: {0}")]
+    Storage(String),
+}
+
+/// A signed-in phone that runs. Cheap to clone; the phone runs until [`Session::shut_down`], or until the last handle
+/// is dropped.
+#[derive(Clone)]
+pub struct Session {
+    pub(crate) commands: mpsc::UnboundedSender<Command>,
+    pub(crate) snapshot: watch::Receiver<Arc<Snapshot>>,
+}
+
+impl Session {
+    /// Starts the phone of the account that is signed in in `config.data`: it opens the stored mailbox, connects,
+    /// registers and synchronises by itself, and comes back by itself whenever the network does. Must be called inside
+    /// a tokio runtime.
+    ///
+    /// # Errors
+    /// Where nobody is signed in, the token can't be had, or the stored mailbox can't be opened.
+    pub async fn start(config: SessionConfig) -> Result<(Self, EventStream), StartError> {
+        crate::run::start(config).await
+    }
+
+    /// The session at this moment.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.borrow().clone()
+    }
+
+    /// Calls `target`: an extension, a user name, a telephone number, or a `sip:` address.
+    ///
+    /// # Errors
+    /// Where it can't be called or the device is not connected.
+    pub async fn dial(&self, target: &str) -> Result<CallId, CommandError> {
+        let target = target.to_owned();
+        self.ask(|reply| Command::Dial { target, reply }).await?
+    }
+
+    /// Answers a ringing incoming call.
+    ///
+    /// # Errors
+    /// Where no such call rings.
+    pub async fn answer(&self, call: CallId) -> Result<(), CommandError> {
+        self.ask(|reply| Command::Call { call, action: CallAction::Answer, reply }).await?
+    }
+
+    /// Declines a ringing incoming call; its caller comes to the mailbox.
+    ///
+    /// # Errors
+    /// Where no such call rings.
+    pub async fn decline(&self, call: CallId) -> Result<(), CommandError> {
+        self.ask(|reply| Command::Call { call, action: CallAction::Decline, reply }).await?
+    }
+
+    /// Ends a call in whatever state it is.
+    ///
+    /// # Errors
+    /// Where there is no such call.
+    pub async fn hang_up(&self, call: CallId) -> Result<(), CommandError> {
+        self.ask(|reply| Command::Call { call, action: CallAction::HangUp, reply }).await?
+    }
+
+    /// Stops or restarts sending the microphone.
+    ///
+    /// # Errors
+    /// Where there is no such call.
+    pub async fn mute(&self, call: CallId, muted: bool) -> Result<(), CommandError> {
+        self.ask(|reply| Command::Call { call, action: CallAction::Mute(muted), reply }).await?
+    }
+
+    /// Sends one key (`0` to `9`, `*`, `#`, `A` to `D`) to the other party (RFC 4733).
+    ///
+    /// # Errors
+    /// Where there is no such active call, or the key is none.
+    pub async fn press(&self, call: CallId, key: char) -> Result<(), CommandError> {
+        self.ask(|reply| Command::Call { call, action: CallAction::Press(key), reply }).await?
+    }
+
+    /// All stored messages, the newest first, with what waits in the outbox already applied. Those in the trash are
+    /// among them.
+    ///
+    /// # Errors
+    /// Where the stored mailbox fails.
+    pub async fn messages(&self) -> Result<Vec<Message>, CommandError> {
+        self.ask(|reply| Command::Messages { reply }).await?
+    }
+
+    /// One stored message, or `None`.
+    ///
+    /// # Errors
+    /// Where the stored mailbox fails.
+    pub async fn message(&self, id: MessageId) -> Result<Option<Message>, CommandError> {
+        self.ask(|reply| Command::Message { id, reply }).await?
+    }
+
+    /// The newest `limit` entries of the call log, the newest first.
+    ///
+    /// # Errors
+    /// Where the stored mailbox fails.
+    pub async fn call_records(&self, limit: u32) -> Result<Vec<CallRecord>, CommandError> {
+        self.ask(|reply| Command::CallRecords { limit, reply }).await?
+    }
+
+    /// Does something to a message. It is done here at once and sent to the server as soon as that is possible, also
+    /// after a restart.
+    ///
+    /// # Errors
+    /// Where there is no such message or it can't be stored.
+    pub async fn act(&self, message: MessageId, action: MessageAction) -> Result<(), CommandError> {
+        self.ask(|reply| Command::Act { message, action, reply }).await?
+    }
+
+    /// Forwards a message to user names or extensions, with a note. Needs the network; safe to try again, since a
+    /// retry of the same forward within the session uses the same key.
+    ///
+    /// # Errors
+    /// Where there is no connection or the server refuses (an unknown recipient, for one).
+    pub async fn forward(&self, message: MessageId, to: Vec<String>, note: String) -> Result<Forwarded, CommandError> {
+        self.ask(|reply| Command::Forward { message, to, note, reply }).await?
+    }
+
+    /// The people of the account. Needs the network, or gives what was had last.
+    ///
+    /// # Errors
+    /// Where neither is there.
+    pub async fn directory(&self) -> Result<Vec<DirectoryEntry>, CommandError> {
+        self.ask(|reply| Command::Directory { reply }).await?
+    }
+
+    /// The devices of this account. Needs the network.
+    ///
+    /// # Errors
+    /// Where there is no connection.
+    pub async fn devices(&self) -> Result<Vec<Device>, CommandError> {
+        self.ask(|reply| Command::Devices { reply }).await?
+    }
+
+    /// Signs another device out. Needs the network.
+    ///
+    /// # Errors
+    /// Where there is no connection or no such device.
+    pub async fn revoke_device(&self, device: aftertone_model::DeviceId) -> Result<(), CommandError> {
+        self.ask(|reply| Command::RevokeDevice { device, reply }).await?
+    }
+
+    /// Plays a message from its beginning (or from `from_ms`); another one that plays is stopped. Fetches the sound
+    /// first if it is not stored. Once sound of it was played, the message counts as heard.
+    ///
+    /// # Errors
+    /// Where there is no such message.
+    pub async fn play(&self, message: MessageId, from_ms: u64) -> Result<(), CommandError> {
+        self.ask(|reply| Command::Play { message, from_ms, reply }).await?
+    }
+
+    /// Rests the playback.
+    pub fn pause(&self) {
+        self.tell(Command::Playback(PlaybackAction::Pause));
+    }
+
+    /// Moves on after a rest.
+    pub fn resume(&self) {
+        self.tell(Command::Playback(PlaybackAction::Resume));
+    }
+
+    /// Moves the playback to a position.
+    pub fn seek(&self, position_ms: u64) {
+        self.tell(Command::Playback(PlaybackAction::Seek(position_ms)));
+    }
+
+    /// Loudness of playback in percent, 0 to 200.
+    pub fn set_volume(&self, percent: u8) {
+        self.tell(Command::Playback(PlaybackAction::Volume(percent)));
+    }
+
+    /// Ends the playback.
+    pub fn stop(&self) {
+        self.tell(Command::Playback(PlaybackAction::Stop));
+    }
+
+    /// Lets a built-in second phone leave a message in the own mailbox: a real call over a connection of its own.
+    /// Returns at once; [`crate::Event::TestMessage`] tells how it gets on.
+    pub fn place_test_message(&self) {
+        self.tell(Command::PlaceTestMessage);
+    }
+
+    /// Connects and synchronises now instead of at the next try: the computer woke up, the network changed, or the
+    /// person asked for it.
+    pub fn reconnect(&self) {
+        self.tell(Command::Reconnect);
+    }
+
+    /// Signs this device out: the server forgets it, the token and everything stored of this account are removed. Works
+    /// without the network too (the server then still lists the device).
+    ///
+    /// # Errors
+    /// Where the token or the stored data can't be removed.
+    pub async fn sign_out(&self) -> Result<(), CommandError> {
+        self.ask(|reply| Command::SignOut { reply }).await?
+    }
+
+    /// Ends calls, unregisters and stops; returns when all is closed, after three seconds at the latest.
+    pub async fn shut_down(&self) {
+        let _over = self.ask(|reply| Command::ShutDown { reply }).await;
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, CommandError> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(command(reply)).map_err(|_| CommandError::Over)?;
+        answer.await.map_err(|_| CommandError::Over)
+    }
+
+    fn tell(&self, command: Command) {
+        // A session that is over has nothing to pause; nobody waits for an answer.
+        let _over = self.commands.send(command);
+    }
+}
+
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, CommandError>>;
+
+pub(crate) enum Command {
+    Dial { target: String, reply: Reply<CallId> },
+    Call { call: CallId, action: CallAction, reply: Reply<()> },
+    Messages { reply: Reply<Vec<Message>> },
+    Message { id: MessageId, reply: Reply<Option<Message>> },
+    CallRecords { limit: u32, reply: Reply<Vec<CallRecord>> },
+    Act { message: MessageId, action: MessageAction, reply: Reply<()> },
+    Forward { message: MessageId, to: Vec<String>, note: String, reply: Reply<Forwarded> },
+    Directory { reply: Reply<Vec<DirectoryEntry>> },
+    Devices { reply: Reply<Vec<Device>> },
+    RevokeDevice { device: aftertone_model::DeviceId, reply: Reply<()> },
+    Play { message: MessageId, from_ms: u64, reply: Reply<()> },
+    Playback(PlaybackAction),
+    PlaceTestMessage,
+    Reconnect,
+    SignOut { reply: Reply<()> },
+    ShutDown { reply: oneshot::Sender<()> },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CallAction {
+    Answer,
+    Decline,
+    HangUp,
+    Mute(bool),
+    Press(char),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PlaybackAction {
+    Pause,
+    Resume,
+    Seek(u64),
+    Volume(u8),
+    Stop,
+}

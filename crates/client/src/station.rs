@@ -1,0 +1,201 @@
+//! A phone with its connection and its media: what the session and the test message's second phone have in common.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use aftertone_call::{CallSnapshot, Describe, Event as PhoneEvent, MediaFailure, MediaRequestId, Output, Phone, Refused, Target};
+use aftertone_model::{CallId, Now, Timestamp};
+use aftertone_net::WebSocketSender;
+use aftertone_sip::{ConnectionId, Flow, Transport};
+use tokio::{sync::mpsc, task::JoinSet, time::timeout};
+
+use crate::{
+    AudioIo,
+    line::{self, LineEvent},
+    peer::{Peer, PeerEvent},
+};
+
+/// What a phone tells beyond what the station does itself.
+#[derive(Debug)]
+pub(crate) enum StationEvent {
+    Registered,
+    NotRegistered { status: u16, retry_in: Duration },
+    Call(CallSnapshot),
+}
+
+/// One phone. Whoever owns it hands on what comes from its line and its media, and calls [`Station::drain`] after that.
+pub(crate) struct Station {
+    phone: Phone,
+    audio: Arc<dyn AudioIo>,
+    socket: Option<Socket>,
+    peers: BTreeMap<MediaRequestId, Peer>,
+    closing: JoinSet<()>,
+    media: mpsc::UnboundedSender<PeerEvent>,
+}
+
+struct Socket {
+    connection: ConnectionId,
+    sender: WebSocketSender,
+    flow: Flow,
+}
+
+impl Station {
+    /// A station without a connection; what its media tell goes to `media`, and comes back by [`Station::media`].
+    pub(crate) fn new(phone: Phone, audio: Arc<dyn AudioIo>, media: mpsc::UnboundedSender<PeerEvent>) -> Self {
+        Self { phone, audio, socket: None, peers: BTreeMap::new(), closing: JoinSet::new(), media }
+    }
+
+    pub(crate) fn phone(&self) -> &Phone {
+        &self.phone
+    }
+
+    pub(crate) fn line(&mut self, event: LineEvent) {
+        match event {
+            LineEvent::Open { connection, sender, local, remote, secure } => {
+                let connection = ConnectionId(connection);
+                let transport = if secure { Transport::Wss } else { Transport::Ws };
+                let flow = Flow { transport, local, remote, connection: Some(connection) };
+                self.socket = Some(Socket { connection, sender, flow });
+                self.phone.handle_connected(flow, now());
+            }
+            LineEvent::Received { connection, bytes } => {
+                if let Some(socket) = self.socket.as_ref().filter(|socket| socket.connection.0 == connection) {
+                    self.phone.handle_received(socket.flow, &bytes, now());
+                }
+            }
+            LineEvent::Closed { connection, .. } => {
+                self.socket = None;
+                self.phone.handle_disconnected(ConnectionId(connection), now());
+            }
+            LineEvent::Failed { .. } => {}
+        }
+    }
+
+    pub(crate) fn media(&mut self, event: PeerEvent) {
+        match event {
+            PeerEvent::Described { request, result } => self.phone.handle_description(request, result, now()),
+            PeerEvent::Applied { media, result } => self.phone.handle_applied(media, result, now()),
+            PeerEvent::Lost { media } => self.phone.handle_media_lost(media, now()),
+        }
+    }
+
+    pub(crate) fn timeout(&mut self) {
+        self.phone.handle_timeout(now());
+    }
+
+    /// Does what the phone wants, until it wants nothing more. Returns what it tells, and when to call
+    /// [`Station::timeout`].
+    pub(crate) fn drain(&mut self) -> (Vec<StationEvent>, Option<Instant>) {
+        let mut told = Vec::new();
+        loop {
+            match self.phone.poll_output() {
+                Output::Timeout(at) => return (told, at),
+                Output::Transmit { connection, bytes } => self.transmit(connection, bytes),
+                Output::Event(event) => self.act(event, &mut told),
+            }
+        }
+    }
+
+    fn transmit(&mut self, connection: ConnectionId, bytes: Vec<u8>) {
+        let Some(socket) = self.socket.as_ref().filter(|socket| socket.connection == connection) else { return };
+        if let Err(e) = socket.sender.try_send(line::frame(bytes)) {
+            // The transaction times out, or the line tells that it is closed.
+            tracing::info!(error = %e, "a SIP message could not be sent");
+        }
+    }
+
+    fn act(&mut self, event: PhoneEvent, told: &mut Vec<StationEvent>) {
+        match event {
+            PhoneEvent::Registered => told.push(StationEvent::Registered),
+            PhoneEvent::NotRegistered { status, retry_in } => told.push(StationEvent::NotRegistered { status, retry_in }),
+            PhoneEvent::Call(call) => told.push(StationEvent::Call(call)),
+            PhoneEvent::DescribeMedia { request, call, describe } => self.describe(request, call, describe),
+            PhoneEvent::ApplyMedia { media, answer, .. } => match self.peers.get(&media) {
+                Some(peer) => peer.apply(answer),
+                None => {
+                    let result = Err(MediaFailure("its media are closed".into()));
+                    self.phone.handle_applied(media, result, now());
+                }
+            },
+            PhoneEvent::UseMedia { media, call } => {
+                if let Some(peer) = self.peers.get(&media) {
+                    peer.start(Arc::clone(&self.audio), call);
+                }
+            }
+            PhoneEvent::CloseMedia { media } => {
+                if let Some(peer) = self.peers.remove(&media) {
+                    self.closing.spawn(peer.close());
+                    while self.closing.try_join_next().is_some() {}
+                }
+            }
+        }
+    }
+
+    fn describe(&mut self, request: MediaRequestId, call: CallId, describe: Describe) {
+        let server = self.socket.as_ref().map(|socket| socket.flow.remote);
+        let muted = self.phone.calls().any(|known| known.id == call && known.muted);
+        self.peers.insert(request, Peer::open(request, describe, server.map(|remote| remote.ip()), muted, self.media.clone()));
+    }
+
+    pub(crate) fn dial(&mut self, call: CallId, target: &Target) -> Result<(), Refused> {
+        self.phone.dial(call, target, now())
+    }
+
+    pub(crate) fn answer(&mut self, call: CallId) -> Result<(), Refused> {
+        self.phone.answer(call)
+    }
+
+    pub(crate) fn decline(&mut self, call: CallId) -> Result<(), Refused> {
+        self.phone.decline(call, now())
+    }
+
+    pub(crate) fn hang_up(&mut self, call: CallId) -> Result<(), Refused> {
+        self.phone.hang_up(call, now())
+    }
+
+    pub(crate) fn mute(&mut self, call: CallId, muted: bool) -> Result<(), Refused> {
+        for media in self.phone.mute(call, muted)? {
+            if let Some(peer) = self.peers.get(&media) {
+                peer.mute(muted);
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn press(&mut self, call: CallId, key: char) -> Result<(), Refused> {
+        let media = self.phone.media(call)?;
+        let peer = self.peers.get(&media).ok_or(Refused::NoSuchCall)?;
+        if peer.press(key) { Ok(()) } else { Err(Refused::NoSuchCall) }
+    }
+
+    /// Ends everything: calls, registration, media, connection.
+    pub(crate) async fn close(mut self) -> Vec<StationEvent> {
+        self.phone.shut_down(now());
+        let (told, _) = self.drain();
+        if let Some(socket) = self.socket.take() {
+            // It is closed after what is queued.
+            let _late = timeout(Duration::from_secs(1), socket.sender.close()).await;
+        }
+        for (_, peer) in std::mem::take(&mut self.peers) {
+            self.closing.spawn(peer.close());
+        }
+        let _late = timeout(Duration::from_secs(1), async { while self.closing.join_next().await.is_some() {} }).await;
+        told
+    }
+}
+
+pub(crate) fn now() -> Now {
+    Now { mono: Instant::now(), wall: Timestamp::now() }
+}
+
+/// Where media sockets are opened, for a server at that address: wildcards leave out the loopback interface.
+pub(crate) fn media_addresses(server: Option<IpAddr>) -> Vec<String> {
+    match server.map(|ip| ip.to_canonical()) {
+        Some(ip) if ip.is_loopback() => vec![SocketAddr::new(ip, 0).to_string()],
+        Some(_) | None => vec!["0.0.0.0:0".into(), "[::]:0".into()],
+    }
+}

@@ -1,0 +1,245 @@
+//! Keeps the stored mailbox as the server has it: sends the outbox, pulls the feed, fetches sounds.
+
+use std::{sync::Arc, time::Duration};
+
+use aftertone_sync::{Pending, PendingWrite, ProblemCode, SendFailure, Settled, settle};
+use rand::RngExt;
+use tokio::{
+    sync::{Notify, mpsc},
+    task::JoinHandle,
+    time::sleep,
+};
+
+use crate::{
+    Event,
+    http::{Api, ApiError, FetchError},
+    run::Input,
+    store::{Applied, Mailbox, StoreError},
+};
+
+/// Without a doorbell the feed is asked that often.
+const POLL: Duration = Duration::from_secs(60);
+/// The first pause after a failure; each further one is twice as long, up to [`POLL`].
+const SHORTEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// What the synchroniser tells the loop.
+#[derive(Debug)]
+pub(crate) enum SyncEvent {
+    Told(Event),
+    /// The server doesn't take the token (any more).
+    Unauthorized,
+}
+
+/// Two tasks: one for the outbox and the feed, one for the sounds.
+pub(crate) struct Synchroniser {
+    bell: Arc<Notify>,
+    tasks: [JoinHandle<()>; 2],
+}
+
+#[derive(Debug, thiserror::Error)]
+enum SyncError {
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Synchroniser {
+    pub(crate) fn start(api: Api, mailbox: Mailbox, inputs: mpsc::UnboundedSender<Input>) -> Self {
+        let (bell, sounds) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let puller = Puller { api: api.clone(), mailbox: mailbox.clone(), inputs: inputs.clone(), caught_up: false };
+        let pulling = tokio::spawn(puller.run(Arc::clone(&bell), Arc::clone(&sounds)));
+        let fetching = tokio::spawn(fetch_sounds(api, mailbox, sounds, inputs));
+        Self { bell, tasks: [pulling, fetching] }
+    }
+
+    /// Something may have changed, here or there.
+    pub(crate) fn ring(&self) {
+        self.bell.notify_one();
+    }
+
+    /// Stops. What was stored stays whole: every step is one transaction.
+    pub(crate) async fn close(self) {
+        for task in self.tasks {
+            task.abort();
+            let _cancelled = task.await;
+        }
+    }
+}
+
+struct Puller {
+    api: Api,
+    mailbox: Mailbox,
+    inputs: mpsc::UnboundedSender<Input>,
+    /// The feed's end was reached once; what comes now is fresh.
+    caught_up: bool,
+}
+
+impl Puller {
+    async fn run(mut self, bell: Arc<Notify>, sounds: Arc<Notify>) {
+        let mut failures = 0;
+        loop {
+            let pause = match self.synchronise().await {
+                Ok(()) => {
+                    failures = 0;
+                    sounds.notify_one();
+                    POLL
+                }
+                Err(e) => {
+                    failures += 1;
+                    self.failed(&e);
+                    let full = SHORTEST_PAUSE.saturating_mul(1 << (failures - 1).min(10)).min(POLL);
+                    full.mul_f64(rand::rng().random_range(0.5..=1.0))
+                }
+            };
+            tokio::select! {
+                () = bell.notified() => {}
+                () = sleep(pause) => {}
+            }
+        }
+    }
+
+    fn failed(&self, error: &SyncError) {
+        match error {
+            SyncError::Api(e) if e.code() == Some(ProblemCode::Unauthorized) => self.tell(SyncEvent::Unauthorized),
+            SyncError::Api(ApiError::Offline { .. }) => tracing::debug!(%error, "the mailbox could not be synchronised"),
+            SyncError::Api(ApiError::Refused { .. }) | SyncError::Store(_) => {
+                tracing::warn!(%error, "the mailbox could not be synchronised");
+            }
+        }
+    }
+
+    async fn synchronise(&mut self) -> Result<(), SyncError> {
+        // What can't be sent now must not keep away what can be had.
+        let pushed = self.push().await;
+        self.pull().await?;
+        pushed
+    }
+
+    /// Sends what waits, the oldest first. A write leaves the outbox only when the server has spoken.
+    async fn push(&self) -> Result<(), SyncError> {
+        for pending in self.mailbox.outbox().await? {
+            let sent = self.send(&pending).await;
+            let result = sent.as_ref().copied().map_err(|e| e.code().map_or(SendFailure::Unreachable, SendFailure::Refused));
+            match settle(result) {
+                Settled::Done => self.mailbox.finish(&pending.key).await?,
+                Settled::Retry => return Ok(sent?),
+                Settled::DropMessage => {
+                    self.mailbox.drop_message(pending.message).await?;
+                    self.tell(SyncEvent::Told(Event::MessageExpunged(pending.message)));
+                }
+                Settled::GiveUp => self.give_up(&pending, sent).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn send(&self, pending: &Pending) -> Result<(), ApiError> {
+        match &pending.write {
+            PendingWrite::Action { action } => self.api.act(pending.message, *action, &pending.key).await,
+            PendingWrite::Forward { forward } => self.api.forward(pending.message, forward, &pending.key).await.map(drop),
+        }
+    }
+
+    /// The message is shown as the server has it again.
+    async fn give_up(&self, pending: &Pending, sent: Result<(), ApiError>) -> Result<(), SyncError> {
+        self.mailbox.finish(&pending.key).await?;
+        if let Some(message) = self.mailbox.message(pending.message).await? {
+            self.tell(SyncEvent::Told(Event::MessageChanged(message)));
+        }
+        let code = sent.err().and_then(|e| e.code()).unwrap_or(ProblemCode::Unknown);
+        self.tell(SyncEvent::Told(Event::ActionRefused { message: pending.message, code }));
+        Ok(())
+    }
+
+    async fn pull(&mut self) -> Result<(), SyncError> {
+        let mut since = self.mailbox.cursor().await?;
+        // A first synchronisation is a snapshot, and so is one after a reset.
+        let mut snapshot = since.is_none().then(Vec::new);
+        loop {
+            let page = match self.api.changes(since).await {
+                Err(e) if e.code() == Some(ProblemCode::CursorReset) && since.is_some() => {
+                    since = None;
+                    snapshot = Some(Vec::new());
+                    continue;
+                }
+                page => page?,
+            };
+            let (more, cursor) = (page.more, page.cursor);
+            match &mut snapshot {
+                // Nothing is stored before all of it is here, so that a mailbox is never half replaced.
+                Some(pages) => {
+                    pages.push(page);
+                    if !more {
+                        let changed = self.mailbox.replace(std::mem::take(pages)).await?;
+                        snapshot = None;
+                        self.applied(changed);
+                    }
+                }
+                None => {
+                    let changed = self.mailbox.apply(page).await?;
+                    self.applied(changed);
+                }
+            }
+            if !more {
+                self.caught_up = true;
+                self.tell(SyncEvent::Told(Event::CaughtUp));
+                return Ok(());
+            }
+            since = Some(cursor);
+        }
+    }
+
+    fn applied(&self, changed: Vec<Applied>) {
+        for change in changed {
+            self.apply(change);
+        }
+    }
+
+    fn apply(&self, change: Applied) {
+        let event = match change {
+            Applied::Arrived(message) => {
+                let fresh = self.caught_up && message.state == aftertone_model::MessageState::New;
+                Event::MessageArrived { message, fresh }
+            }
+            Applied::Changed(message) => Event::MessageChanged(message),
+            Applied::Expunged(id) => Event::MessageExpunged(id),
+            Applied::CallRecord(record) => Event::CallRecord(record),
+        };
+        self.tell(SyncEvent::Told(event));
+    }
+
+    fn tell(&self, event: SyncEvent) {
+        let _over = self.inputs.send(Input::Sync(event));
+    }
+}
+
+/// Fetches the sounds that are not stored yet, the newest message first.
+async fn fetch_sounds(api: Api, mailbox: Mailbox, wanted: Arc<Notify>, inputs: mpsc::UnboundedSender<Input>) {
+    loop {
+        wanted.notified().await;
+        if let Err(e) = fetch_missing(&api, &mailbox, &inputs).await {
+            // Tried again after the next synchronisation.
+            tracing::debug!(error = %e, "a sound could not be fetched");
+        }
+    }
+}
+
+async fn fetch_missing(api: &Api, mailbox: &Mailbox, inputs: &mpsc::UnboundedSender<Input>) -> Result<(), FetchError> {
+    let stored = |e: StoreError| FetchError::Io(std::io::Error::other(e));
+    mailbox.drop_orphaned_sounds().await.map_err(stored)?;
+    for message in mailbox.messages().await.map_err(stored)? {
+        let (id, path) = (message.envelope.id, mailbox.sound_path(&message));
+        if tokio::fs::try_exists(&path).await? {
+            continue;
+        }
+        match api.audio(id, &path).await {
+            Ok(()) => {
+                let _over = inputs.send(Input::Sync(SyncEvent::Told(Event::AudioCached(id))));
+            }
+            Err(FetchError::Api(e)) if !e.is_passing() => tracing::info!(message = %id, error = %e, "no sound for a message"),
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! Devices that exist in memory only, with a clock of their own: what tests play on and record from.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use crate::{AudioDevice, AudioHost, Devices, Failed, Fill, OpenError, OpenStream, SAMPLE_RATE, Take, Use};
+
+/// A person's hands on the double: plugs devices in and out, speaks, listens, and lets time pass.
+#[derive(Clone, Default)]
+pub struct Desk(Arc<Mutex<Bench>>);
+
+#[derive(Default)]
+struct Bench {
+    devices: Devices,
+    broken: Vec<String>,
+    streams: BTreeMap<u64, Stream>,
+    opened: u64,
+    heard: BTreeMap<String, Vec<i16>>,
+    spoken: BTreeMap<String, Vec<i16>>,
+}
+
+struct Stream {
+    device: String,
+    end: End,
+    failed: Failed,
+}
+
+enum End {
+    Output(Fill),
+    Input(Take),
+}
+
+/// The host to give to [`crate::Sound::with_host`].
+pub struct DoubleHost(Desk);
+
+/// Ends the stream when it is dropped.
+struct Plug {
+    desk: Desk,
+    stream: u64,
+}
+
+impl Drop for Plug {
+    fn drop(&mut self) {
+        let removed = self.desk.bench().streams.remove(&self.stream);
+        // Its callback goes without the lock: what it lent may come back through anything.
+        drop(removed);
+    }
+}
+
+impl Desk {
+    /// A host for these devices.
+    #[must_use]
+    pub fn host(&self) -> DoubleHost {
+        DoubleHost(self.clone())
+    }
+
+    fn bench(&self) -> MutexGuard<'_, Bench> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Plugs a device in; the first one of its kind is the default.
+    pub fn plug_in(&self, usage: Use, id: &str) {
+        let mut bench = self.bench();
+        let list = bench.list(usage);
+        let is_default = list.is_empty();
+        list.push(AudioDevice { id: id.to_owned(), name: format!("The {id}"), is_default });
+    }
+
+    /// Pulls a device out: its streams fail, and the next one becomes the default.
+    pub fn pull_out(&self, id: &str) {
+        for usage in [Use::Speaker, Use::Microphone] {
+            let mut bench = self.bench();
+            let list = bench.list(usage);
+            list.retain(|device| device.id != id);
+            if let Some(first) = list.first_mut() {
+                first.is_default = true;
+            }
+        }
+        self.fail(id);
+    }
+
+    /// Makes a device refuse to be opened, though it is listed, or work again.
+    pub fn set_broken(&self, id: &str, broken: bool) {
+        let mut bench = self.bench();
+        bench.broken.retain(|known| known != id);
+        if broken {
+            bench.broken.push(id.to_owned());
+        }
+    }
+
+    /// The streams of a device fail; they deliver nothing from then on.
+    pub fn fail(&self, id: &str) {
+        let mut bench = self.bench();
+        bench.streams.values_mut().filter(|stream| stream.device == id).for_each(|stream| (stream.failed)());
+    }
+
+    /// What an input will hear.
+    pub fn speak(&self, id: &str, pcm: &[i16]) {
+        self.bench().spoken.entry(id.to_owned()).or_default().extend_from_slice(pcm);
+    }
+
+    /// What an output played since the last time somebody asked.
+    #[must_use]
+    pub fn heard(&self, id: &str) -> Vec<i16> {
+        self.bench().heard.remove(id).unwrap_or_default()
+    }
+
+    /// The devices that have a stream open, one entry each.
+    #[must_use]
+    pub fn open(&self) -> Vec<String> {
+        self.bench().streams.values().map(|stream| stream.device.clone()).collect()
+    }
+
+    /// Lets the devices' clocks run on.
+    pub fn pass(&self, time: Duration) {
+        let samples = (time.as_millis() * u128::from(SAMPLE_RATE) / 1_000) as usize;
+        let mut bench = self.bench();
+        let Bench { devices, streams, heard, spoken, .. } = &mut *bench;
+        for Stream { device, end, .. } in streams.values_mut() {
+            if devices.inputs.iter().chain(&devices.outputs).all(|d| d.id != *device) {
+                continue;
+            }
+            let mut pcm = vec![0; samples];
+            match end {
+                End::Output(fill) => {
+                    fill(&mut pcm);
+                    heard.entry(device.clone()).or_default().extend(pcm);
+                }
+                End::Input(take) => {
+                    let waiting = spoken.entry(device.clone()).or_default();
+                    let ready = waiting.len().min(samples);
+                    pcm.iter_mut().zip(waiting.drain(..ready)).for_each(|(sample, spoken)| *sample = spoken);
+                    take(&pcm);
+                }
+            }
+        }
+    }
+}
+
+impl Bench {
+    fn list(&mut self, usage: Use) -> &mut Vec<AudioDevice> {
+        match usage {
+            Use::Microphone => &mut self.devices.inputs,
+            Use::Speaker | Use::Ringer => &mut self.devices.outputs,
+        }
+    }
+}
+
+impl DoubleHost {
+    fn open(&mut self, usage: Use, device: Option<&str>, end: End, failed: Failed) -> Result<OpenStream, OpenError> {
+        let mut bench = self.0.bench();
+        let fits = |d: &&mut AudioDevice| device.map_or(d.is_default, |id| d.id == id);
+        let device = bench.list(usage).iter_mut().find(fits).map(|d| d.id.clone()).ok_or(OpenError::NotThere)?;
+        if bench.broken.contains(&device) {
+            return Err(OpenError::Busy);
+        }
+        bench.opened += 1;
+        let stream = bench.opened;
+        bench.streams.insert(stream, Stream { device, end, failed });
+        Ok(OpenStream::new(Plug { desk: self.0.clone(), stream }))
+    }
+}
+
+impl AudioHost for DoubleHost {
+    fn devices(&mut self) -> Devices {
+        self.0.bench().devices.clone()
+    }
+
+    fn open_output(&mut self, device: Option<&str>, fill: Fill, failed: Failed) -> Result<OpenStream, OpenError> {
+        self.open(Use::Speaker, device, End::Output(fill), failed)
+    }
+
+    fn open_input(&mut self, device: Option<&str>, take: Take, failed: Failed) -> Result<OpenStream, OpenError> {
+        self.open(Use::Microphone, device, End::Input(take), failed)
+    }
+}

@@ -1,0 +1,391 @@
+//! Which device is open for what: the state behind [`crate::Sound`], driven by commands and by time.
+
+use std::{
+    sync::{
+        Arc,
+        mpsc::{Receiver, Sender, channel},
+    },
+    time::{Duration, Instant},
+};
+
+use rtrb::Producer;
+
+use crate::{
+    AudioHost, Devices, OpenError, OpenStream, Use,
+    mixer::{Mixer, Source},
+    splitter::Splitter,
+};
+
+/// Looked for new and vanished devices so often: the system doesn't tell.
+const POLL: Duration = Duration::from_secs(2);
+/// A device that can't be opened is tried again after this.
+const RETRY: Duration = Duration::from_secs(1);
+/// A chosen device that is listed but can't be opened is tried again after this, while another does its work.
+const RETURN: Duration = Duration::from_secs(10);
+/// How long a stream may take to end.
+const HANDOVER: Duration = Duration::from_millis(500);
+/// A device stays open after its last use, up to two seconds longer than this: the next use begins at once, and the end of the sound isn't cut off.
+const LINGER: Duration = Duration::from_secs(3);
+
+/// What happened to the devices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SoundEvent {
+    /// A device was plugged in or out.
+    Devices(Devices),
+    /// A device is in use now; `device` is the chosen one's id, or none for the system's default. `fallback` says that
+    /// another one was chosen.
+    Opened {
+        /// For what.
+        usage: Use,
+        /// Which.
+        device: Option<String>,
+        /// Because the chosen one isn't there.
+        fallback: bool,
+    },
+    /// A device that was in use failed or vanished; another one is being looked for.
+    Lost {
+        /// For what.
+        usage: Use,
+    },
+    /// No device can be opened; it is tried again and again.
+    Unavailable {
+        /// For what.
+        usage: Use,
+        /// Why.
+        error: OpenError,
+    },
+}
+
+/// Held by everything that wants a device to be open.
+#[derive(Debug, Default)]
+pub(crate) struct Interest;
+
+/// A stream failed: which, and the how many-th.
+pub(crate) type Failure = (Use, u64);
+/// Tells a failure, from whatever thread it happens on.
+pub(crate) type Report = Arc<dyn Fn(Failure) + Send + Sync>;
+
+pub(crate) struct Engine {
+    host: Box<dyn AudioHost>,
+    devices: Devices,
+    next_poll: Instant,
+    microphone: Lane,
+    speaker: Lane,
+    ringer: Lane,
+    speaker_sources: Producer<Box<dyn Source>>,
+    ringer_sources: Producer<Box<dyn Source>>,
+    listeners: Producer<Producer<i16>>,
+    report: Report,
+    events: Vec<SoundEvent>,
+}
+
+impl Engine {
+    /// What `report` is told must come back as [`Self::handle_failed`].
+    pub(crate) fn new(mut host: Box<dyn AudioHost>, report: Report, now: Instant) -> Self {
+        let (speaker, speaker_sources) = Mixer::new();
+        let (ringer, ringer_sources) = Mixer::new();
+        let (splitter, listeners) = Splitter::new();
+        let devices = host.devices();
+        Self {
+            host,
+            devices,
+            next_poll: now + POLL,
+            microphone: Lane::new(Use::Microphone, Worker::Splitter(splitter)),
+            speaker: Lane::new(Use::Speaker, Worker::Mixer(speaker)),
+            ringer: Lane::new(Use::Ringer, Worker::Mixer(ringer)),
+            speaker_sources,
+            ringer_sources,
+            listeners,
+            report,
+            events: Vec::new(),
+        }
+    }
+
+    pub(crate) fn devices(&self) -> &Devices {
+        &self.devices
+    }
+
+    /// Keeps a use's device open while somebody holds it.
+    pub(crate) fn interest(&self, usage: Use) -> Arc<Interest> {
+        let lane = match usage {
+            Use::Microphone => &self.microphone,
+            Use::Speaker => &self.speaker,
+            Use::Ringer => &self.ringer,
+        };
+        Arc::clone(&lane.interest)
+    }
+
+    /// Something is to be heard; on a microphone it never is.
+    pub(crate) fn handle_source(&mut self, usage: Use, source: Box<dyn Source>, now: Instant) {
+        let queue = match usage {
+            Use::Microphone => return,
+            Use::Speaker => &mut self.speaker_sources,
+            Use::Ringer => &mut self.ringer_sources,
+        };
+        if queue.push(source).is_err() {
+            tracing::warn!(?usage, "too many sounds wait for a device");
+        }
+        self.tend(now);
+    }
+
+    /// Somebody listens to the microphone.
+    pub(crate) fn handle_listener(&mut self, ring: Producer<i16>, now: Instant) {
+        if self.listeners.push(ring).is_err() {
+            tracing::warn!("too many listeners wait for a microphone");
+        }
+        self.tend(now);
+    }
+
+    /// A device was chosen, or none: the system's default.
+    pub(crate) fn handle_choice(&mut self, usage: Use, device: Option<String>, now: Instant) {
+        let lane = self.lane(usage);
+        if lane.chosen == device {
+            return;
+        }
+        lane.chosen = device;
+        if matches!(lane.state, State::Open { .. } | State::Failing { .. }) {
+            lane.state = State::Closed;
+        }
+        self.look(now);
+        self.tend(now);
+    }
+
+    /// A stream can't go on.
+    pub(crate) fn handle_failed(&mut self, (usage, generation): Failure, now: Instant) {
+        let lane = self.lane(usage);
+        if lane.generation != generation || !matches!(lane.state, State::Open { .. }) {
+            return;
+        }
+        lane.state = State::Closed;
+        self.events.push(SoundEvent::Lost { usage });
+        self.look(now);
+        self.tend(now);
+    }
+
+    /// Time has come.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        if now >= self.next_poll {
+            self.look(now);
+        }
+        self.tend(now);
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Instant {
+        let lanes = [&self.microphone, &self.speaker, &self.ringer];
+        lanes.into_iter().filter_map(Lane::next_timeout).fold(self.next_poll, Instant::min)
+    }
+
+    pub(crate) fn poll_events(&mut self) -> Vec<SoundEvent> {
+        std::mem::take(&mut self.events)
+    }
+
+    fn lane(&mut self, usage: Use) -> &mut Lane {
+        match usage {
+            Use::Microphone => &mut self.microphone,
+            Use::Speaker => &mut self.speaker,
+            Use::Ringer => &mut self.ringer,
+        }
+    }
+
+    fn look(&mut self, now: Instant) {
+        self.next_poll = now + POLL;
+        let devices = self.host.devices();
+        if devices != self.devices {
+            self.devices = devices;
+            self.events.push(SoundEvent::Devices(self.devices.clone()));
+        }
+    }
+
+    fn tend(&mut self, now: Instant) {
+        for lane in [&mut self.microphone, &mut self.speaker, &mut self.ringer] {
+            let mut around =
+                Around { host: &mut *self.host, devices: &self.devices, report: &self.report, events: &mut self.events };
+            lane.tend(&mut around, now);
+        }
+    }
+}
+
+/// What a lane needs of its engine.
+struct Around<'a> {
+    host: &'a mut dyn AudioHost,
+    devices: &'a Devices,
+    report: &'a Report,
+    events: &'a mut Vec<SoundEvent>,
+}
+
+/// One use and its stream.
+///
+/// ```text
+///  Closed ──wanted──► Open ──failed, vanished, another chosen──► Closed
+///    ▲  ▲──unused for 3 s──┘                                       │ can't be opened
+///    └────────────────────────── unused ── Failing ◄───────────────┘ (again every second)
+/// ```
+struct Lane {
+    usage: Use,
+    chosen: Option<String>,
+    interest: Arc<Interest>,
+    /// How the worker comes back from a stream that was dropped.
+    home: (Sender<Worker>, Receiver<Worker>),
+    generation: u64,
+    state: State,
+}
+
+enum State {
+    Closed,
+    Open { _stream: OpenStream, device: Option<String>, idle_since: Option<Instant>, retry_chosen_at: Instant },
+    Failing { retry_at: Instant },
+}
+
+/// What a stream runs.
+enum Worker {
+    Mixer(Mixer),
+    Splitter(Splitter),
+}
+
+/// Sends the worker home when the callback that owns it is dropped, so that the next stream goes on where it stopped.
+struct Lent {
+    worker: Option<Worker>,
+    home: Sender<Worker>,
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(worker) = self.worker.take() {
+            // Where nobody waits any more it isn't needed.
+            let _ = self.home.send(worker);
+        }
+    }
+}
+
+impl Lane {
+    fn new(usage: Use, worker: Worker) -> Self {
+        let home = channel();
+        // The receiver is right here.
+        let _ = home.0.send(worker);
+        Self { usage, chosen: None, interest: Arc::new(Interest), home, generation: 0, state: State::Closed }
+    }
+
+    fn is_wanted(&self) -> bool {
+        Arc::strong_count(&self.interest) > 1
+    }
+
+    fn next_timeout(&self) -> Option<Instant> {
+        match &self.state {
+            State::Closed => None,
+            State::Open { idle_since, .. } => idle_since.map(|since| since + LINGER),
+            State::Failing { retry_at } => Some(*retry_at),
+        }
+    }
+
+    fn tend(&mut self, around: &mut Around<'_>, now: Instant) {
+        let wanted = self.is_wanted();
+        let vanished = self.has_vanished(around.devices);
+        let returns = self.chosen_returned(around.devices, now);
+        match &mut self.state {
+            State::Open { idle_since, .. } if !wanted => {
+                if now >= *idle_since.get_or_insert(now) + LINGER {
+                    self.state = State::Closed;
+                }
+            }
+            State::Open { .. } if vanished => {
+                around.events.push(SoundEvent::Lost { usage: self.usage });
+                self.open(around, now);
+            }
+            State::Open { .. } if returns => self.open(around, now),
+            State::Open { idle_since, .. } => *idle_since = None,
+            State::Closed if wanted => self.open(around, now),
+            State::Failing { retry_at } if wanted && now >= *retry_at => self.open(around, now),
+            State::Failing { .. } if !wanted => self.state = State::Closed,
+            State::Closed | State::Failing { .. } => {}
+        }
+        if !matches!(self.state, State::Open { .. }) {
+            self.tidy();
+        }
+    }
+
+    fn has_vanished(&self, devices: &Devices) -> bool {
+        matches!(&self.state, State::Open { device: Some(device), .. } if !devices.has(self.usage, device))
+    }
+
+    fn chosen_returned(&self, devices: &Devices, now: Instant) -> bool {
+        let State::Open { device, retry_chosen_at, .. } = &self.state else { return false };
+        device != &self.chosen && now >= *retry_chosen_at && self.available(devices).is_some()
+    }
+
+    /// The chosen device, if it is there.
+    fn available(&self, devices: &Devices) -> Option<String> {
+        self.chosen.clone().filter(|id| devices.has(self.usage, id))
+    }
+
+    /// Opens the chosen device, else the default.
+    fn open(&mut self, around: &mut Around<'_>, now: Instant) {
+        let was_failing = matches!(self.state, State::Failing { .. });
+        // The old stream goes first: it may be of the same device.
+        self.state = State::Closed;
+        let mut retry_chosen_at = now;
+        let mut opened = Err(OpenError::NotThere);
+        let mut device = self.available(around.devices);
+        if device.is_some() {
+            opened = self.stream(around, device.as_deref());
+            retry_chosen_at = now + RETURN;
+        }
+        if opened.is_err() {
+            device = None;
+            opened = self.stream(around, None);
+        }
+        match opened {
+            Ok(stream) => {
+                let fallback = device != self.chosen;
+                around.events.push(SoundEvent::Opened { usage: self.usage, device: device.clone(), fallback });
+                self.state = State::Open { _stream: stream, device, idle_since: None, retry_chosen_at };
+            }
+            Err(error) => {
+                if !was_failing {
+                    around.events.push(SoundEvent::Unavailable { usage: self.usage, error });
+                }
+                self.state = State::Failing { retry_at: now + RETRY };
+            }
+        }
+    }
+
+    fn stream(&mut self, around: &mut Around<'_>, device: Option<&str>) -> Result<OpenStream, OpenError> {
+        let Ok(worker) = self.home.1.recv_timeout(HANDOVER) else {
+            return Err(OpenError::Unusable("the stream before it hasn't ended".into()));
+        };
+        self.generation += 1;
+        let failure = (self.usage, self.generation);
+        let report = Arc::clone(around.report);
+        let failed = Box::new(move || report(failure));
+        let home = self.home.0.clone();
+        let is_output = matches!(worker, Worker::Mixer(_));
+        let mut lent = Lent { worker: Some(worker), home };
+        if is_output {
+            let fill = Box::new(move |pcm: &mut [i16]| match &mut lent.worker {
+                Some(Worker::Mixer(mixer)) => mixer.fill(pcm),
+                Some(Worker::Splitter(_)) | None => pcm.fill(0),
+            });
+            return around.host.open_output(device, fill, failed);
+        }
+        let take = Box::new(move |pcm: &[i16]| {
+            if let Some(Worker::Splitter(splitter)) = &mut lent.worker {
+                splitter.take(pcm);
+            }
+        });
+        around.host.open_input(device, take, failed)
+    }
+
+    /// Without a stream nobody else lets go of what is over.
+    fn tidy(&mut self) {
+        if let Ok(mut worker) = self.home.1.try_recv() {
+            match &mut worker {
+                Worker::Mixer(mixer) => mixer.tidy(),
+                Worker::Splitter(splitter) => splitter.tidy(),
+            }
+            // The receiver is right here.
+            let _ = self.home.0.send(worker);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

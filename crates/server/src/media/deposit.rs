@@ -27,6 +27,8 @@ use super::{
 const FRAME: Duration = Duration::from_millis(20);
 /// A player that is later than this has lost its place (the machine slept): it goes on from now instead of catching up.
 const LOST_PLACE: Duration = Duration::from_millis(200);
+/// The greeting begins so long after packets get through: the other end's decryption and loudspeaker may be a moment later.
+const LEAD_IN: Duration = Duration::from_millis(300);
 /// While recording the caller is sent a packet of silence so often: it keeps NATs open, and gateways from giving up.
 const KEEP_ALIVE: Duration = Duration::from_secs(1);
 
@@ -36,6 +38,7 @@ pub(super) struct DepositRun {
     machine: Deposit,
     codec: Codec,
     started: bool,
+    flows_since: Option<Instant>,
     player: Option<Player>,
     spool: SpoolSlot,
     /// The beep waits for the spool.
@@ -85,6 +88,7 @@ impl DepositRun {
             machine: Deposit::new(DepositLimits::default()),
             codec,
             started: false,
+            flows_since: None,
             player: None,
             spool: SpoolSlot::None,
             beep_due: false,
@@ -116,10 +120,7 @@ impl DepositRun {
     /// Time has come. `flows` says whether packets get through.
     pub(super) fn handle_timeout(&mut self, flows: bool, agreed: &Agreed, stream: &mut SendStream, now: Instant) -> Effects {
         let mut effects = Effects::default();
-        if !self.started && flows && self.shared.prompts.get(self.codec).is_some() {
-            self.started = true;
-            self.machine.handle_start(now);
-        }
+        self.start(flows, now);
         self.drain(stream, now, &mut effects);
         self.beep_if_ready(stream, now);
         self.play(agreed, stream, now, &mut effects);
@@ -164,6 +165,17 @@ impl DepositRun {
             if let Event::Stop { ending, keep } = event {
                 self.finish(ending, keep);
             }
+        }
+    }
+
+    fn start(&mut self, flows: bool, now: Instant) {
+        if self.started || !flows {
+            return;
+        }
+        let since = *self.flows_since.get_or_insert(now);
+        if now >= since + LEAD_IN && self.shared.prompts.get(self.codec).is_some() {
+            self.started = true;
+            self.machine.handle_start(now);
         }
     }
 
@@ -353,10 +365,10 @@ impl DepositRun {
             interrupted: ending == Ending::Interrupted,
         };
         let spool = mem::replace(&mut self.spool, SpoolSlot::None);
-        if let (Some(recording), SpoolSlot::Ready(handle)) = (self.recording.take(), &spool) {
-            if let Err(error) = recording.complete(handle, &mut sound) {
-                tracing::error!(call = %self.order.envelope.call, %error, "a recording is not complete; what is on the disk counts");
-            }
+        if let (Some(recording), SpoolSlot::Ready(handle)) = (self.recording.take(), &spool)
+            && let Err(error) = recording.complete(handle, &mut sound)
+        {
+            tracing::error!(call = %self.order.envelope.call, %error, "a recording is not complete; what is on the disk counts");
         }
         if !keep {
             // The spool makes no message of less than a second.

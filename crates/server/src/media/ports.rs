@@ -34,7 +34,7 @@ pub(super) struct PortPair {
 
 impl Ports {
     pub(super) fn new(range: RangeInclusive<u16>) -> io::Result<Self> {
-        let even = |port: &u16| port % 2 == 0 && *port > 0 && *port < *range.end();
+        let even = |port: &u16| port.is_multiple_of(2) && *port > 0 && *port < *range.end();
         let free: std::collections::VecDeque<_> = range.clone().filter(even).collect();
         if free.is_empty() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the range of RTP ports holds no pair of ports"));

@@ -316,7 +316,7 @@ fn codec_parameters(format: &Format) -> RTCRtpCodecParameters {
     let sdp_fmtp_line = fmtp.to_owned();
     let rtp_codec =
         RTCRtpCodec { mime_type: mime_type.to_owned(), clock_rate, channels, sdp_fmtp_line, rtcp_feedback: Vec::new() };
-    RTCRtpCodecParameters { rtp_codec, payload_type, ..Default::default() }
+    RTCRtpCodecParameters { rtp_codec, payload_type }
 }
 
 /// The direction of our answer, when we would both send and receive (RFC 3264 section 6.1).

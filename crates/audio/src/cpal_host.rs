@@ -237,12 +237,14 @@ impl Input {
     }
 }
 
-/// Some errors are only told; after the others the stream is dead.
-fn on_error(mut failed: Failed) -> impl FnMut(cpal::Error) + Send + 'static {
+/// Some errors are only told; after the others the stream is dead. ALSA goes on telling the same without a pause until
+/// the stream is dropped, so the first one counts.
+fn on_error(failed: Failed) -> impl FnMut(cpal::Error) + Send + 'static {
+    let mut failed = Some(failed);
     move |error| {
         if matches!(error.kind(), ErrorKind::Xrun | ErrorKind::RealtimeDenied | ErrorKind::DeviceChanged) {
             tracing::debug!(%error, "sound stream");
-        } else {
+        } else if let Some(mut failed) = failed.take() {
             tracing::info!(%error, "a sound stream failed");
             failed();
         }

@@ -16,6 +16,7 @@ pub struct Desk(Arc<Mutex<Bench>>);
 struct Bench {
     devices: Devices,
     broken: Vec<String>,
+    frozen: Vec<u64>,
     streams: BTreeMap<u64, Stream>,
     opened: u64,
     heard: BTreeMap<String, Vec<i16>>,
@@ -91,6 +92,13 @@ impl Desk {
         }
     }
 
+    /// Makes a device stand still without a word; streams that are opened later work.
+    pub fn freeze(&self, id: &str) {
+        let mut bench = self.bench();
+        let stalled: Vec<u64> = bench.streams.iter().filter(|(_, s)| s.device == id).map(|(&number, _)| number).collect();
+        bench.frozen.extend(stalled);
+    }
+
     /// The streams of a device fail; they deliver nothing from then on.
     pub fn fail(&self, id: &str) {
         let mut bench = self.bench();
@@ -118,9 +126,9 @@ impl Desk {
     pub fn pass(&self, time: Duration) {
         let samples = (time.as_millis() * u128::from(SAMPLE_RATE) / 1_000) as usize;
         let mut bench = self.bench();
-        let Bench { devices, streams, heard, spoken, .. } = &mut *bench;
-        for Stream { device, end, .. } in streams.values_mut() {
-            if devices.inputs.iter().chain(&devices.outputs).all(|d| d.id != *device) {
+        let Bench { devices, streams, heard, spoken, frozen, .. } = &mut *bench;
+        for (number, Stream { device, end, .. }) in streams {
+            if frozen.contains(number) || devices.inputs.iter().chain(&devices.outputs).all(|d| d.id != *device) {
                 continue;
             }
             let mut pcm = vec![0; samples];

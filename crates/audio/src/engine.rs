@@ -3,6 +3,7 @@
 use std::{
     sync::{
         Arc,
+        atomic::{AtomicU64, Ordering},
         mpsc::{Receiver, Sender, channel},
     },
     time::{Duration, Instant},
@@ -22,6 +23,13 @@ const POLL: Duration = Duration::from_secs(2);
 const RETRY: Duration = Duration::from_secs(1);
 /// A chosen device that is listed but can't be opened is tried again after this, while another does its work.
 const RETURN: Duration = Duration::from_secs(10);
+/// A stream that is used and asks for nothing, or gives nothing, for so long is dead, though nobody told.
+const STALL: Duration = Duration::from_secs(2);
+/// How often that is looked at.
+const WATCH: Duration = Duration::from_secs(1);
+/// A stream that fails sooner than this, a few times in a row, isn't opened again at once.
+const YOUNG: Duration = Duration::from_secs(1);
+const MAX_YOUNG_FAILURES: u32 = 3;
 /// How long a stream may take to end.
 const HANDOVER: Duration = Duration::from_millis(500);
 /// A device stays open after its last use, up to two seconds longer than this: the next use begins at once, and the end of the sound isn't cut off.
@@ -143,7 +151,7 @@ impl Engine {
             return;
         }
         lane.chosen = device;
-        if matches!(lane.state, State::Open { .. } | State::Failing { .. }) {
+        if matches!(lane.state, State::Open(_) | State::Failing { .. }) {
             lane.state = State::Closed;
         }
         self.look(now);
@@ -153,10 +161,9 @@ impl Engine {
     /// A stream can't go on.
     pub(crate) fn handle_failed(&mut self, (usage, generation): Failure, now: Instant) {
         let lane = self.lane(usage);
-        if lane.generation != generation || !matches!(lane.state, State::Open { .. }) {
+        if lane.generation != generation || !lane.lose(now) {
             return;
         }
-        lane.state = State::Closed;
         self.events.push(SoundEvent::Lost { usage });
         self.look(now);
         self.tend(now);
@@ -227,13 +234,36 @@ struct Lane {
     /// How the worker comes back from a stream that was dropped.
     home: (Sender<Worker>, Receiver<Worker>),
     generation: u64,
+    young_failures: u32,
     state: State,
 }
 
 enum State {
     Closed,
-    Open { _stream: OpenStream, device: Option<String>, idle_since: Option<Instant>, retry_chosen_at: Instant },
+    Open(Open),
     Failing { retry_at: Instant },
+}
+
+struct Open {
+    _stream: OpenStream,
+    device: Option<String>,
+    since: Instant,
+    idle_since: Option<Instant>,
+    retry_chosen_at: Instant,
+    /// Counts the callbacks, and what it was when it was last seen to have changed.
+    beats: Arc<AtomicU64>,
+    seen: (u64, Instant),
+}
+
+impl Open {
+    /// Whether its callbacks have stopped. On the way it remembers how they stand.
+    fn is_stalled(&mut self, now: Instant) -> bool {
+        let beats = self.beats.load(Ordering::Relaxed);
+        if beats != self.seen.0 {
+            self.seen = (beats, now);
+        }
+        now.saturating_duration_since(self.seen.1) >= STALL
+    }
 }
 
 /// What a stream runs.
@@ -246,6 +276,25 @@ enum Worker {
 struct Lent {
     worker: Option<Worker>,
     home: Sender<Worker>,
+    beats: Arc<AtomicU64>,
+}
+
+impl Lent {
+    fn fill(&mut self, pcm: &mut [i16]) {
+        self.beats.fetch_add(1, Ordering::Relaxed);
+        match &mut self.worker {
+            Some(Worker::Mixer(mixer)) => mixer.fill(pcm),
+            Some(Worker::Splitter(_)) | None => pcm.fill(0),
+        }
+    }
+
+    fn take(&mut self, pcm: &[i16]) {
+        self.beats.fetch_add(1, Ordering::Relaxed);
+        match &mut self.worker {
+            Some(Worker::Splitter(splitter)) => splitter.take(pcm),
+            Some(Worker::Mixer(_)) | None => {}
+        }
+    }
 }
 
 impl Drop for Lent {
@@ -262,7 +311,7 @@ impl Lane {
         let home = channel();
         // The receiver is right here.
         let _ = home.0.send(worker);
-        Self { usage, chosen: None, interest: Arc::new(Interest), home, generation: 0, state: State::Closed }
+        Self { usage, chosen: None, interest: Arc::new(Interest), home, generation: 0, young_failures: 0, state: State::Closed }
     }
 
     fn is_wanted(&self) -> bool {
@@ -272,44 +321,58 @@ impl Lane {
     fn next_timeout(&self) -> Option<Instant> {
         match &self.state {
             State::Closed => None,
-            State::Open { idle_since, .. } => idle_since.map(|since| since + LINGER),
+            State::Open(open) => {
+                let watch_at = open.seen.1 + WATCH;
+                Some(open.idle_since.map_or(watch_at, |since| watch_at.min(since + LINGER)))
+            }
             State::Failing { retry_at } => Some(*retry_at),
         }
     }
 
     fn tend(&mut self, around: &mut Around<'_>, now: Instant) {
         let wanted = self.is_wanted();
-        let vanished = self.has_vanished(around.devices);
+        if self.has_died(around.devices, wanted, now) && self.lose(now) {
+            around.events.push(SoundEvent::Lost { usage: self.usage });
+        }
         let returns = self.chosen_returned(around.devices, now);
         match &mut self.state {
-            State::Open { idle_since, .. } if !wanted => {
-                if now >= *idle_since.get_or_insert(now) + LINGER {
+            State::Open(open) if !wanted => {
+                if now >= *open.idle_since.get_or_insert(now) + LINGER {
                     self.state = State::Closed;
                 }
             }
-            State::Open { .. } if vanished => {
-                around.events.push(SoundEvent::Lost { usage: self.usage });
-                self.open(around, now);
-            }
-            State::Open { .. } if returns => self.open(around, now),
-            State::Open { idle_since, .. } => *idle_since = None,
+            State::Open(_) if returns => self.open(around, now),
+            State::Open(open) => open.idle_since = None,
             State::Closed if wanted => self.open(around, now),
             State::Failing { retry_at } if wanted && now >= *retry_at => self.open(around, now),
             State::Failing { .. } if !wanted => self.state = State::Closed,
             State::Closed | State::Failing { .. } => {}
         }
-        if !matches!(self.state, State::Open { .. }) {
+        if !matches!(self.state, State::Open(_)) {
             self.tidy();
         }
     }
 
-    fn has_vanished(&self, devices: &Devices) -> bool {
-        matches!(&self.state, State::Open { device: Some(device), .. } if !devices.has(self.usage, device))
+    /// The stream is gone; `false` when there was none.
+    fn lose(&mut self, now: Instant) -> bool {
+        let State::Open(open) = &self.state else { return false };
+        let is_young = now.saturating_duration_since(open.since) < YOUNG;
+        self.young_failures = if is_young { self.young_failures + 1 } else { 0 };
+        let is_hopeless = self.young_failures > MAX_YOUNG_FAILURES;
+        self.state = if is_hopeless { State::Failing { retry_at: now + RETRY } } else { State::Closed };
+        true
+    }
+
+    /// Whether the open device isn't listed any more, or its stream stands still.
+    fn has_died(&mut self, devices: &Devices, wanted: bool, now: Instant) -> bool {
+        let State::Open(open) = &mut self.state else { return false };
+        let is_listed = open.device.as_ref().is_none_or(|device| devices.has(self.usage, device));
+        !is_listed || (open.is_stalled(now) && wanted)
     }
 
     fn chosen_returned(&self, devices: &Devices, now: Instant) -> bool {
-        let State::Open { device, retry_chosen_at, .. } = &self.state else { return false };
-        device != &self.chosen && now >= *retry_chosen_at && self.available(devices).is_some()
+        let State::Open(open) = &self.state else { return false };
+        open.device != self.chosen && now >= open.retry_chosen_at && self.available(devices).is_some()
     }
 
     /// The chosen device, if it is there.
@@ -334,10 +397,12 @@ impl Lane {
             opened = self.stream(around, None);
         }
         match opened {
-            Ok(stream) => {
+            Ok((stream, beats)) => {
                 let fallback = device != self.chosen;
                 around.events.push(SoundEvent::Opened { usage: self.usage, device: device.clone(), fallback });
-                self.state = State::Open { _stream: stream, device, idle_since: None, retry_chosen_at };
+                let seen = (0, now);
+                self.state =
+                    State::Open(Open { _stream: stream, device, since: now, idle_since: None, retry_chosen_at, beats, seen });
             }
             Err(error) => {
                 if !was_failing {
@@ -348,7 +413,8 @@ impl Lane {
         }
     }
 
-    fn stream(&mut self, around: &mut Around<'_>, device: Option<&str>) -> Result<OpenStream, OpenError> {
+    /// A running stream, and the count of its callbacks.
+    fn stream(&mut self, around: &mut Around<'_>, device: Option<&str>) -> Result<(OpenStream, Arc<AtomicU64>), OpenError> {
         let Ok(worker) = self.home.1.recv_timeout(HANDOVER) else {
             return Err(OpenError::Unusable("the stream before it hasn't ended".into()));
         };
@@ -356,22 +422,15 @@ impl Lane {
         let failure = (self.usage, self.generation);
         let report = Arc::clone(around.report);
         let failed = Box::new(move || report(failure));
-        let home = self.home.0.clone();
+        let beats = Arc::new(AtomicU64::new(0));
         let is_output = matches!(worker, Worker::Mixer(_));
-        let mut lent = Lent { worker: Some(worker), home };
-        if is_output {
-            let fill = Box::new(move |pcm: &mut [i16]| match &mut lent.worker {
-                Some(Worker::Mixer(mixer)) => mixer.fill(pcm),
-                Some(Worker::Splitter(_)) | None => pcm.fill(0),
-            });
-            return around.host.open_output(device, fill, failed);
-        }
-        let take = Box::new(move |pcm: &[i16]| {
-            if let Some(Worker::Splitter(splitter)) = &mut lent.worker {
-                splitter.take(pcm);
-            }
-        });
-        around.host.open_input(device, take, failed)
+        let mut lent = Lent { worker: Some(worker), home: self.home.0.clone(), beats: Arc::clone(&beats) };
+        let stream = if is_output {
+            around.host.open_output(device, Box::new(move |pcm: &mut [i16]| lent.fill(pcm)), failed)?
+        } else {
+            around.host.open_input(device, Box::new(move |pcm: &[i16]| lent.take(pcm)), failed)?
+        };
+        Ok((stream, beats))
     }
 
     /// Without a stream nobody else lets go of what is over.

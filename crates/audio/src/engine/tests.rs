@@ -335,6 +335,38 @@ fn a_failure_of_an_earlier_stream_does_no_harm() {
 }
 
 #[test]
+fn a_stream_that_stands_still_is_opened_anew() {
+    let mut world = World::new();
+    let player = world.play(Use::Speaker, Clip::repeating(tone(1_000)));
+    let mut microphone = world.microphone();
+    world.pass(1_000);
+    world.desk.freeze("headset");
+    world.desk.freeze("headset-mic");
+    let before = player.heard();
+    world.pass(4_000);
+    assert!(player.heard() > before + Duration::from_millis(900), "{:?}", player.heard());
+    assert!(world.events.contains(&SoundEvent::Lost { usage: Use::Microphone }));
+    world.desk.speak("headset-mic", &[5_000; 9_600]);
+    world.pass(100);
+    let mut frame = frame(0);
+    assert!(microphone.read(&mut frame));
+}
+
+#[test]
+fn a_device_that_always_fails_does_not_keep_the_machine_busy() {
+    let mut world = World::new();
+    let _player = world.play(Use::Speaker, Clip::repeating(tone(1_000)));
+    for _ in 0..100 {
+        world.desk.fail("headset");
+        world.pass(10);
+    }
+    let opened = world.events.iter().filter(|e| matches!(e, SoundEvent::Opened { .. })).count();
+    assert!((4..=6).contains(&opened), "{opened} times");
+    world.pass(1_500);
+    assert_eq!(world.desk.open(), ["headset"]);
+}
+
+#[test]
 fn plugging_is_told() {
     let mut world = World::new();
     world.desk.plug_in(Use::Speaker, "monitor");

@@ -84,10 +84,19 @@ pub struct Running {
     stop: watch::Sender<bool>,
     http: Vec<HttpPort>,
     sip_tcp: Option<TcpPort>,
-    exchange: JoinHandle<()>,
-    books: JoinHandle<()>,
+    exchange: Task,
+    books: Task,
     data: PathBuf,
     _lock: FolderLock,
+}
+
+/// Ends when it is dropped.
+struct Task(JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Server {
@@ -131,7 +140,7 @@ impl Server {
             media: media_events,
             commands: command_queue,
         };
-        let exchange = tokio::spawn(owner.run(inputs));
+        let exchange = Task(tokio::spawn(owner.run(inputs)));
 
         let (bells, revocations) = (Arc::new(Doorbells::default()), Arc::new(Revocations::default()));
         let books = Arc::new(Books {
@@ -143,7 +152,7 @@ impl Server {
         });
         tokio::spawn(Arc::clone(&books).follow_directory(known, stopping.clone()));
         tokio::spawn(Arc::clone(&books).tidy(stopping.clone()));
-        let books = tokio::spawn(books.keep(notice_queue));
+        let books = Task(tokio::spawn(books.keep(notice_queue)));
 
         let app = api::App::new(api::Parts {
             store: Arc::clone(&store),
@@ -199,7 +208,7 @@ impl Running {
     /// Returns when the server's heart has stopped by itself, which it must not.
     pub async fn failed(&mut self) {
         // Whether it returned or panicked: it is over.
-        let _ = (&mut self.exchange).await;
+        let _ = (&mut self.exchange.0).await;
     }
 
     /// Takes no new calls, lets running recordings end (bounded by the configured grace), hangs up what is left, commits
@@ -221,13 +230,14 @@ impl Running {
             port.finished().await;
         }
         drop(self.sip_tcp.take());
-        let _ = timeout(COMMIT, &mut self.exchange).await;
-        let _ = timeout(COMMIT, &mut self.books).await;
+        let _ = timeout(COMMIT, &mut self.exchange.0).await;
         if let Ok(spool) = Arc::try_unwrap(self.spool) {
             let _ = timeout(COMMIT, spool.close()).await;
         } else {
-            tracing::debug!("somebody still holds the spool");
+            tracing::warn!("somebody still holds the spool");
         }
+        // The last notices are those of the spool's last commits.
+        let _ = timeout(COMMIT, &mut self.books.0).await;
         anyhow::ensure!(finished, "not everything was committed in time: the next start does it");
         Ok(())
     }

@@ -1,0 +1,117 @@
+//! The program as an administrator uses it.
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+};
+
+use serde_json::Value;
+
+fn program(data: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_aftertone-server"));
+    command.env_clear().env("AFTERTONE_DATA", data).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn run(data: &Path, arguments: &[&str], input: &str) -> Output {
+    let mut child = program(data).args(arguments).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn told(data: &Path, arguments: &[&str], input: &str) -> String {
+    let output = run(data, arguments, input);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn refused(data: &Path, arguments: &[&str]) -> String {
+    let output = run(data, arguments, "");
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{arguments:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+/// A server, ended with the test.
+struct Serving {
+    child: Child,
+    ready: Value,
+}
+
+impl Serving {
+    fn start(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        assert!(line.starts_with(r#"{"event":"ready","domain":"#), "{line}");
+        Self { child, ready: serde_json::from_str(&line).unwrap() }
+    }
+
+    fn terminate(mut self) -> Option<i32> {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn an_account_is_set_up_served_and_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("account");
+    let add = ["user", "add", "ada", "--extension", "1001", "--display-name", "Ada Ä.", "--language", "de", "--password-stdin"];
+    assert!(told(&data, &add, "a long sentence\n").contains("1001"));
+    assert!(refused(&data, &add[..9]).contains("taken"));
+    let people: Value = serde_json::from_str(&told(&data, &["user", "list", "--json"], "")).unwrap();
+    assert_eq!((&people[0]["user"], &people[0]["language"], &people[0]["ring_s"]), (&"ada".into(), &"de".into(), &20.into()));
+    let table = told(&data, &["user", "list"], "");
+    assert!(table.starts_with("EXTENSION") && table.contains("Ada Ä."), "{table}");
+    assert!(refused(&data, &["invite", "ada"]).contains("--server"));
+    assert!(refused(&data, &["device", "add", "ada"]).contains("--domain"));
+
+    let file = folder.path().join("server.toml");
+    std::fs::write(&file, "sip-udp = \"127.0.0.1:1\"\nsip_tcp = \"off\"\ndomain = \"a.example\"\nmedia-workers = 1\n").unwrap();
+    let mut command = program(&data);
+    command.env("AFTERTONE_CONFIG", &file).env("AFTERTONE_SIP_UDP", "127.0.0.1:0").env("AFTERTONE_HTTP", "127.0.0.1:1");
+    let mut serve = Serving::start(command.args(["serve", "--http", "127.0.0.1:0"]));
+    assert_eq!((&serve.ready["domain"], &serve.ready["sip_tcp"]), (&"a.example".into(), &Value::Null));
+    let port = serve.ready["sip_udp"].as_str().unwrap().rsplit(':').next().unwrap().to_owned();
+    assert!(port != "1" && port != "0", "the variable stands above the file: {port}");
+    let http = serve.ready["http"].as_str().unwrap();
+    assert!(!http.ends_with(":1") && !http.ends_with(":0"), "the flag stands above the variable: {http}");
+    assert_eq!(mode(&data), 0o700);
+
+    let second = refused(&data, &["serve", "--sip-udp", "off", "--sip-tcp", "off", "--http", "127.0.0.1:0"]);
+    assert!(second.contains("another server"), "{second}");
+    let link = told(&data, &["invite", "ada"], "");
+    assert!(link.starts_with("aftertone://invite?server=http%3A%2F%2F127.0.0.1%3A"), "{link}");
+    let phone = told(&data, &["device", "add", "ada", "--name", "Kitchen", "--json"], "");
+    let phone: Value = serde_json::from_str(&phone).unwrap();
+    assert_eq!((&phone["domain"], &phone["name"]), (&"a.example".into(), &"Kitchen".into()));
+    assert!(serve.child.try_wait().unwrap().is_none());
+    assert_eq!(serve.terminate(), Some(0));
+}
+
+#[test]
+fn what_would_be_unsafe_is_refused_with_advice() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |arguments: &[&str]| refused(folder.path(), &[&["serve"], arguments].concat());
+    assert!(refused(&["--http", "0.0.0.0:0"]).contains("--https"));
+    assert!(refused(&["--https", "127.0.0.1:0"]).contains("--cert"));
+    assert!(refused(&["--config", "/nonexistent/file.toml"]).contains("/nonexistent/file.toml"));
+    let missing = ["--http", "127.0.0.1:0", "--https", "127.0.0.1:0", "--cert", "/nonexistent/c", "--key", "/nonexistent/k"];
+    assert!(refused(&[&missing[..], &["--sip-udp", "off", "--sip-tcp", "off"]].concat()).contains("/nonexistent/c"));
+}
+
+fn mode(path: &Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}

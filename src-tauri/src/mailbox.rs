@@ -99,6 +99,14 @@ impl Mailbox {
         toast
     }
 
+    /// A toast that tells that saved messages were let go, and remembers to save them again.
+    pub(crate) fn let_go(&mut self, messages: &[MessageId]) -> ToastView {
+        let count = u32::try_from(messages.len()).unwrap_or(u32::MAX);
+        let toast = self.toast(ToastAbout::MarkedHeard { count }, true);
+        self.toasts.insert(toast.id, messages.iter().map(|id| (*id, vec![MessageAction::Save])).collect());
+        toast
+    }
+
     /// A toast.
     pub(crate) fn toast(&mut self, about: ToastAbout, undo: bool) -> ToastView {
         self.last_toast += 1;

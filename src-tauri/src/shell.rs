@@ -41,6 +41,8 @@ pub(crate) enum Input {
     Pressed(Subject, Pressed),
     /// A link was opened with the app.
     Link(String),
+    /// A sound device came, went or failed.
+    SoundDevices,
     /// An ended call was shown long enough.
     Forget(CallId),
     /// End the app.
@@ -75,7 +77,7 @@ pub(crate) fn start(app: &AppHandle, arguments: &Arguments) -> Result<Inputs, Bo
     let (send, receive) = mpsc::unbounded_channel();
     let inputs = Inputs(send);
     let settings = Settings::load(&folder);
-    let sound = Sound::start(&settings);
+    let sound = Sound::start(&settings, &inputs);
     let shell = Shell {
         app: app.clone(),
         folder,
@@ -169,6 +171,7 @@ impl Shell {
             Input::Toast(about) => self.toast(about),
             Input::Pressed(subject, pressed) => self.pressed(subject, pressed).await,
             Input::Link(link) => self.link(link),
+            Input::SoundDevices => self.tell_audio_devices(),
             Input::Forget(call) => {
                 self.calls.forget(call);
                 self.tell_app();
@@ -309,7 +312,7 @@ impl Shell {
             duration_ms: at(playback.duration_ms),
             playing: matches!(playback.state, PlaybackState::Playing | PlaybackState::Loading),
             rate: 1.0,
-            device: self.sound.speaker_name(),
+            device: self.sound.speaker_name(&self.settings),
         });
         window::tell(&self.app, &Event::Playback(self.playback.clone()));
     }

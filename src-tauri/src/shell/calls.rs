@@ -48,7 +48,7 @@ fn state(call: &CallSnapshot) -> CallState {
     match call.phase {
         CallPhase::Dialing => CallState::Dialling,
         CallPhase::Ringing => CallState::Ringing,
-        CallPhase::Active => CallState::Connected { since: call.answered_at.unwrap_or(call.started_at) },
+        CallPhase::Connecting | CallPhase::Active => CallState::Connected { since: call.answered_at.unwrap_or(call.started_at) },
         CallPhase::Ended(reason) => CallState::Ended { reason: reason.into() },
     }
 }

@@ -128,6 +128,7 @@ impl Shell {
                 Ok(())
             }
             Command::Act { messages, action } => return self.act(&messages, action).await,
+            Command::Unsave { messages } => return self.unsave(&messages).await,
             Command::Undo { toast } => return self.undo(toast).await,
             Command::CallBack { message } => return self.call_back(message).await,
             Command::LeaveTestMessage => {
@@ -157,6 +158,20 @@ impl Shell {
         let toast = self.mailbox.acted(messages, action);
         for message in messages {
             session.act(*message, action).await.map_err(|error| command_code(&error))?;
+        }
+        self.read_mailbox().await;
+        window::tell(&self.app, &Event::Toast(toast));
+        Ok(())
+    }
+
+    /// Lets saved messages go: by way of new, because listening alone takes nothing out of the saved ones.
+    async fn unsave(&mut self, messages: &[MessageId]) -> Result<(), Code> {
+        let session = self.session().ok_or(Code::NotSignedIn)?;
+        let toast = self.mailbox.let_go(messages);
+        for message in messages {
+            for action in [MessageAction::New, MessageAction::Heard] {
+                session.act(*message, action).await.map_err(|error| command_code(&error))?;
+            }
         }
         self.read_mailbox().await;
         window::tell(&self.app, &Event::Toast(toast));
@@ -214,7 +229,7 @@ impl Shell {
         });
     }
 
-    fn tell_audio_devices(&self) {
+    pub(super) fn tell_audio_devices(&self) {
         window::tell(&self.app, &Event::AudioDevices(self.sound.devices_view(&self.settings)));
     }
 }

@@ -29,6 +29,10 @@ const MAX_DROPOUT: i64 = 3_000;
 const MAX_LATE_RUN: u32 = 10;
 /// Nothing for so long: the sender paused, and what comes then is buffered anew.
 const PAUSE_MS: i64 = 1_000;
+/// Less than this part of a packet (5 ms) is no gap but a sender's rounding.
+const SLACK: i64 = 4;
+/// So many packets are held at most: nobody pulls, or somebody sends what can never be played.
+const MAX_HELD: usize = 500;
 /// More than this over the target is skipped, not played fast: nobody pulled for a while.
 const MAX_SURPLUS_MS: i64 = 500;
 
@@ -201,6 +205,10 @@ impl JitterBuffer {
         if is_next {
             stream.late_run = 0;
             self.packets.insert(sequence, Held { packet, timestamp, is_sound });
+            if self.packets.len() > MAX_HELD {
+                self.packets.pop_first();
+                self.statistics.lost += 1;
+            }
             return;
         }
         self.statistics.late += 1;
@@ -245,13 +253,14 @@ impl JitterBuffer {
             let Some(position) = self.stream.as_ref().and_then(|s| s.next) else { return Pull::Idle };
             let Some((&sequence, held)) = self.packets.first_key_value() else { return self.expand(position) };
             let ahead = held.timestamp - position.timestamp - position.expanded;
+            let slack = self.codec.frame() as i64 / SLACK;
             if sequence > position.sequence {
                 // Shorter than it should be: the missing one isn't lost but late, and waiting makes the buffer longer.
                 let frame = self.codec.frame() as i64;
                 if self.delays.delay_at(position.timestamp, now) + frame / 2 < self.delays.target() {
                     return self.expand(position);
                 }
-                if ahead > 0 {
+                if ahead > slack {
                     return self.lose(position, sequence, ahead);
                 }
                 // What was made up while waiting took its place.
@@ -264,7 +273,7 @@ impl JitterBuffer {
                 self.advance(Position { sequence: sequence + 1, ..position });
                 continue;
             }
-            if ahead > 0 {
+            if ahead > slack {
                 return self.gap(position, ahead, now);
             }
             return self.play(position, now);

@@ -139,7 +139,9 @@ impl Line {
     }
 
     fn samples(&self, ticks: u32) -> usize {
-        (u64::from(ticks) * u64::from(self.decoder.sample_rate()) / u64::from(self.codec.clock_rate())) as usize
+        let samples = u64::from(ticks) * u64::from(self.decoder.sample_rate()) / u64::from(self.codec.clock_rate());
+        // A gap of a few ticks may be less than a sample.
+        (samples as usize).max(1)
     }
 
     fn packet(&mut self, payload: &[u8], surplus: i64) -> Vec<i16> {

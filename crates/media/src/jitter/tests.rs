@@ -245,6 +245,14 @@ fn a_pause_ends_in_buffering_anew() {
 }
 
 #[test]
+fn what_nobody_pulls_does_not_pile_up() {
+    let mut world = World::new();
+    (0..2_000).for_each(|n| world.buffer.insert(packet(n, 1), world.start + FRAME * n));
+    assert_eq!(world.buffer.packets.len(), MAX_HELD);
+    assert!(matches!(world.buffer.pull(world.start + FRAME * 2_000), Pull::Packet { .. }));
+}
+
+#[test]
 fn a_player_that_slept_skips_to_the_present() {
     let mut world = World::new();
     (0..3).for_each(|n| {

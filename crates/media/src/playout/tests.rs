@@ -93,6 +93,25 @@ fn silence_before_and_after_a_stream() {
 }
 
 #[test]
+fn a_timestamp_that_is_a_few_ticks_off_makes_no_hole() {
+    let start = epoch();
+    let mut playout = Playout::new(8_000, &[(Codec::Opus, 111)], JitterConfig::default()).unwrap();
+    let (mut encoder, mut heard) = (Encoder::new(Codec::Opus).unwrap(), Vec::new());
+    for n in 0..100u32 {
+        let now = start + Duration::from_millis(u64::from(n) * 20);
+        let payload = encoder.encode(&tone(48_000, 960, n as usize * 960)).unwrap().into();
+        // Every packet two ticks later than the end of the one before.
+        let packet = RtpPacket { marker: false, payload_type: 111, sequence: n as u16, timestamp: n * 962, ssrc: 1, payload };
+        playout.receive(packet, now).unwrap();
+        let mut pcm = [0; 160];
+        playout.pull(&mut pcm, now);
+        heard.extend_from_slice(&pcm);
+    }
+    let low = heard[2_400..].chunks_exact(320).map(dbfs).fold(0.0, f32::min);
+    assert!(low > -18.0, "{low} dBFS");
+}
+
+#[test]
 fn a_sender_may_change_its_codec() {
     let start = epoch();
     let mut playout = Playout::new(8_000, &[(Codec::Opus, 111), (Codec::Pcmu, 0)], JitterConfig::default()).unwrap();

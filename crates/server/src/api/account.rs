@@ -40,7 +40,7 @@ pub(super) async fn me(State(app): State<SharedApp>, asking: SignedInDevice) -> 
 }
 
 /// My devices, the oldest first.
-#[utoipa::path(get, path = "/v1/devices", tag = "account",
+#[utoipa::path(get, path = "/v1/devices", operation_id = "list_devices", tag = "account",
     responses((status = 200, description = "The devices.", body = Vec<Device>), TokenProblem, CommonProblems))]
 pub(super) async fn devices(State(app): State<SharedApp>, asking: SignedInDevice) -> ApiResult<Json<Vec<Device>>> {
     let devices = app.store.devices(asking.device.subscriber).await?;
@@ -50,7 +50,7 @@ pub(super) async fn devices(State(app): State<SharedApp>, asking: SignedInDevice
 /// Takes a device away, or signs this one out.
 ///
 /// Its token is dead at once, here and on its open WebSockets.
-#[utoipa::path(delete, path = "/v1/devices/{id}", tag = "account", params(("id" = DeviceId, Path)),
+#[utoipa::path(delete, path = "/v1/devices/{id}", operation_id = "revoke_device", tag = "account", params(("id" = DeviceId, Path)),
     responses((status = 204, description = "It is gone."), NotFoundProblem, TokenProblem, CommonProblems))]
 pub(super) async fn revoke(
     State(app): State<SharedApp>,

@@ -30,7 +30,7 @@ use super::{
 ///
 /// Takes ranges and conditions (`If-None-Match`, `If-Range`); the ETag is that of the sound, so a forwarded message has the
 /// same one.
-#[utoipa::path(method(get, head), path = "/v1/messages/{id}/audio", tag = "messages",
+#[utoipa::path(method(get, head), path = "/v1/messages/{id}/audio", operation_id = "message_audio", tag = "messages",
     params(
         ("id" = MessageId, Path),
         ("Range" = Option<String>, Header, description = "One range of bytes, such as `bytes=0-1023`."),

@@ -42,6 +42,15 @@ pub(super) fn base() -> utoipa::openapi::OpenApi {
     document
 }
 
+/// A handler that takes GET and HEAD is two operations, and an `operationId` stands for one.
+pub(super) fn name_operations_once(document: &mut utoipa::openapi::OpenApi) {
+    for item in document.paths.paths.values_mut() {
+        if let Some(name) = item.head.as_mut().and_then(|head| head.operation_id.as_mut()) {
+            name.push_str("_head");
+        }
+    }
+}
+
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Aftertone account", description = "Mailbox, call log and directory of a hosted account. Errors are problem details \
@@ -75,13 +84,13 @@ impl Modify for Token {
 pub(super) enum CommonProblems {
     /// The request can't be understood (`bad_request`).
     #[response(status = 400, content_type = "application/problem+json")]
-    BadRequest(#[to_schema] Problem),
+    BadRequest(Problem),
     /// The server failed (`internal`).
     #[response(status = 500, content_type = "application/problem+json")]
-    Internal(#[to_schema] Problem),
+    Internal(Problem),
     /// The server can't store anything now (`storage_full`).
     #[response(status = 507, content_type = "application/problem+json")]
-    StorageFull(#[to_schema] Problem),
+    StorageFull(Problem),
 }
 
 /// Every operation with a token.
@@ -90,7 +99,7 @@ pub(super) enum CommonProblems {
 pub(super) enum TokenProblem {
     /// No token, or one that was revoked (`unauthorized`).
     #[response(status = 401, content_type = "application/problem+json")]
-    Unauthorized(#[to_schema] Problem),
+    Unauthorized(Problem),
 }
 
 /// Every operation with a body.
@@ -99,13 +108,13 @@ pub(super) enum TokenProblem {
 pub(super) enum BodyProblems {
     /// The body took too long (`bad_request`).
     #[response(status = 408, content_type = "application/problem+json")]
-    TooSlow(#[to_schema] Problem),
+    TooSlow(Problem),
     /// The body is too large (`too_large`).
     #[response(status = 413, content_type = "application/problem+json")]
-    TooLarge(#[to_schema] Problem),
+    TooLarge(Problem),
     /// The body is not announced as JSON (`bad_request`).
     #[response(status = 415, content_type = "application/problem+json")]
-    MediaType(#[to_schema] Problem),
+    MediaType(Problem),
 }
 
 /// Signing in.
@@ -114,13 +123,13 @@ pub(super) enum BodyProblems {
 pub(super) enum SignInProblems {
     /// Name, password or invitation is wrong (`wrong_credentials`).
     #[response(status = 401, content_type = "application/problem+json")]
-    WrongCredentials(#[to_schema] Problem),
+    WrongCredentials(Problem),
     /// The body is JSON, but not the expected one (`bad_request`).
     #[response(status = 422, content_type = "application/problem+json")]
-    Unprocessable(#[to_schema] Problem),
+    Unprocessable(Problem),
     /// Too many tries (`rate_limited`); `Retry-After` says how many seconds to wait.
     #[response(status = 429, content_type = "application/problem+json")]
-    RateLimited(#[to_schema] Problem),
+    RateLimited(Problem),
 }
 
 /// A thing by its id.
@@ -129,7 +138,7 @@ pub(super) enum SignInProblems {
 pub(super) enum NotFoundProblem {
     /// There is no such thing of mine (`not_found`).
     #[response(status = 404, content_type = "application/problem+json")]
-    NotFound(#[to_schema] Problem),
+    NotFound(Problem),
 }
 
 /// A message by its id.
@@ -138,10 +147,10 @@ pub(super) enum NotFoundProblem {
 pub(super) enum MessageProblems {
     /// There is no such message in my mailbox (`not_found`).
     #[response(status = 404, content_type = "application/problem+json")]
-    NotFound(#[to_schema] Problem),
+    NotFound(Problem),
     /// The message was expunged (`gone`).
     #[response(status = 410, content_type = "application/problem+json")]
-    Gone(#[to_schema] Problem),
+    Gone(Problem),
 }
 
 /// An action.
@@ -150,7 +159,7 @@ pub(super) enum MessageProblems {
 pub(super) enum KeyProblem {
     /// The key was used for another write, or the body is not the expected JSON (`bad_request`).
     #[response(status = 422, content_type = "application/problem+json")]
-    Unprocessable(#[to_schema] Problem),
+    Unprocessable(Problem),
 }
 
 /// A forward.
@@ -160,7 +169,7 @@ pub(super) enum ForwardProblems {
     /// A recipient doesn't exist (`unknown_recipient`), the key was used for another write, or the body is not the expected
     /// JSON (`bad_request`). Nothing was delivered.
     #[response(status = 422, content_type = "application/problem+json")]
-    Unprocessable(#[to_schema] Problem),
+    Unprocessable(Problem),
 }
 
 /// A cursor.
@@ -169,7 +178,7 @@ pub(super) enum ForwardProblems {
 pub(super) enum CursorProblem {
     /// The cursor is not of this feed (`cursor_reset`): fetch it without `since`, keep the outbox.
     #[response(status = 409, content_type = "application/problem+json")]
-    Reset(#[to_schema] Problem),
+    Reset(Problem),
 }
 
 /// A range.
@@ -178,7 +187,7 @@ pub(super) enum CursorProblem {
 pub(super) enum RangeProblem {
     /// The range lies outside (`bad_request`).
     #[response(status = 416, content_type = "application/problem+json")]
-    Unsatisfiable(#[to_schema] Problem),
+    Unsatisfiable(Problem),
 }
 
 /// A WebSocket.
@@ -187,5 +196,5 @@ pub(super) enum RangeProblem {
 pub(super) enum UpgradeProblem {
     /// The request is no WebSocket handshake (`bad_request`).
     #[response(status = 426, content_type = "application/problem+json")]
-    UpgradeRequired(#[to_schema] Problem),
+    UpgradeRequired(Problem),
 }

@@ -52,7 +52,7 @@ pub(super) struct CallRecordsPage {
 /// My messages, the newest first.
 ///
 /// For programs that look now and then; a device that keeps a copy follows `/v1/changes`.
-#[utoipa::path(get, path = "/v1/messages", tag = "messages", params(PageQuery),
+#[utoipa::path(get, path = "/v1/messages", operation_id = "list_messages", tag = "messages", params(PageQuery),
     responses((status = 200, description = "A page.", body = MessagesPage), TokenProblem, CommonProblems))]
 pub(super) async fn list(
     State(app): State<SharedApp>,
@@ -72,7 +72,7 @@ pub(super) async fn list(
 }
 
 /// One message.
-#[utoipa::path(get, path = "/v1/messages/{id}", tag = "messages", params(("id" = MessageId, Path)),
+#[utoipa::path(get, path = "/v1/messages/{id}", operation_id = "get_message", tag = "messages", params(("id" = MessageId, Path)),
     responses((status = 200, description = "The message.", body = Message), MessageProblems, TokenProblem, CommonProblems))]
 pub(super) async fn get(
     State(app): State<SharedApp>,
@@ -85,7 +85,7 @@ pub(super) async fn get(
 /// Marks, deletes, restores or expunges a message.
 ///
 /// With a header `Idempotency-Key`, a repeated request with the same key does it once.
-#[utoipa::path(post, path = "/v1/messages/{id}/actions", tag = "messages", request_body = ActionBody,
+#[utoipa::path(post, path = "/v1/messages/{id}/actions", operation_id = "act_on_message", tag = "messages", request_body = ActionBody,
     params(("id" = MessageId, Path), ("Idempotency-Key" = Option<String>, Header, description = "1 to 128 visible ASCII characters.")),
     responses(
         (status = 200, description = "The message as it is now.", body = Message),
@@ -114,7 +114,7 @@ pub(super) async fn act(
 /// Forwards a message to other people, with a note.
 ///
 /// With a header `Idempotency-Key`, a repeated request with the same key delivers nothing and gives the first answer again.
-#[utoipa::path(post, path = "/v1/messages/{id}/forward", tag = "messages", request_body = ForwardBody,
+#[utoipa::path(post, path = "/v1/messages/{id}/forward", operation_id = "forward_message", tag = "messages", request_body = ForwardBody,
     params(("id" = MessageId, Path), ("Idempotency-Key" = Option<String>, Header, description = "1 to 128 visible ASCII characters.")),
     responses(
         (status = 200, description = "Who got it.", body = Forwarded),

@@ -87,7 +87,7 @@ type SharedApp = Arc<App>;
 const MAX_BODY: usize = 64 * 1024;
 
 pub(crate) fn router(app: App) -> Router {
-    let (router, document) = OpenApiRouter::with_openapi(document::base())
+    let (router, mut document) = OpenApiRouter::with_openapi(document::base())
         .routes(routes!(account::health))
         .routes(routes!(sign_in::sign_in))
         .routes(routes!(account::me))
@@ -105,6 +105,7 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(sip::sip))
         .routes(routes!(document::openapi))
         .split_for_parts();
+    document::name_operations_once(&mut document);
     router
         .fallback(async || ApiError::not_found("address"))
         .method_not_allowed_fallback(async || {

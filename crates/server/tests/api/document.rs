@@ -40,6 +40,12 @@ async fn the_api_describes_itself() {
         }
     }
     check_references(&document, &document);
+    let names: Vec<_> = paths
+        .values()
+        .flat_map(|path| path.as_object().unwrap().values())
+        .map(|one| one["operationId"].as_str().unwrap())
+        .collect();
+    assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
 }
 
 /// Who needs a token says what happens without one, and every error is a problem.

@@ -1,6 +1,10 @@
 //! baresip, somebody else's phone: a real caller and a real callee without a screen.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    net::{TcpListener, UdpSocket},
+    path::PathBuf,
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -12,14 +16,17 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use crate::process::{self, Running};
+use crate::{
+    process::{self, Running},
+    sound,
+};
 
 /// How a baresip is set up.
 #[derive(Debug, Clone)]
 pub struct Setup {
     /// Its address of record with parameters, as a line of its `accounts` file.
     pub account: String,
-    /// A WAV file that it speaks; it hangs up at its end.
+    /// A WAV file that it speaks in each call; it hangs up at its end.
     pub speech: PathBuf,
     /// Sampling rate of the speech file in Hz.
     pub rate: u32,
@@ -52,7 +59,8 @@ impl Baresip {
     /// Where it doesn't come up.
     pub async fn start(setup: &Setup) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let (sip_port, control_port) = (process::free_port()?, process::free_port()?);
+        let sip_port = sip_port()?;
+        let control_port = control_port(sip_port)?;
         let dumps = folder.path().join("dumps");
         std::fs::create_dir(&dumps)?;
         let speech = setup.speech.display();
@@ -69,7 +77,8 @@ impl Baresip {
         std::fs::write(folder.path().join("config"), config)?;
         std::fs::write(folder.path().join("accounts"), format!("{}\n", setup.account))?;
         let log = folder.path().join("stderr.log");
-        let running = process::start(Command::new("baresip").arg("-4").arg("-f").arg(folder.path()), &log)?;
+        let mut running = process::start(Command::new("baresip").arg("-4").arg("-f").arg(folder.path()), &log)?;
+        running.ignore_output();
         let control = process::eventually("baresip listens", Duration::from_secs(10), || async {
             Ok(TcpStream::connect(("127.0.0.1", control_port)).await.ok())
         })
@@ -111,17 +120,72 @@ impl Baresip {
         }
     }
 
+    /// Waits until it is registered.
+    ///
+    /// # Errors
+    /// Where it is refused, or not in time.
+    pub async fn registered(&mut self) -> Result<()> {
+        self.happening("REGISTER_OK", Duration::from_secs(10)).await.map(drop)
+    }
+
+    /// Waits until it has heard so much of its call, in seconds.
+    ///
+    /// # Errors
+    /// Where it doesn't in time.
+    pub async fn hears(&self, seconds: f64, limit: Duration) -> Result<()> {
+        let heard = || async {
+            // The file is there with the first packet, and its header is whole with the first sample.
+            let heard = self.heard().ok().map(|path| sound::seconds_so_far(&path)).transpose()?;
+            Ok(heard.filter(|heard| *heard >= seconds).map(drop))
+        };
+        process::eventually(&format!("{seconds} s are heard"), limit, heard).await
+    }
+
     /// What it heard in its last call.
     ///
     /// # Errors
     /// Where it heard nothing.
     pub fn heard(&self) -> Result<PathBuf> {
+        self.dump("dec.wav").context("baresip heard nothing")
+    }
+
+    /// What it said in its last call.
+    ///
+    /// # Errors
+    /// Where it said nothing.
+    pub fn said(&self) -> Result<PathBuf> {
+        self.dump("enc.wav").context("baresip said nothing")
+    }
+
+    fn dump(&self, ending: &str) -> Result<PathBuf> {
         let mut files: Vec<PathBuf> = std::fs::read_dir(self.folder.path().join("dumps"))?
             .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-            .filter(|path| path.to_string_lossy().ends_with("dec.wav"))
+            .filter(|path| path.to_string_lossy().ends_with(ending))
             .collect();
         files.sort();
-        files.pop().context("baresip heard nothing")
+        files.pop().context("no such file")
+    }
+}
+
+/// A free port whose successor is free too: baresip takes that for TLS.
+fn sip_port() -> Result<u16> {
+    for _ in 0..64 {
+        let port = process::free_port()?;
+        let next = port.saturating_add(1);
+        if TcpListener::bind(("127.0.0.1", next)).is_ok() && UdpSocket::bind(("127.0.0.1", next)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no two free ports in a row")
+}
+
+/// A free port that the SIP port and its successor leave free.
+fn control_port(sip_port: u16) -> Result<u16> {
+    loop {
+        let port = process::free_port()?;
+        if port != sip_port && port != sip_port.saturating_add(1) {
+            return Ok(port);
+        }
     }
 }
 

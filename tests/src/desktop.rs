@@ -54,6 +54,18 @@ impl Desktop {
         self.folder.path()
     }
 
+    /// Speaks into the microphone.
+    ///
+    /// # Errors
+    /// Where it can't.
+    pub fn say(&self, sound: &Sound) -> Result<Speaking> {
+        let path = self.folder().join("said.wav");
+        sound.save(&path)?;
+        let mut command = self.command("paplay".as_ref());
+        command.arg("--device=test_mouth").arg(path).stdin(Stdio::null()).stderr(Stdio::null());
+        Ok(Speaking { _child: command.kill_on_drop(true).spawn()? })
+    }
+
     /// Begins to record what the sound card plays.
     ///
     /// # Errors
@@ -71,6 +83,12 @@ impl Desktop {
         .await?;
         Ok(listening)
     }
+}
+
+/// Somebody speaks into the microphone; dropping it ends that.
+#[derive(Debug)]
+pub struct Speaking {
+    _child: tokio::process::Child,
 }
 
 /// A recording of what the sound card plays.
@@ -180,9 +198,11 @@ impl Parts {
     async fn sound_card(&mut self) -> Result<()> {
         // Without norewinds the first sound comes two seconds late.
         let speaker = "module-null-sink sink_name=test_speaker rate=48000 channels=2 norewinds=1";
-        let microphone = "module-remap-source master=test_speaker.monitor source_name=test_microphone";
-        let arguments =
-            ["-n", "--daemonize=no", "--exit-idle-time=-1", "-L", "module-native-protocol-unix", "-L", speaker, "-L", microphone];
+        // What is played into the mouth is what the microphone hears, and nothing else is.
+        let mouth = "module-null-sink sink_name=test_mouth rate=48000 channels=2 norewinds=1";
+        let microphone = "module-remap-source master=test_mouth.monitor source_name=test_microphone";
+        let modules = ["module-native-protocol-unix", speaker, mouth, microphone].map(|module| ["-L", module]).concat();
+        let arguments = [&["-n", "--daemonize=no", "--exit-idle-time=-1"][..], &modules].concat();
         let pulse = self.start("pulseaudio", &arguments)?;
         self.processes.push(pulse);
         process::eventually("PulseAudio answers", PATIENCE, || async {

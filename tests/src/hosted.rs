@@ -8,10 +8,14 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt, process::Command};
 
 use crate::process::{self, Running};
+
+/// The SIP domain of every account here.
+pub const DOMAIN: &str = "example.test";
 
 /// A server that runs.
 #[derive(Debug)]
@@ -21,6 +25,8 @@ pub struct Hosted {
     pub http: String,
     /// Where it takes SIP over UDP.
     pub sip_udp: SocketAddr,
+    /// Where it takes SIP over TCP.
+    pub sip_tcp: SocketAddr,
     /// Its SIP domain.
     pub domain: String,
     data: PathBuf,
@@ -32,15 +38,24 @@ impl Hosted {
     /// # Errors
     /// Where it doesn't come up.
     pub async fn start(data: &Path, more: &[&str]) -> Result<Self> {
+        Self::start_wary(data, &[&["--trust", "127.0.0.1/32"], more].concat()).await
+    }
+
+    /// Starts one that trusts nobody without credentials.
+    ///
+    /// # Errors
+    /// Where it doesn't come up.
+    pub async fn start_wary(data: &Path, more: &[&str]) -> Result<Self> {
         let mut command = process::clean_command(process::built("aftertone-server")?);
-        command.arg("serve").arg("--data").arg(data).args(["--trust", "127.0.0.1/32", "--domain", "example.test"]);
+        command.arg("serve").arg("--data").arg(data).args(["--domain", DOMAIN, "--rtp-ports", "20000-27999"]);
         command.args(["--http", "127.0.0.1:0", "--sip-udp", "127.0.0.1:0", "--sip-tcp", "127.0.0.1:0"]).args(more);
         let mut running = process::start(&mut command, &data.with_extension("log"))?;
         let line = running.line(Duration::from_secs(20)).await.context("aftertone-server")?;
         let ready: Value = serde_json::from_str(&line).with_context(|| format!("not JSON: {line}"))?;
-        let http = format!("http://{}", ready["http"].as_str().context("no http in the ready line")?);
-        let sip_udp = ready["sip_udp"].as_str().context("no sip_udp in the ready line")?.parse()?;
-        Ok(Self { running, http, sip_udp, domain: "example.test".into(), data: data.to_owned() })
+        let address = |name: &str| ready[name].as_str().with_context(|| format!("no {name} in the ready line: {line}"));
+        let http = format!("http://{}", address("http")?);
+        let (sip_udp, sip_tcp) = (address("sip_udp")?.parse()?, address("sip_tcp")?.parse()?);
+        Ok(Self { http, sip_udp, sip_tcp, domain: DOMAIN.into(), data: data.to_owned(), running })
     }
 
     /// Runs a command of the server's on its folder, with `input` on standard input; its output.
@@ -51,26 +66,50 @@ impl Hosted {
         admin(&self.data, arguments, input).await
     }
 
-    /// Adds a person.
+    /// Adds a person, whom the server knows within a second.
     ///
     /// # Errors
     /// Where the server refuses.
     pub async fn add_user(&self, name: &str, extension: &str, display_name: &str, ring_s: u16) -> Result<()> {
-        let ring = ring_s.to_string();
-        let arguments = ["user", "add", name, "--extension", extension, "--display-name", display_name, "--ring", &ring];
-        self.admin(&[&arguments[..], &["--password-stdin"]].concat(), &password(name)).await.map(|_| ())
+        add_person(&self.data, &Person { name, extension, display_name, ring_s, language: "en" }).await
     }
 
-    /// Signs in as somebody that [`Hosted::add_user`] added, over the API.
+    /// Signs in as somebody that was added here, over the API.
     ///
     /// # Errors
     /// Where that fails.
     pub async fn sign_in(&self, name: &str) -> Result<Api> {
-        let client = reqwest::Client::builder().build()?;
+        let api = self.anonymous()?;
         let body = json!({"user": name, "password": password(name), "device_name": "a test"});
-        let response = client.post(format!("{}/v1/sign-in", self.http)).json(&body).send().await?.error_for_status()?;
-        let token = response.json::<Value>().await?["token"].as_str().context("no token")?.to_owned();
-        Ok(Api { client, base: self.http.clone(), token })
+        let answer: Value = api.send(Method::POST, "sign-in", Some(&body)).await?.error_for_status()?.json().await?;
+        Ok(Api { token: answer["token"].as_str().context("no token")?.to_owned(), ..api })
+    }
+
+    /// The API, as somebody without an account sees it.
+    ///
+    /// # Errors
+    /// Where there is no HTTP client.
+    pub fn anonymous(&self) -> Result<Api> {
+        // Whichever test comes first.
+        let _installed = rustls::crypto::ring::default_provider().install_default();
+        Ok(Api { client: reqwest::Client::builder().build()?, base: self.http.clone(), token: String::new() })
+    }
+
+    /// How many bytes the recording that runs now has so far; 0 if none runs.
+    ///
+    /// # Errors
+    /// Where the spool can't be read.
+    pub fn recorded_bytes(&self) -> Result<u64> {
+        let mut largest = 0;
+        for entry in std::fs::read_dir(self.data.join("spool"))? {
+            let path = entry?.path();
+            let is_sound = matches!(path.extension().and_then(|ending| ending.to_str()), Some("wav" | "ogg"));
+            // It may have become a message since.
+            if let (true, Ok(found)) = (is_sound, path.metadata()) {
+                largest = largest.max(found.len());
+            }
+        }
+        Ok(largest)
     }
 
     /// Ends it as an administrator would.
@@ -78,9 +117,82 @@ impl Hosted {
     /// # Errors
     /// Where it doesn't end well.
     pub async fn stop(self) -> Result<()> {
-        let status = self.running.terminate(Duration::from_secs(15)).await?;
+        let status = self.running.terminate(Duration::from_secs(30)).await?;
         ensure!(status.success(), "the server ended with {status}");
         Ok(())
+    }
+
+    /// Ends it as a power failure would, but for what the system has in memory.
+    ///
+    /// # Errors
+    /// Where the system refuses.
+    pub async fn kill(self) -> Result<()> {
+        self.running.kill().await
+    }
+}
+
+/// Somebody with an extension.
+#[derive(Debug, Clone, Copy)]
+pub struct Person<'a> {
+    /// The user name.
+    pub name: &'a str,
+    /// The number.
+    pub extension: &'a str,
+    /// The name that others see.
+    pub display_name: &'a str,
+    /// How long devices ring before the mailbox answers, in seconds.
+    pub ring_s: u16,
+    /// Of the greeting: `en` or `de`.
+    pub language: &'a str,
+}
+
+/// Alice, whose extension is 1001.
+pub const ALICE: Person<'_> =
+    Person { name: "alice", extension: "1001", display_name: "Alice Adler", ring_s: 20, language: "en" };
+
+/// Bob, whose extension is 1002.
+pub const BOB: Person<'_> = Person { name: "bob", extension: "1002", display_name: "Bob Brandt", ring_s: 20, language: "en" };
+
+/// Adds a person to the folder `data`, before or while it is served.
+///
+/// # Errors
+/// Where the server refuses.
+pub async fn add_person(data: &Path, person: &Person<'_>) -> Result<()> {
+    let ring = person.ring_s.to_string();
+    let who = ["user", "add", person.name, "--extension", person.extension, "--display-name", person.display_name];
+    let how = ["--ring", &ring, "--language", person.language, "--password-stdin"];
+    admin(data, &[&who[..], &how].concat(), &password(person.name)).await.map(|_| ())
+}
+
+/// What a desk phone needs to register.
+#[derive(Debug, Clone)]
+pub struct Phone {
+    /// For digest authentication.
+    pub username: String,
+    /// For digest authentication.
+    pub password: String,
+}
+
+/// Adds a desk phone of a person's, who is named by user name or extension.
+///
+/// # Errors
+/// Where the server refuses.
+pub async fn add_phone(data: &Path, owner: &str) -> Result<Phone> {
+    let answer = admin(data, &["device", "add", owner, "--domain", DOMAIN, "--json"], "").await?;
+    let answer: Value = serde_json::from_str(&answer)?;
+    let text = |name: &str| answer[name].as_str().map(str::to_owned).with_context(|| format!("no {name}"));
+    Ok(Phone { username: text("username")?, password: text("password")? })
+}
+
+impl Phone {
+    /// A line of baresip's `accounts` for this phone, with `more` parameters.
+    #[must_use]
+    pub fn account(&self, person: &Person<'_>, server: SocketAddr, more: &str) -> String {
+        let (name, extension, user, password) = (person.display_name, person.extension, &self.username, &self.password);
+        format!(
+            "\"{name}\" <sip:{extension}@{DOMAIN}>;auth_user={user};auth_pass={password};regint=60;\
+             outbound=\"sip:{server};transport=udp\"{more}"
+        )
     }
 }
 
@@ -95,7 +207,7 @@ pub fn password(name: &str) -> String {
 /// # Errors
 /// Where it fails.
 pub async fn admin(data: &Path, arguments: &[&str], input: &str) -> Result<String> {
-    let mut command = Command::new(process::built("aftertone-server")?);
+    let mut command = process::clean_command(process::built("aftertone-server")?);
     command.args(arguments).arg("--data").arg(data);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn()?;
     if let Some(mut stdin) = child.stdin.take() {
@@ -115,6 +227,35 @@ pub struct Api {
 }
 
 impl Api {
+    /// The same API with another token.
+    #[must_use]
+    pub fn with_token(&self, token: &str) -> Self {
+        Self { token: token.to_owned(), ..self.clone() }
+    }
+
+    /// Sends a request to a path below `/v1/` and gives its answer, whatever it is.
+    ///
+    /// # Errors
+    /// Where no answer comes.
+    pub async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Response> {
+        let mut request = self.client.request(method, format!("{}/v1/{path}", self.base));
+        if !self.token.is_empty() {
+            request = request.bearer_auth(&self.token);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        Ok(request.send().await?)
+    }
+
+    /// The status that a `GET` below `/v1/` gets.
+    ///
+    /// # Errors
+    /// Where no answer comes.
+    pub async fn status(&self, path: &str) -> Result<StatusCode> {
+        Ok(self.send(Method::GET, path, None).await?.status())
+    }
+
     /// `GET` of a path below `/v1/`, as JSON.
     ///
     /// # Errors
@@ -131,14 +272,31 @@ impl Api {
         Ok(self.ask(path).await?.bytes().await?.to_vec())
     }
 
-    /// The messages of the mailbox, in the order of the answer.
+    /// Does something to a message: `heard`, `delete`, ….
+    ///
+    /// # Errors
+    /// Where the server refuses.
+    pub async fn act(&self, message: &Value, action: &str) -> Result<()> {
+        let id = message["id"].as_str().context("no id")?;
+        let body = json!({"action": action});
+        self.send(Method::POST, &format!("messages/{id}/actions"), Some(&body)).await?.error_for_status()?;
+        Ok(())
+    }
+
+    /// The messages of the mailbox, the newest first.
     ///
     /// # Errors
     /// Where the answer isn't a list.
     pub async fn messages(&self) -> Result<Vec<Value>> {
-        let answer = self.get("messages").await?;
-        let list = answer.as_array().or_else(|| answer["messages"].as_array()).context("not a list")?;
-        Ok(list.clone())
+        self.list("messages?limit=500", "messages").await
+    }
+
+    /// The call log, the newest first.
+    ///
+    /// # Errors
+    /// Where the answer isn't a list.
+    pub async fn call_records(&self) -> Result<Vec<Value>> {
+        self.list("call-records?limit=500", "call_records").await
     }
 
     /// Waits until the mailbox holds `count` messages.
@@ -154,8 +312,28 @@ impl Api {
         .await
     }
 
-    async fn ask(&self, path: &str) -> Result<reqwest::Response> {
-        let request = self.client.get(format!("{}/v1/{path}", self.base)).bearer_auth(&self.token);
-        Ok(request.send().await?.error_for_status()?)
+    /// Waits until the call log has `count` entries.
+    ///
+    /// # Errors
+    /// Where it doesn't in time.
+    pub async fn wait_for_records(&self, count: usize, limit: Duration) -> Result<Vec<Value>> {
+        let what = format!("{count} calls are logged");
+        process::eventually(&what, limit, || async {
+            let records = self.call_records().await?;
+            Ok((records.len() >= count).then_some(records))
+        })
+        .await
+    }
+
+    async fn list(&self, path: &str, name: &str) -> Result<Vec<Value>> {
+        let mut answer = self.get(path).await?;
+        match answer[name].take() {
+            Value::Array(list) => Ok(list),
+            _ => anyhow::bail!("{path}: no {name}"),
+        }
+    }
+
+    async fn ask(&self, path: &str) -> Result<Response> {
+        Ok(self.send(Method::GET, path, None).await?.error_for_status()?)
     }
 }

@@ -87,8 +87,8 @@ impl Notifications {
     pub async fn own(address: &str) -> Result<Self> {
         let daemon = Daemon::default();
         let shown = Arc::clone(&daemon.shown);
-        let builder = connection::Builder::address(address)?.name("org.freedesktop.Notifications")?;
-        let connection = builder.serve_at(PATH, daemon)?.build().await?;
+        let builder = connection::Builder::address(address).name("org.freedesktop.Notifications");
+        let connection = builder.serve_at(PATH, daemon).build().await?;
         Ok(Self { connection, shown })
     }
 

@@ -23,12 +23,13 @@ pub struct Running {
     log: PathBuf,
 }
 
-/// Starts `command`; its standard error goes to `log`, its standard output is read line by line.
+/// Starts `command`; its standard error is added to `log`, its standard output is read line by line.
 ///
 /// # Errors
 /// Where the program isn't there.
 pub fn start(command: &mut Command, log: &Path) -> Result<Running> {
-    let file = std::fs::File::create(log).with_context(|| format!("creating {}", log.display()))?;
+    let file = std::fs::File::options().create(true).append(true).open(log);
+    let file = file.with_context(|| format!("creating {}", log.display()))?;
     let program = command.as_std().get_program().to_string_lossy().into_owned();
     let mut child = command
         .stdin(Stdio::null())
@@ -66,6 +67,14 @@ impl Running {
         Ok(timeout(limit, self.child.wait()).await.context("it did not end after SIGTERM")??)
     }
 
+    /// Ends it at once (SIGKILL), so that it can't do anything more, and waits until it is gone.
+    ///
+    /// # Errors
+    /// Where the system refuses.
+    pub async fn kill(mut self) -> Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
     /// Waits for its end.
     ///
     /// # Errors
@@ -78,6 +87,13 @@ impl Running {
     /// Takes its standard output, for somebody who reads all of it.
     pub fn take_output(&mut self) -> Option<Lines<BufReader<ChildStdout>>> {
         self.stdout.take()
+    }
+
+    /// Reads its standard output and forgets it, so that the process never waits for somebody to read.
+    pub fn ignore_output(&mut self) {
+        if let Some(mut output) = self.take_output() {
+            tokio::spawn(async move { while matches!(output.next_line().await, Ok(Some(_))) {} });
+        }
     }
 }
 

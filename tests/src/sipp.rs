@@ -1,11 +1,15 @@
 //! sipp, somebody else's load: many callers at once who leave a message each.
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use tokio::process::Command;
 
-use crate::{process, sound::Sound};
+use crate::{
+    hosted::{DOMAIN, Phone},
+    process::{self, Running},
+    sound::Sound,
+};
 
 /// Many calls to one extension, each of which speaks the same.
 #[derive(Debug, Clone)]
@@ -16,40 +20,110 @@ pub struct Load<'a> {
     pub extension: &'a str,
     /// How many calls.
     pub calls: u32,
-    /// What each caller says, from the moment the call is answered.
+    /// What each caller says, over and over, from the moment the call is answered.
     pub speech: &'a Sound,
-    /// How long each stays after the answer, in milliseconds.
-    pub hold_ms: u64,
+    /// How long each stays after the answer.
+    pub hold: Duration,
 }
 
-/// Lets them call, and waits until all have hung up.
+/// Lets them call, and waits until all have hung up. How long each was connected, by its number: as sipp's own clock says.
 ///
 /// # Errors
 /// Where a call fails.
-pub async fn run(load: &Load<'_>) -> Result<()> {
+pub async fn run(load: &Load<'_>) -> Result<BTreeMap<String, Duration>> {
     let folder = tempfile::tempdir()?;
     let raw: Vec<u8> = load.speech.0.iter().map(|sample| mu_law(*sample)).collect();
     std::fs::write(folder.path().join("speech.ul"), raw)?;
-    let scenario = folder.path().join("deposit.xml");
-    std::fs::write(&scenario, SCENARIO)?;
-    let log = folder.path().join("sipp.log");
+    let log = folder.path().join("times.log");
+    let calls = load.calls.to_string();
     let mut command = Command::new("sipp");
     command
-        .current_dir(folder.path())
-        .arg(load.server.to_string())
-        .args(["-sf", &text(&scenario), "-s", load.extension, "-i", "127.0.0.1", "-t", "u1", "-nostdin"])
-        .args(["-p", &process::free_port()?.to_string(), "-m", &load.calls.to_string(), "-l", &load.calls.to_string()])
-        .args(["-r", "50", "-d", &load.hold_ms.to_string(), "-timeout", "120s", "-timeout_error"])
-        .args(["-min_rtp_port", "34000", "-max_rtp_port", "35999"])
-        .args(["-trace_err", "-error_file", &text(&folder.path().join("errors.log"))]);
-    let mut running = process::start(&mut command, &log)?;
-    // sipp paints its screen on standard output; somebody has to read it.
-    let mut screen = running.take_output().context("sipp has no output")?;
-    tokio::spawn(async move { while matches!(screen.next_line().await, Ok(Some(_))) {} });
-    let status = running.ended(Duration::from_secs(150)).await?;
-    let errors = std::fs::read_to_string(folder.path().join("errors.log")).unwrap_or_default();
+        .args(["-s", load.extension, "-m", &calls, "-l", &calls, "-r", "50", "-d", &load.hold.as_millis().to_string()])
+        .args(["-min_rtp_port", "28000", "-max_rtp_port", "29999", "-trace_logs", "-log_file", &text(&log)]);
+    let port = process::free_port()?;
+    let running = start(command, SCENARIO, load.server, port, folder.path())?;
+    ended(running, folder.path(), Duration::from_secs(120)).await?;
+    connected(&std::fs::read_to_string(log)?)
+}
+
+/// A desk phone that rings and then refuses one call.
+#[derive(Debug)]
+pub struct Refusing {
+    running: Running,
+    folder: tempfile::TempDir,
+}
+
+impl Refusing {
+    /// Registers the phone and waits for a call, which it will refuse with `status`, such as `603 Decline`.
+    ///
+    /// # Errors
+    /// Where it can't register.
+    pub async fn start(server: SocketAddr, phone: &Phone, extension: &str, status: &str) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let port = process::free_port()?;
+        let fill = |scenario: &str| {
+            let fields = [("EXTENSION", extension), ("DOMAIN", DOMAIN), ("USER", &phone.username), ("STATUS", status)];
+            let fields = fields.iter().chain([&("PASSWORD", phone.password.as_str())]);
+            fields.fold(scenario.to_owned(), |scenario, (name, value)| scenario.replace(&format!("@{name}@"), value))
+        };
+        let once = || {
+            let mut command = Command::new("sipp");
+            command.args(["-m", "1"]);
+            command
+        };
+        let register = start(once(), &fill(REGISTER), server, port, folder.path())?;
+        ended(register, folder.path(), Duration::from_secs(20)).await?;
+        let running = start(once(), &fill(REFUSE), server, port, folder.path())?;
+        Ok(Self { running, folder })
+    }
+
+    /// Waits until it has refused.
+    ///
+    /// # Errors
+    /// Where nobody called, or the call went another way.
+    pub async fn refused(self) -> Result<()> {
+        ended(self.running, self.folder.path(), Duration::from_secs(60)).await
+    }
+}
+
+fn start(mut command: Command, scenario: &str, server: SocketAddr, port: u16, folder: &Path) -> Result<Running> {
+    let file = folder.join("scenario.xml");
+    std::fs::write(&file, scenario)?;
+    command
+        .current_dir(folder)
+        .arg(server.to_string())
+        .args(["-sf", &text(&file), "-i", "127.0.0.1", "-p", &port.to_string(), "-t", "u1", "-nostdin"])
+        .args(["-timeout", "100s", "-timeout_error", "-trace_err", "-error_file", &text(&folder.join("errors.log"))]);
+    let mut running = process::start(&mut command, &folder.join("sipp.log"))?;
+    // sipp paints its screen on standard output.
+    running.ignore_output();
+    Ok(running)
+}
+
+async fn ended(mut running: Running, folder: &Path, limit: Duration) -> Result<()> {
+    let status = running.ended(limit).await?;
+    let errors = std::fs::read_to_string(folder.join("errors.log")).unwrap_or_default();
     ensure!(status.success(), "sipp: {status}; {}", errors.lines().take(5).collect::<Vec<_>>().join("; "));
     Ok(())
+}
+
+/// Reads the lines `answered NUMBER MS` and `over NUMBER MS`.
+fn connected(log: &str) -> Result<BTreeMap<String, Duration>> {
+    let mut answered = BTreeMap::new();
+    let mut connected = BTreeMap::new();
+    for line in log.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [what, number, ms] = words[..] else { continue };
+        let at: u64 = ms.parse().with_context(|| format!("no time: {line}"))?;
+        if what == "answered" {
+            // A repeated 200 counts once.
+            answered.entry(number).or_insert(at);
+        } else {
+            let from = *answered.get(number).with_context(|| format!("{number} was never answered"))?;
+            connected.insert(number.to_owned(), Duration::from_millis(at - from));
+        }
+    }
+    Ok(connected)
 }
 
 fn text(path: &Path) -> String {
@@ -57,7 +131,8 @@ fn text(path: &Path) -> String {
 }
 
 /// ITU-T G.711, µ-law: one linear sample as its code.
-fn mu_law(sample: i16) -> u8 {
+#[must_use]
+pub fn mu_law(sample: i16) -> u8 {
     let sign = if sample < 0 { 0x80u8 } else { 0 };
     let magnitude = i32::from(sample).unsigned_abs().min(32635) + 132;
     let exponent = 24u32.saturating_sub(magnitude.leading_zeros()).min(7);
@@ -90,7 +165,9 @@ a=ptime:20
 ]]></send>
 <recv response="100" optional="true"/>
 <recv response="180" optional="true"/>
-<recv response="200" rrs="true"/>
+<recv response="200" rrs="true">
+<action><log message="answered +4930555[call_number] [clock_tick]"/></action>
+</recv>
 <send><![CDATA[
 ACK [next_url] SIP/2.0
 Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
@@ -104,6 +181,7 @@ Content-Length: 0
 ]]></send>
 <nop><action><exec rtp_stream="speech.ul,-1,0,PCMU/8000"/></action></nop>
 <pause/>
+<nop><action><log message="over +4930555[call_number] [clock_tick]"/></action></nop>
 <send retrans="500"><![CDATA[
 BYE [next_url] SIP/2.0
 Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
@@ -119,9 +197,79 @@ Content-Length: 0
 </scenario>
 "#;
 
+const REGISTER: &str = r#"<?xml version="1.0" encoding="UTF-8" ?>
+<scenario name="register">
+<send retrans="500"><![CDATA[
+REGISTER sip:@DOMAIN@ SIP/2.0
+Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
+From: <sip:@EXTENSION@@@DOMAIN@>;tag=[call_number]
+To: <sip:@EXTENSION@@@DOMAIN@>
+Call-ID: [call_id]
+CSeq: 1 REGISTER
+Contact: <sip:refusing@[local_ip]:[local_port]>
+Max-Forwards: 70
+Expires: 120
+Content-Length: 0
+
+]]></send>
+<recv response="401" auth="true"/>
+<send retrans="500"><![CDATA[
+REGISTER sip:@DOMAIN@ SIP/2.0
+Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
+From: <sip:@EXTENSION@@@DOMAIN@>;tag=[call_number]
+To: <sip:@EXTENSION@@@DOMAIN@>
+Call-ID: [call_id]
+CSeq: 2 REGISTER
+Contact: <sip:refusing@[local_ip]:[local_port]>
+[authentication username=@USER@ password=@PASSWORD@]
+Max-Forwards: 70
+Expires: 120
+Content-Length: 0
+
+]]></send>
+<recv response="200"/>
+</scenario>
+"#;
+
+const REFUSE: &str = r#"<?xml version="1.0" encoding="UTF-8" ?>
+<scenario name="refuse">
+<recv request="INVITE"/>
+<send><![CDATA[
+SIP/2.0 180 Ringing
+[last_Via:]
+[last_From:]
+[last_To:];tag=[pid]
+[last_Call-ID:]
+[last_CSeq:]
+Contact: <sip:refusing@[local_ip]:[local_port]>
+Content-Length: 0
+
+]]></send>
+<send retrans="500"><![CDATA[
+SIP/2.0 @STATUS@
+[last_Via:]
+[last_From:]
+[last_To:];tag=[pid]
+[last_Call-ID:]
+[last_CSeq:]
+Content-Length: 0
+
+]]></send>
+<recv request="ACK"/>
+</scenario>
+"#;
+
 #[cfg(test)]
 mod tests {
-    use super::mu_law;
+    use super::{connected, mu_law};
+
+    #[test]
+    fn the_time_connected_is_read() -> anyhow::Result<()> {
+        let read = connected("answered +1 100\nanswered +2 200\nanswered +1 600\nover +1 1100\nover +2 1300\n")?;
+        let ms: Vec<_> = read.values().map(std::time::Duration::as_millis).collect();
+        assert_eq!(ms, [1000, 1100]);
+        Ok(())
+    }
 
     #[test]
     fn codes_are_those_of_g711() {

@@ -75,6 +75,12 @@ impl Sound {
         Ok(Self(to_rate(&mono, spec.sample_rate)?))
     }
 
+    /// This, over and over, for so many seconds.
+    #[must_use]
+    pub fn repeated(&self, seconds: f64) -> Self {
+        Self(self.0.iter().copied().cycle().take(samples(seconds)).collect())
+    }
+
     /// Level in dBFS (a full-scale square wave is 0).
     #[must_use]
     pub fn level(&self) -> f64 {
@@ -120,16 +126,54 @@ pub fn to_rate(pcm: &[i16], rate: u32) -> Result<Vec<i16>> {
     Ok((0..pcm.len() / factor).map(|n| convolve(n * factor)).collect())
 }
 
-/// Real recorded speech: the LibriVox clips of Debian's `pocketsphinx-testdata` (public domain), one after the other.
+/// Real recorded speech: two of the LibriVox clips of Debian's `pocketsphinx-testdata` (public domain), one after the other.
 ///
 /// # Errors
 /// Where the package is missing.
 pub fn speech() -> Result<Sound> {
+    Ok(sentence()?.then(&reply()?))
+}
+
+/// One sentence of real recorded speech, 7.1 s.
+///
+/// # Errors
+/// Where the package is missing.
+pub fn sentence() -> Result<Sound> {
+    clip("0870")
+}
+
+/// Another sentence of the same voice, 5.3 s.
+///
+/// # Errors
+/// Where the package is missing.
+pub fn reply() -> Result<Sound> {
+    clip("0890")
+}
+
+fn clip(number: &str) -> Result<Sound> {
     let folder = PathBuf::from("/usr/share/pocketsphinx/test/data/librivox");
-    ["0870", "0890"].iter().try_fold(Sound::default(), |all, clip| {
-        let path = folder.join(format!("sense_and_sensibility_01_austen_64kb-{clip}.wav"));
-        Ok(all.then(&Sound::load(&path).context("pocketsphinx-testdata is missing: cargo xtask setup")?))
-    })
+    let path = folder.join(format!("sense_and_sensibility_01_austen_64kb-{number}.wav"));
+    Sound::load(&path).context("pocketsphinx-testdata is missing: cargo xtask setup")
+}
+
+/// A sound that comes with the product, by its file name in `assets`.
+///
+/// # Errors
+/// Where there is none.
+pub fn asset(name: &str) -> Result<Sound> {
+    Sound::load(&PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../assets")).join(name))
+}
+
+/// How much sound a WAV file of 16-bit samples has by now, in seconds, whatever its header says: somebody still writes it.
+///
+/// # Errors
+/// Where its format can't be read.
+pub fn seconds_so_far(path: &Path) -> Result<f64> {
+    let bytes = std::fs::read(path)?;
+    let Some(start) = bytes.windows(4).position(|four| four == b"data").map(|at| at + 8) else { return Ok(0.0) };
+    let spec = hound::WavReader::new(&bytes[..]).with_context(|| format!("reading {}", path.display()))?.spec();
+    let frames = bytes.len().saturating_sub(start) / 2 / usize::from(spec.channels.max(1));
+    Ok(frames as f64 / f64::from(spec.sample_rate))
 }
 
 /// Where `wanted` lies in `sound`, in seconds from its beginning: the highest cross-correlation.
@@ -185,7 +229,7 @@ pub fn quality(sent: &Sound, got: &Sound) -> Result<Quality> {
     let common = from.0.len().min(sent.0.len());
     ensure!(common >= 2 * RATE as usize, "only {common} samples in common, at {offset_s:.2} s");
     let raw = pesq::pesq_8k(&sent.0[..common], &from.0[..common]).map_err(|error| anyhow::anyhow!("PESQ: {error:?}"))?;
-    Ok(Quality { pesq: pesq::score::mos_lqo(f64::from(raw)), offset_s, stretch_s: tail_s - offset_s })
+    Ok(Quality { pesq: f64::from(pesq::score::mos_lqo(f64::from(raw))), offset_s, stretch_s: tail_s - offset_s })
 }
 
 /// Where the last tone of `frequency` Hz ends, in seconds: of the greeting's beep, for one.

@@ -22,7 +22,7 @@ use serde_json::Value;
 use crate::report::{Report, say};
 
 /// How long the desktop of 1001 rings.
-const RING_S: u16 = 4;
+const RING_S: u16 = 5;
 /// Silence before the speech: longer than the cut greeting and the beep.
 const LEAD_S: f64 = 4.0;
 /// Pitch of the server's beep in Hz.
@@ -96,8 +96,7 @@ impl Tour {
 
     async fn steps(&mut self, report: &mut Report) -> Result<()> {
         let signed_in = self.sign_in("alice").await;
-        let window = self.note(report, "signed-in", signed_in).await?;
-        self.first = Some(window);
+        self.first = Some(self.note_window(report, "signed-in", signed_in).await?);
         let api = self.hosted.sign_in("alice").await?;
 
         let mut caller = self.caller().await?;
@@ -114,21 +113,26 @@ impl Tour {
         let forwarded = self.forward().await;
         self.note(report, "forwarded", forwarded).await?;
         let received = self.receive().await;
-        self.second = Some(self.note(report, "received", received).await?);
+        self.second = Some(self.note_window(report, "received", received).await?);
         Ok(())
     }
 
     /// Notes a step with a picture of the window that it happened in.
     async fn note<T>(&self, report: &mut Report, name: &str, result: Result<T>) -> Result<T> {
-        let window = match (&result, &self.second) {
-            (_, Some(second)) => Some(second),
-            _ => self.first.as_ref(),
+        let picture = match &self.first {
+            Some(window) => window.screenshot().await.ok(),
+            None => None,
         };
-        // The first and the last step bring a window along that is not kept yet.
-        let picture = match (name, window) {
-            ("signed-in" | "received", _) => std::fs::read(self.logs.join("fresh.tmp")).ok(),
-            (_, Some(window)) => window.screenshot().await.ok(),
-            (_, None) => None,
+        let error = result.as_ref().err().map(|error| format!("{error:#}"));
+        report.step(name, picture.as_deref(), error)?;
+        result
+    }
+
+    /// The same for a step that opens a window.
+    async fn note_window(&self, report: &mut Report, name: &str, result: Result<Window>) -> Result<Window> {
+        let picture = match &result {
+            Ok(window) => Some(window.screenshot().await?),
+            Err(_) => None,
         };
         let error = result.as_ref().err().map(|error| format!("{error:#}"));
         report.step(name, picture.as_deref(), error)?;
@@ -143,8 +147,8 @@ impl Tour {
         let profile = profile.to_string_lossy();
         let log = self.logs.join(format!("{user}.log"));
         let window = Window::open(&self.desktop, &["--profile", &profile, "--invite", &link], &log).await?;
-        window.find_css("[data-testid=\"signed-in\"][data-connection=\"connected\"]").await?;
-        std::fs::write(self.logs.join("fresh.tmp"), window.screenshot().await?)?;
+        window.find("signed-in").await?;
+        window.find_css("[data-testid=\"connection\"][data-state=\"connected\"]").await?;
         Ok(window)
     }
 
@@ -212,6 +216,8 @@ impl Tour {
     /// Presses Play and listens at the sound card.
     async fn play(&self, report: &mut Report, left: &Left, api: &Api) -> Result<()> {
         let window = self.window()?;
+        // Once it is heard it is no longer among the new ones.
+        window.click("folder-all").await?;
         window.click("message-row").await?;
         window.find("play").await?;
         let listening = self.desktop.listen().await?;
@@ -258,9 +264,8 @@ impl Tour {
         let window = self.window()?;
         window.click("forward").await?;
         window.type_into("forward-to", "1002").await?;
-        if let Ok(option) = window.find("forward-option").await {
-            option.click().await?;
-        }
+        window.find_css("[data-testid=\"forward-option\"][data-user=\"bob\"]").await?.click().await?;
+        window.find_css("[data-testid=\"forward-chosen\"][data-user=\"bob\"]").await?;
         window.type_into("forward-note", NOTE).await?;
         window.click("forward-send").await?;
         window.find("toast").await.map(|_toast| ())
@@ -275,7 +280,6 @@ impl Tour {
             Ok(note.text().await?.contains(NOTE).then_some(()))
         })
         .await?;
-        std::fs::write(self.logs.join("fresh.tmp"), window.screenshot().await?)?;
         Ok(window)
     }
 }

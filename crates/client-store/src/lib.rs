@@ -1,13 +1,20 @@
-//! The desktop's database: its copy of the mailbox and of the call log, the cursor, the outbox, the directory as it was
-//! last seen, and the folder of the sounds that were fetched.
+//! The desktop's database: the mailbox and the call log as the server last told them, the cursor, what waits in the
+//! outbox, the directory, and which sounds are on this device.
 //!
-//! One SQLite file. A page of changes and the cursor behind it are one transaction, so that after any crash the next
-//! page follows. What is read has the waiting writes of the outbox already applied ([`aftertone_sync::overlay`]). It
-//! never speaks to a server and decides nothing: what to send and when is `client`'s business.
+//! It owns the device's copy and nothing else: everything but the outbox and the settings can be fetched again. It opens
+//! no connection and decides no conflict: merging and overlaying are in `sync`, the pulling is in `client`. Passwords and
+//! tokens never come here; they are in the system's keyring.
 
 #![warn(missing_docs)]
 
-mod mailbox;
-mod rows;
+mod call_records;
+mod columns;
+mod messages;
+mod outbox;
+mod schema;
+mod settings;
+mod sounds;
+mod store;
 
-pub use mailbox::{Applied, Mailbox, StoreError};
+pub use messages::{Folder, FolderCounts, Listing, Window};
+pub use store::{Applied, Mailbox, StoreError};

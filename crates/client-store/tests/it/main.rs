@@ -1,0 +1,8 @@
+//! The desktop's database, on real files.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod common;
+mod listing;
+mod mailbox;
+mod sounds;
+mod waiting;

@@ -250,3 +250,59 @@ impl From<ApiError> for SignInError {
 }
 
 const ACCOUNT_FILE: &str = "account.json";
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn servers_as_people_write_them() {
+        let check = |text: &str, expected: Result<&str, InvalidServer>| {
+            let url = ServerAddress::parse(text, None).map(|server| server.url);
+            assert_eq!(url.as_deref().map_err(Clone::clone), expected, "{text:?}");
+        };
+        check("phone.example.com", Ok("https://phone.example.com"));
+        check(" https://Phone.example.com:8443/ ", Ok("https://phone.example.com:8443"));
+        check("http://127.0.0.1:8080", Ok("http://127.0.0.1:8080"));
+        check("http://127.9.9.9", Ok("http://127.9.9.9"));
+        check("http://[::1]:8080", Ok("http://[::1]:8080"));
+        check("http://localhost:8080", Ok("http://localhost:8080"));
+        check("http://phone.example.com", Err(InvalidServer::Unencrypted));
+        check("http://192.168.1.2", Err(InvalidServer::Unencrypted));
+        check("http://localhost.example.com", Err(InvalidServer::Unencrypted));
+        check("ftp://example.com", Err(InvalidServer::NotAnAddress));
+        check("https://example.com/path", Err(InvalidServer::NotAnAddress));
+        check("https://user:pass@example.com", Err(InvalidServer::NotAnAddress));
+        check("", Err(InvalidServer::NotAnAddress));
+        check("not an address", Err(InvalidServer::NotAnAddress));
+    }
+
+    #[test]
+    fn web_sockets_of_a_server() {
+        let address = |url: &str| ServerAddress::parse(url, None).unwrap().web_socket("/sip");
+        assert_eq!(address("https://phone.example.com"), "wss://phone.example.com/sip");
+        assert_eq!(address("http://127.0.0.1:8080"), "ws://127.0.0.1:8080/sip");
+    }
+
+    #[test]
+    fn invitations() {
+        let fingerprint = "0f".repeat(32);
+        let link = format!("aftertone://invite?server=https%3A%2F%2Fphone.example.com&token=t-1&fingerprint={fingerprint}");
+        let invitation: Invitation = link.parse().unwrap();
+        assert_eq!(invitation.token, "t-1");
+        assert_eq!(invitation.server.url, "https://phone.example.com");
+        assert_eq!(invitation.server.fingerprint.as_deref(), Some(fingerprint.as_str()));
+        assert!(!format!("{invitation:?}").contains("t-1"), "the token is in no log");
+
+        let refused = |text: &str| text.parse::<Invitation>().unwrap_err();
+        assert_eq!(refused("https://invite?server=https://a&token=t"), InvalidInvitation::NotAnInvitation);
+        assert_eq!(refused("aftertone://invite?server=https://a.example"), InvalidInvitation::NotAnInvitation);
+        assert_eq!(refused("aftertone://invite?server=https://a.example&token="), InvalidInvitation::NotAnInvitation);
+        let unencrypted = InvalidInvitation::Server(InvalidServer::Unencrypted);
+        assert_eq!(refused("aftertone://invite?server=http://a.example&token=t"), unencrypted);
+        let fingerprint = InvalidInvitation::Server(InvalidServer::Fingerprint);
+        assert_eq!(refused("aftertone://invite?server=https://a.example&token=t&fingerprint=12"), fingerprint);
+    }
+}

@@ -129,26 +129,21 @@ impl Api {
         send(self.request(Method::DELETE, &format!("devices/{device}"))).await.map(drop)
     }
 
-    /// Fetches a message's sound into the file `to`, which appears only when it is whole.
-    pub(crate) async fn audio(&self, message: MessageId, to: &Path) -> Result<(), FetchError> {
+    /// Fetches a message's sound into the file `to`, which appears only when it is whole. Meanwhile it is in a file of
+    /// `parts`, which must be of the same disk; the same sound may be fetched twice at once.
+    pub(crate) async fn audio(&self, message: MessageId, to: &Path, parts: &Path) -> Result<(), FetchError> {
         let response = send(self.request(Method::GET, &format!("messages/{message}/audio"))).await?;
-        let expected = response.content_length();
-        let part = to.with_extension("part");
-        let mut file = tokio::fs::File::create(&part).await?;
-        let (mut body, mut length) = (response.bytes_stream(), 0);
-        while let Some(piece) = body.next().await {
-            let piece = piece.map_err(|e| ApiError::from(&e))?;
-            length += piece.len() as u64;
-            file.write_all(&piece).await?;
+        let part = parts.join(format!("{message}-{:016x}.part", rand::random::<u64>()));
+        let fetched = store(response, &part).await;
+        let fetched = match fetched {
+            Ok(()) => tokio::fs::rename(&part, to).await.map_err(FetchError::from),
+            Err(e) => Err(e),
+        };
+        if fetched.is_err() {
+            let _never_made = tokio::fs::remove_file(&part).await;
         }
-        if expected.is_some_and(|expected| expected != length) {
-            return Err(FetchError::Api(server_failed("the sound was cut off")));
-        }
-        file.sync_all().await?;
-        tokio::fs::rename(&part, to).await?;
-        Ok(())
+        fetched
     }
-
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("{}/v1/{path}", self.base));
         match &self.token {
@@ -156,6 +151,21 @@ impl Api {
             None => request,
         }
     }
+}
+
+async fn store(response: Response, part: &Path) -> Result<(), FetchError> {
+    let expected = response.content_length();
+    let mut file = tokio::fs::File::create(part).await?;
+    let (mut body, mut length) = (response.bytes_stream(), 0);
+    while let Some(piece) = body.next().await {
+        let piece = piece.map_err(|e| ApiError::from(&e))?;
+        length += piece.len() as u64;
+        file.write_all(&piece).await?;
+    }
+    if expected.is_some_and(|expected| expected != length) {
+        return Err(FetchError::Api(server_failed("the sound was cut off")));
+    }
+    Ok(file.sync_all().await?)
 }
 
 /// Why a sound could not be fetched.
@@ -238,9 +248,11 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
 }
 
 fn is_tls(error: &(dyn Error + 'static)) -> bool {
-    // An io::Error's source is its content's source: the content itself has to be asked for.
-    let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    error.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>())
+    // An io::Error's source is its content's source: the content itself has to be asked for, and may be one again.
+    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        Some(inner) => is_tls(inner),
+        None => error.is::<rustls::Error>(),
+    }
 }
 
 fn is_look_up(text: &str) -> bool {

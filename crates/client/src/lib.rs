@@ -29,6 +29,10 @@ mod station;
 mod store;
 mod synchronise;
 mod test_message;
+#[cfg(test)]
+mod tests;
+
+pub use aftertone_client_store::{Folder, FolderCounts, Listing, Window};
 
 pub use account::{Account, InvalidInvitation, InvalidServer, Invitation, ServerAddress, SignInError, load_account, sign_in};
 pub use event::{

@@ -255,7 +255,7 @@ fn parameters(codecs: &[Codec]) -> Vec<RTCRtpCodecParameters> {
 fn parameter(mime_type: &str, clock_rate: u32, channels: u16, fmtp: &str, payload_type: u8) -> RTCRtpCodecParameters {
     let rtp_codec =
         RTCRtpCodec { mime_type: mime_type.into(), clock_rate, channels, sdp_fmtp_line: fmtp.into(), rtcp_feedback: Vec::new() };
-    RTCRtpCodecParameters { rtp_codec, payload_type, ..RTCRtpCodecParameters::default() }
+    RTCRtpCodecParameters { rtp_codec, payload_type }
 }
 
 fn local_track(ssrc: u32, codecs: &[RTCRtpCodecParameters]) -> MediaStreamTrack {

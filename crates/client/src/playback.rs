@@ -1,8 +1,12 @@
 //! Plays one message at a time.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
-use aftertone_model::{Message, MessageId};
+use aftertone_model::{Message, MessageId, Timestamp};
 use tokio::{
     sync::mpsc,
     task::JoinHandle,
@@ -11,11 +15,12 @@ use tokio::{
 
 use crate::{
     AudioIo, AudioSink, FRAME_SAMPLES, Frame, PlaybackSnapshot, PlaybackState,
-    http::{Api, FetchError},
+    http::Api,
     run::Input,
     session::PlaybackAction,
     sound,
-    store::Mailbox,
+    store::{Mailbox, StoreError},
+    synchronise::{SoundError, fetch_sound},
 };
 
 /// A message counts as heard after so much of it came out (or all of it, if it is shorter).
@@ -35,6 +40,8 @@ pub(crate) enum PlayerEvent {
 pub(crate) struct Player {
     api: Api,
     mailbox: Mailbox,
+    /// Where sounds are while they are being fetched.
+    parts: PathBuf,
     audio: Arc<dyn AudioIo>,
     inputs: mpsc::UnboundedSender<Input>,
     volume: u8,
@@ -48,8 +55,14 @@ struct Playing {
 }
 
 impl Player {
-    pub(crate) fn new(api: Api, mailbox: Mailbox, audio: Arc<dyn AudioIo>, inputs: mpsc::UnboundedSender<Input>) -> Self {
-        Self { api, mailbox, audio, inputs, volume: 100, playing: None }
+    pub(crate) fn new(
+        api: Api,
+        mailbox: Mailbox,
+        parts: PathBuf,
+        audio: Arc<dyn AudioIo>,
+        inputs: mpsc::UnboundedSender<Input>,
+    ) -> Self {
+        Self { api, mailbox, parts, audio, inputs, volume: 100, playing: None }
     }
 
     pub(crate) fn play(&mut self, message: &Message, from_ms: u64) {
@@ -63,12 +76,13 @@ impl Player {
             volume: self.volume,
         };
         let play = Play { snapshot, actions: waiting, inputs: self.inputs.clone(), sounded_ms: 0, heard: false };
-        let (api, mailbox, audio, message) = (self.api.clone(), self.mailbox.clone(), Arc::clone(&self.audio), message.clone());
+        let (api, mailbox, parts) = (self.api.clone(), self.mailbox.clone(), self.parts.clone());
+        let (audio, message) = (Arc::clone(&self.audio), message.clone());
         let id = message.envelope.id;
         let task = tokio::spawn(async move {
             let mut play = play;
             play.tell();
-            match load(&api, &mailbox, &message).await {
+            match load(&api, &mailbox, &parts, &message).await {
                 Ok(samples) => match tokio::task::spawn_blocking(move || audio.playback_sink()).await {
                     Ok(sink) => play.run(&samples, sink).await,
                     Err(_) => play.end(PlaybackState::Failed),
@@ -111,17 +125,21 @@ impl Player {
 #[derive(Debug, thiserror::Error)]
 enum LoadError {
     #[error(transparent)]
-    Fetch(#[from] FetchError),
+    Sound(#[from] SoundError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
     #[error("the stored sound can't be read: {0}")]
     Io(#[from] std::io::Error),
     #[error("the stored sound can't be decoded: {0}")]
     Decode(String),
 }
 
-async fn load(api: &Api, mailbox: &Mailbox, message: &Message) -> Result<Vec<i16>, LoadError> {
+async fn load(api: &Api, mailbox: &Mailbox, parts: &Path, message: &Message) -> Result<Vec<i16>, LoadError> {
     let path = mailbox.sound_path(message);
-    if !tokio::fs::try_exists(&path).await? {
-        api.audio(message.envelope.id, &path).await?;
+    if tokio::fs::try_exists(&path).await? {
+        mailbox.sound_used(message.envelope.id, Timestamp::now()).await?;
+    } else {
+        fetch_sound(api, mailbox, parts, message).await?;
     }
     let decoded = tokio::task::spawn_blocking(move || decode(&path)).await;
     decoded.unwrap_or_else(|e| Err(LoadError::Decode(e.to_string())))

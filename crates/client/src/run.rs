@@ -134,8 +134,10 @@ impl Run {
         };
         let sip = Line::open(line("/sip", Some("sip")), sender.clone(), Input::Sip)?;
         let doorbell = Line::open(line("/v1/doorbell", None), sender.clone(), Input::Doorbell)?;
-        let synchroniser = Synchroniser::start(api.clone(), mailbox.clone(), sender.clone());
-        let player = Player::new(api.clone(), mailbox.clone(), Arc::clone(&config.audio), sender.clone());
+        let parts = mailbox_folder(&config.data);
+        drop_parts(&parts);
+        let synchroniser = Synchroniser::start(api.clone(), mailbox.clone(), parts.clone(), sender.clone());
+        let player = Player::new(api.clone(), mailbox.clone(), parts, Arc::clone(&config.audio), sender.clone());
         let forwards = mailbox::Forwards::default();
         Ok(Self {
             config,
@@ -276,6 +278,8 @@ impl Run {
     }
 
     fn tell(&self, event: Event) {
+        // Whoever hears of it may look at the session at once.
+        self.publish();
         // Nobody listens: the handle may still be used.
         let _unheard = self.events.send(event);
     }
@@ -338,6 +342,16 @@ impl Run {
                 }
                 let _unheard = events.send(Event::SignedOut { by_us: false });
             }
+        }
+    }
+}
+
+/// Removes what a session that ended in the middle of fetching left.
+fn drop_parts(folder: &std::path::Path) {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    for path in entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|extension| extension == "part")) {
+        if let Err(e) = std::fs::remove_file(&path) {
+            tracing::warn!(error = %e, "a piece of a sound could not be removed");
         }
     }
 }

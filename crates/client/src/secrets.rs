@@ -126,7 +126,7 @@ impl KeyringSecrets {
     /// # Errors
     /// [`SecretError::Missing`] where there is none.
     pub fn probe() -> Result<(), SecretError> {
-        keyring::v1::Entry::store_status().as_ref().map(|()| ()).map_err(|_| SecretError::Missing)
+        keyring::v1::Entry::store_status().as_ref().copied().map_err(|_| SecretError::Missing)
     }
 
     fn entry(&self, name: &str) -> Result<keyring::v1::Entry, SecretError> {
@@ -158,14 +158,17 @@ impl SecretStore for KeyringSecrets {
 
 /// The texts of some errors hold the secret: only those that can't are passed on.
 #[cfg(feature = "keyring")]
+#[expect(clippy::wildcard_enum_match_arm, reason = "the crate adds to its errors")]
 fn keyring_error(error: keyring::v1::Error) -> SecretError {
     use keyring::v1::Error;
 
+    if let Error::PlatformFailure(e) = &error {
+        return SecretError::Failed(e.to_string());
+    }
     match error {
         Error::NoDefaultStore => SecretError::Missing,
         Error::NoStorageAccess(_) => SecretError::Locked,
-        Error::PlatformFailure(e) => SecretError::Failed(e.to_string()),
-        _ => SecretError::Failed("the keyring refused".into()),
+        error => SecretError::Failed(format!("the keyring refused ({:?})", std::mem::discriminant(&error))),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use aftertone_client_store::{FolderCounts, Listing, Window};
 use aftertone_model::{CallId, CallRecord, Message, MessageAction, MessageId};
 use aftertone_sync::{Device, DirectoryEntry, Forwarded, ProblemCode};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -156,6 +157,22 @@ impl Session {
         self.ask(|reply| Command::Messages { reply }).await?
     }
 
+    /// A part of a folder, searched if wanted, and how many there are.
+    ///
+    /// # Errors
+    /// Where the stored mailbox fails.
+    pub async fn window(&self, window: Window) -> Result<Listing, CommandError> {
+        self.ask(|reply| Command::Window { window, reply }).await?
+    }
+
+    /// How many messages each folder has.
+    ///
+    /// # Errors
+    /// Where the stored mailbox fails.
+    pub async fn counts(&self) -> Result<FolderCounts, CommandError> {
+        self.ask(|reply| Command::Counts { reply }).await?
+    }
+
     /// One stored message, or `None`.
     ///
     /// # Errors
@@ -292,6 +309,8 @@ pub(crate) enum Command {
     Dial { target: String, reply: Reply<CallId> },
     Call { call: CallId, action: CallAction, reply: Reply<()> },
     Messages { reply: Reply<Vec<Message>> },
+    Window { window: Window, reply: Reply<Listing> },
+    Counts { reply: Reply<FolderCounts> },
     Message { id: MessageId, reply: Reply<Option<Message>> },
     CallRecords { limit: u32, reply: Reply<Vec<CallRecord>> },
     Act { message: MessageId, action: MessageAction, reply: Reply<()> },

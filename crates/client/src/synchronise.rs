@@ -1,7 +1,13 @@
 //! Keeps the stored mailbox as the server has it: sends the outbox, pulls the feed, fetches sounds.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
+use aftertone_model::{Message, Timestamp};
 use aftertone_sync::{Pending, PendingWrite, ProblemCode, SendFailure, Settled, settle};
 use rand::RngExt;
 use tokio::{
@@ -22,10 +28,14 @@ const POLL: Duration = Duration::from_secs(60);
 /// The first pause after a failure; each further one is twice as long, up to [`POLL`].
 const SHORTEST_PAUSE: Duration = Duration::from_secs(2);
 
+/// Sounds take so much of the disk at most: about ten hours of speech.
+const SOUND_BYTES: u64 = 512 * 1024 * 1024;
+const MISSING_AT_ONCE: u32 = 50;
+
 /// What the synchroniser tells the loop.
 #[derive(Debug)]
 pub(crate) enum SyncEvent {
-    Told(Event),
+    Told(Box<Event>),
     /// The server doesn't take the token (any more).
     Unauthorized,
 }
@@ -45,11 +55,11 @@ enum SyncError {
 }
 
 impl Synchroniser {
-    pub(crate) fn start(api: Api, mailbox: Mailbox, inputs: mpsc::UnboundedSender<Input>) -> Self {
+    pub(crate) fn start(api: Api, mailbox: Mailbox, parts: PathBuf, inputs: mpsc::UnboundedSender<Input>) -> Self {
         let (bell, sounds) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let puller = Puller { api: api.clone(), mailbox: mailbox.clone(), inputs: inputs.clone(), caught_up: false };
         let pulling = tokio::spawn(puller.run(Arc::clone(&bell), Arc::clone(&sounds)));
-        let fetching = tokio::spawn(fetch_sounds(api, mailbox, sounds, inputs));
+        let fetching = tokio::spawn(fetch_sounds(api, mailbox, parts, sounds, inputs));
         Self { bell, tasks: [pulling, fetching] }
     }
 
@@ -122,11 +132,11 @@ impl Puller {
             let sent = self.send(&pending).await;
             let result = sent.as_ref().copied().map_err(|e| e.code().map_or(SendFailure::Unreachable, SendFailure::Refused));
             match settle(result) {
-                Settled::Done => self.mailbox.finish(&pending.key).await?,
+                Settled::Done => self.mailbox.answered(&pending.key).await?,
                 Settled::Retry => return Ok(sent?),
                 Settled::DropMessage => {
                     self.mailbox.drop_message(pending.message).await?;
-                    self.tell(SyncEvent::Told(Event::MessageExpunged(pending.message)));
+                    self.tell(SyncEvent::Told(Box::new(Event::MessageExpunged(pending.message))));
                 }
                 Settled::GiveUp => self.give_up(&pending, sent).await?,
             }
@@ -145,10 +155,10 @@ impl Puller {
     async fn give_up(&self, pending: &Pending, sent: Result<(), ApiError>) -> Result<(), SyncError> {
         self.mailbox.finish(&pending.key).await?;
         if let Some(message) = self.mailbox.message(pending.message).await? {
-            self.tell(SyncEvent::Told(Event::MessageChanged(message)));
+            self.tell(SyncEvent::Told(Box::new(Event::MessageChanged(message))));
         }
         let code = sent.err().and_then(|e| e.code()).unwrap_or(ProblemCode::Unknown);
-        self.tell(SyncEvent::Told(Event::ActionRefused { message: pending.message, code }));
+        self.tell(SyncEvent::Told(Box::new(Event::ActionRefused { message: pending.message, code })));
         Ok(())
     }
 
@@ -183,7 +193,7 @@ impl Puller {
             }
             if !more {
                 self.caught_up = true;
-                self.tell(SyncEvent::Told(Event::CaughtUp));
+                self.tell(SyncEvent::Told(Box::new(Event::CaughtUp)));
                 return Ok(());
             }
             since = Some(cursor);
@@ -206,7 +216,7 @@ impl Puller {
             Applied::Expunged(id) => Event::MessageExpunged(id),
             Applied::CallRecord(record) => Event::CallRecord(record),
         };
-        self.tell(SyncEvent::Told(event));
+        self.tell(SyncEvent::Told(Box::new(event)));
     }
 
     fn tell(&self, event: SyncEvent) {
@@ -215,31 +225,56 @@ impl Puller {
 }
 
 /// Fetches the sounds that are not stored yet, the newest message first.
-async fn fetch_sounds(api: Api, mailbox: Mailbox, wanted: Arc<Notify>, inputs: mpsc::UnboundedSender<Input>) {
+async fn fetch_sounds(api: Api, mailbox: Mailbox, parts: PathBuf, wanted: Arc<Notify>, inputs: mpsc::UnboundedSender<Input>) {
     loop {
         wanted.notified().await;
-        if let Err(e) = fetch_missing(&api, &mailbox, &inputs).await {
+        if let Err(e) = fetch_missing(&api, &mailbox, &parts, &inputs).await {
             // Tried again after the next synchronisation.
             tracing::debug!(error = %e, "a sound could not be fetched");
         }
     }
 }
 
-async fn fetch_missing(api: &Api, mailbox: &Mailbox, inputs: &mpsc::UnboundedSender<Input>) -> Result<(), FetchError> {
-    let stored = |e: StoreError| FetchError::Io(std::io::Error::other(e));
-    mailbox.drop_orphaned_sounds().await.map_err(stored)?;
-    for message in mailbox.messages().await.map_err(stored)? {
-        let (id, path) = (message.envelope.id, mailbox.sound_path(&message));
-        if tokio::fs::try_exists(&path).await? {
-            continue;
-        }
-        match api.audio(id, &path).await {
+async fn fetch_missing(
+    api: &Api,
+    mailbox: &Mailbox,
+    parts: &Path,
+    inputs: &mpsc::UnboundedSender<Input>,
+) -> Result<(), SoundError> {
+    mailbox.drop_orphaned_sounds().await?;
+    let mut refused = BTreeSet::new();
+    loop {
+        // Asked anew each time: what arrives meanwhile is newer, and comes first.
+        let missing = mailbox.missing_sounds(MISSING_AT_ONCE).await?;
+        let Some(message) = missing.into_iter().find(|message| !refused.contains(&message.envelope.id)) else { return Ok(()) };
+        let id = message.envelope.id;
+        match fetch_sound(api, mailbox, parts, &message).await {
             Ok(()) => {
-                let _over = inputs.send(Input::Sync(SyncEvent::Told(Event::AudioCached(id))));
+                let _over = inputs.send(Input::Sync(SyncEvent::Told(Box::new(Event::AudioCached(id)))));
             }
-            Err(FetchError::Api(e)) if !e.is_passing() => tracing::info!(message = %id, error = %e, "no sound for a message"),
+            Err(SoundError::Fetch(FetchError::Api(e))) if !e.is_passing() => {
+                tracing::info!(message = %id, error = %e, "no sound for a message");
+                refused.insert(id);
+            }
             Err(e) => return Err(e),
         }
     }
-    Ok(())
+}
+
+/// Why a sound is not on this device.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SoundError {
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Fetches the sound of one message. Those that were not heard for the longest time make room for it.
+pub(crate) async fn fetch_sound(api: &Api, mailbox: &Mailbox, parts: &Path, message: &Message) -> Result<(), SoundError> {
+    let path = mailbox.sound_path(message);
+    if !tokio::fs::try_exists(&path).await.map_err(FetchError::from)? {
+        api.audio(message.envelope.id, &path, parts).await?;
+    }
+    Ok(mailbox.sound_fetched(message, SOUND_BYTES, Timestamp::now()).await?)
 }

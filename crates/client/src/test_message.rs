@@ -190,10 +190,10 @@ async fn talk(order: Order, tell: &(impl Fn(TestMessage) + Send)) -> Result<Opti
             }
         };
         let Ok(input) = timeout_at(give_up, input).await else { break Err(TestFailure::TooLong) };
-        if let Some(event) = input {
-            if let Err(e) = talk.line(event, &mut station, &order.me) {
-                break Err(e);
-            }
+        if let Some(event) = input
+            && let Err(e) = talk.line(event, &mut station, &order.me)
+        {
+            break Err(e);
         }
         let (told, next) = station.drain();
         deadline = next;

@@ -16,6 +16,8 @@ impl Run {
             Command::Dial { target, reply } => answer(reply, self.dial(&target)),
             Command::Call { call, action, reply } => answer(reply, self.call(call, action)),
             Command::Messages { reply } => answer(reply, self.messages().await),
+            Command::Window { window, reply } => answer(reply, self.window(&window).await),
+            Command::Counts { reply } => answer(reply, self.counts().await),
             Command::Message { id, reply } => answer(reply, self.message(id).await),
             Command::CallRecords { limit, reply } => answer(reply, self.call_records(limit).await),
             Command::Act { message, action, reply } => answer(reply, self.act(message, action).await),

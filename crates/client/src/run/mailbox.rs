@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use aftertone_client_store::{FolderCounts, Listing, Window};
 use aftertone_model::{CallRecord, DeviceId, Message, MessageAction, MessageId};
 use aftertone_sync::{Device, DirectoryEntry, ForwardBody, Forwarded, IdempotencyKey};
 use rand::RngExt;
@@ -18,6 +19,14 @@ impl Run {
         self.mailbox.messages().await.map_err(storage)
     }
 
+    pub(super) async fn window(&self, window: &Window) -> Result<Listing, CommandError> {
+        self.mailbox.window(window).await.map_err(storage)
+    }
+
+    pub(super) async fn counts(&self) -> Result<FolderCounts, CommandError> {
+        self.mailbox.counts().await.map_err(storage)
+    }
+
     pub(super) async fn message(&self, id: MessageId) -> Result<Option<Message>, CommandError> {
         self.mailbox.message(id).await.map_err(storage)
     }
@@ -29,12 +38,12 @@ impl Run {
     pub(super) async fn act(&mut self, id: MessageId, action: MessageAction) -> Result<(), CommandError> {
         let before = self.mailbox.message(id).await.map_err(storage)?.ok_or(CommandError::NoSuchMessage)?;
         self.mailbox.enqueue(id, action, fresh_key()).await.map_err(storage)?;
+        self.count().await;
         match self.mailbox.message(id).await.map_err(storage)? {
             Some(message) if message != before => self.tell(Event::MessageChanged(message)),
             Some(_) => {}
             None => self.tell(Event::MessageExpunged(id)),
         }
-        self.count().await;
         self.synchroniser.ring();
         Ok(())
     }
@@ -84,16 +93,16 @@ impl Run {
     }
 
     pub(super) async fn synced(&mut self, event: SyncEvent) {
+        self.count().await;
         match event {
             SyncEvent::Told(event) => {
-                if let Event::MessageExpunged(id) = &event {
+                if let Event::MessageExpunged(id) = &*event {
                     self.player.forget(*id);
                 }
-                self.tell(event);
+                self.tell(*event);
             }
             SyncEvent::Unauthorized => self.check_token(),
         }
-        self.count().await;
     }
 
     pub(super) async fn played(&mut self, event: PlayerEvent) {

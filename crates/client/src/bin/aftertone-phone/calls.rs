@@ -81,13 +81,14 @@ pub(crate) async fn wait(session: &Session, events: &mut EventStream, files: &Fi
     loop {
         let Some(event) = next(session, events, files, incoming.id, length, hang_up_at).await? else { continue };
         lines::call_event(&event);
-        match event {
-            Event::Call(call) if call.id == incoming.id => match call.phase {
-                CallPhase::Active => hang_up_at = length.map(|length| Instant::now() + length),
-                CallPhase::Ended(_) => return Ok(()),
-                CallPhase::Dialing | CallPhase::Ringing | CallPhase::Connecting => {}
-            },
-            _ => {}
+        let Event::Call(call) = event else { continue };
+        if call.id != incoming.id {
+            continue;
+        }
+        match call.phase {
+            CallPhase::Active => hang_up_at = length.map(|length| Instant::now() + length),
+            CallPhase::Ended(_) => return Ok(()),
+            CallPhase::Dialing | CallPhase::Ringing | CallPhase::Connecting => {}
         }
     }
 }
@@ -102,14 +103,15 @@ pub(crate) async fn test_message(session: &Session, events: &mut EventStream) ->
             timeout(Duration::from_secs(120), events.next()).await.map_err(|_| Failure::new("timeout", "no message came"))?;
         let event = event.ok_or_else(over)?;
         lines::call_event(&event);
-        match event {
-            Event::TestMessage(TestMessage::HungUp { .. }) => hung_up = true,
-            Event::TestMessage(TestMessage::Failed { detail }) => return Err(Failure::new("test_message", detail)),
-            Event::MessageArrived { message, fresh: true } if hung_up => {
-                lines::message(&message);
-                return Ok(());
-            }
-            _ => {}
+        if let Event::TestMessage(TestMessage::HungUp { .. }) = event {
+            hung_up = true;
+        } else if let Event::TestMessage(TestMessage::Failed { detail }) = event {
+            return Err(Failure::new("test_message", detail));
+        } else if let Event::MessageArrived { message, fresh: true } = event
+            && hung_up
+        {
+            lines::message(&message);
+            return Ok(());
         }
     }
 }
@@ -163,16 +165,11 @@ pub(crate) async fn online(events: &mut EventStream) -> Result<(), Failure> {
     let mut last = Failure::new("connect", "not connected in time");
     let wait = async {
         while let Some(event) = events.next().await {
-            match &event {
-                Event::Connection(Connection::Online) => {
-                    lines::call_event(&event);
-                    return Ok(());
-                }
-                Event::Connection(Connection::Offline { reason, detail, .. }) => {
-                    last = Failure::new(reason_code(*reason), detail)
-                }
-                Event::SignedOut { .. } => break,
-                _ => {}
+            if let Event::Connection(Connection::Online) = event {
+                lines::call_event(&event);
+                return Ok(());
+            } else if let Event::Connection(Connection::Offline { reason, detail, .. }) = event {
+                last = Failure::new(reason_code(reason), detail);
             }
         }
         Err(())

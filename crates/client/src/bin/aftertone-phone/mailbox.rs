@@ -95,17 +95,17 @@ async fn watch(events: &mut EventStream) -> Result<(), Failure> {
     loop {
         let event = events.next().await.ok_or_else(over)?;
         lines::call_event(&event);
-        match event {
-            Event::CaughtUp if !caught_up => {
+        if !caught_up {
+            if let Event::CaughtUp = event {
                 caught_up = true;
                 lines::line("connected", json!({}));
             }
-            Event::MessageArrived { message, .. } if caught_up => lines::message(&message),
-            Event::MessageChanged(message) if caught_up => lines::changed(&message),
-            Event::MessageExpunged(id) if caught_up => {
-                lines::line("changed", json!({ "id": id.to_string(), "state": "expunged" }));
-            }
-            _ => {}
+        } else if let Event::MessageArrived { message, .. } = event {
+            lines::message(&message);
+        } else if let Event::MessageChanged(message) = event {
+            lines::changed(&message);
+        } else if let Event::MessageExpunged(id) = event {
+            lines::line("changed", json!({ "id": id.to_string(), "state": "expunged" }));
         }
     }
 }
@@ -113,14 +113,17 @@ async fn watch(events: &mut EventStream) -> Result<(), Failure> {
 async fn play(session: &Session, events: &mut EventStream, id: MessageId) -> Result<(), Failure> {
     session.play(id, 0).await?;
     loop {
-        match events.next().await.ok_or_else(over)? {
-            Event::MessageChanged(message) => lines::changed(&message),
-            Event::Playback(playback) if playback.message == id => match playback.state {
+        let event = events.next().await.ok_or_else(over)?;
+        if let Event::MessageChanged(message) = event {
+            lines::changed(&message);
+        } else if let Event::Playback(playback) = event
+            && playback.message == id
+        {
+            match playback.state {
                 PlaybackState::Ended => break,
                 PlaybackState::Failed => return Err(Failure::new("play", "the sound can't be had or not be decoded")),
                 PlaybackState::Loading | PlaybackState::Playing | PlaybackState::Paused => {}
-            },
-            _ => {}
+            }
         }
     }
     sent(session, events, id).await
@@ -157,10 +160,10 @@ async fn caught_up(events: &mut EventStream) -> Result<(), Failure> {
     let mut last = Failure::new("connect", "the mailbox could not be fetched in time");
     let wait = async {
         while let Some(event) = events.next().await {
-            match event {
-                Event::CaughtUp => return Ok(()),
-                Event::Connection(Connection::Offline { reason, detail, .. }) => last = Failure::new(reason_code(reason), detail),
-                _ => {}
+            if let Event::CaughtUp = event {
+                return Ok(());
+            } else if let Event::Connection(Connection::Offline { reason, detail, .. }) = event {
+                last = Failure::new(reason_code(reason), detail);
             }
         }
         Err(())

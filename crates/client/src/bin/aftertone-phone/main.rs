@@ -7,7 +7,7 @@ mod mailbox;
 
 use std::{io::Read, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
-use aftertone_client::{EventStream, MemorySecrets, SecretStore, ServerAddress, Session, SessionConfig, sign_in};
+use aftertone_client::{CommandError, EventStream, MemorySecrets, SecretStore, ServerAddress, Session, SessionConfig, sign_in};
 use aftertone_sync::{Credentials, SignIn};
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
@@ -156,11 +156,9 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         lines::call_event(&event);
     }
     sound.write()?;
-    result.and(signed_out.or_else(|e| match e {
-        // The server revoked the device first.
-        aftertone_client::CommandError::Over => Ok(()),
-        e => Err(Failure::from(e)),
-    }))
+    // Over: the server revoked the device first, and that was told.
+    let signed_out = if signed_out == Err(CommandError::Over) { Ok(()) } else { signed_out };
+    result.and(signed_out.map_err(Failure::from))
 }
 
 async fn perform(command: Command, session: &Session, events: &mut EventStream, files: &Files) -> Result<(), Failure> {

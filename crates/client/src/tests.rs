@@ -1,0 +1,299 @@
+//! Sessions against a scripted server: what goes wrong on the way, and what the phone makes of it.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod fake;
+
+use std::{sync::Arc, time::Duration};
+
+use aftertone_model::{MessageAction, MessageState};
+use aftertone_sync::{Credentials, ProblemCode, SignIn};
+use tokio::time::timeout;
+
+use crate::{
+    Account, Connection, Event, EventStream, MemorySecrets, OfflineReason, PlaybackState, SecretError, SecretStore,
+    ServerAddress, Session, SessionConfig, SignInError, Silence, StartError, load_account, sign_in,
+};
+use fake::{Fake, message};
+
+struct Place {
+    folder: tempfile::TempDir,
+    secrets: Arc<MemorySecrets>,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), secrets: Arc::default() }
+    }
+
+    async fn sign_in(&self, fake: &Fake) -> Result<Account, SignInError> {
+        self.sign_in_with(fake, Arc::clone(&self.secrets) as Arc<dyn SecretStore>, "right").await
+    }
+
+    async fn sign_in_with(&self, fake: &Fake, secrets: Arc<dyn SecretStore>, password: &str) -> Result<Account, SignInError> {
+        let credentials = Credentials::Password { user: "bob".into(), password: password.into() };
+        let server = ServerAddress::parse(&fake.url, None).unwrap();
+        sign_in(server, SignIn { credentials, device_name: "test".into() }, self.folder.path(), secrets).await
+    }
+
+    async fn start(&self) -> Result<(Session, EventStream), StartError> {
+        let config = SessionConfig {
+            data: self.folder.path().to_owned(),
+            secrets: Arc::clone(&self.secrets) as Arc<dyn SecretStore>,
+            audio: Arc::new(Silence),
+            user_agent: "test".into(),
+        };
+        Session::start(config).await
+    }
+}
+
+async fn signed_in() -> (Fake, Place, Session, EventStream) {
+    let (fake, place) = (Fake::start().await, Place::new());
+    place.sign_in(&fake).await.unwrap();
+    let (session, events) = place.start().await.unwrap();
+    (fake, place, session, events)
+}
+
+/// The first event that `wanted` takes, within ten seconds.
+async fn wait_for<T>(events: &mut EventStream, wanted: impl Fn(&Event) -> Option<T>) -> T {
+    let found = async {
+        loop {
+            let event = events.next().await.expect("the session is not over");
+            if let Some(found) = wanted(&event) {
+                return found;
+            }
+        }
+    };
+    timeout(Duration::from_secs(10), found).await.expect("the event comes")
+}
+
+async fn caught_up(events: &mut EventStream) {
+    wait_for(events, |event| (*event == Event::CaughtUp).then_some(())).await;
+}
+
+fn arrived(event: &Event) -> Option<(aftertone_model::Message, bool)> {
+    if let Event::MessageArrived { message, fresh } = event { Some((message.clone(), *fresh)) } else { None }
+}
+
+fn offline(event: &Event) -> Option<OfflineReason> {
+    if let Event::Connection(Connection::Offline { reason, .. }) = event { Some(*reason) } else { None }
+}
+
+#[tokio::test]
+async fn signing_in_keeps_the_token_and_the_account_apart() {
+    let (fake, place) = (Fake::start().await, Place::new());
+    let account = place.sign_in(&fake).await.unwrap();
+    assert_eq!(load_account(place.folder.path()).unwrap(), Some(account.clone()));
+    let token = place.secrets.get(&account.server.secret_name(account.device)).unwrap();
+    assert_eq!(token.as_deref(), Some(fake::TOKEN));
+    let stored = std::fs::read_to_string(place.folder.path().join("account.json")).unwrap();
+    assert!(!stored.contains(fake::TOKEN));
+}
+
+#[tokio::test]
+async fn a_wrong_password_leaves_nothing_behind() {
+    let (fake, place) = (Fake::start().await, Place::new());
+    let secrets = Arc::clone(&place.secrets) as Arc<dyn SecretStore>;
+    let refused = place.sign_in_with(&fake, secrets, "wrong").await;
+    assert!(matches!(refused, Err(SignInError::WrongCredentials)), "{refused:?}");
+    assert_eq!(load_account(place.folder.path()).unwrap(), None);
+    assert!(matches!(place.start().await, Err(StartError::SignedOut)));
+}
+
+#[tokio::test]
+async fn a_locked_keyring_gives_the_new_device_back() {
+    struct Locked;
+
+    impl SecretStore for Locked {
+        fn get(&self, _name: &str) -> Result<Option<String>, SecretError> {
+            Err(SecretError::Locked)
+        }
+
+        fn set(&self, _name: &str, _secret: &str) -> Result<(), SecretError> {
+            Err(SecretError::Locked)
+        }
+
+        fn delete(&self, _name: &str) -> Result<(), SecretError> {
+            Err(SecretError::Locked)
+        }
+    }
+
+    let (fake, place) = (Fake::start().await, Place::new());
+    let failed = place.sign_in_with(&fake, Arc::new(Locked), "right").await;
+    assert!(matches!(failed, Err(SignInError::Secret(SecretError::Locked))), "{failed:?}");
+    assert!(fake.state().revoked, "the server doesn't keep a device that nobody can use");
+    assert_eq!(load_account(place.folder.path()).unwrap(), None);
+}
+
+#[tokio::test]
+async fn why_a_server_can_not_be_reached() {
+    let check = async |url: &str, expected: OfflineReason| {
+        let credentials = Credentials::Password { user: "bob".into(), password: "right".into() };
+        let body = SignIn { credentials, device_name: "test".into() };
+        let (place, server) = (Place::new(), ServerAddress::parse(url, None).unwrap());
+        let failed = sign_in(server, body, place.folder.path(), place.secrets.clone()).await.unwrap_err();
+        let SignInError::Unreachable { reason, .. } = failed else { panic!("{failed:?}") };
+        assert_eq!(reason, expected, "{url}");
+    };
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    check(&format!("http://{nobody}"), OfflineReason::Connect).await;
+    check("https://nowhere.invalid", OfflineReason::Dns).await;
+    let fake = Fake::start().await;
+    // The other end answers the greeting of TLS with HTTP.
+    check(&fake.url.replace("http://", "https://"), OfflineReason::Tls).await;
+}
+
+#[tokio::test]
+async fn the_first_synchronisation_is_no_news_and_the_next_message_is() {
+    let (fake, _place, session, mut events) = signed_in().await;
+    fake.add(message(1, MessageState::New));
+    session.reconnect();
+    let (_, fresh) = wait_for(&mut events, arrived).await;
+    assert!(!fresh || session.snapshot().new_messages > 0);
+    caught_up(&mut events).await;
+    fake.add(message(2, MessageState::New));
+    fake.ring();
+    let (second, fresh) = wait_for(&mut events, arrived).await;
+    assert_eq!((second.envelope.id, fresh), (message(2, MessageState::New).envelope.id, true));
+    let shown: Vec<_> = session.messages().await.unwrap().into_iter().map(|m| m.envelope.id).collect();
+    assert_eq!(shown.len(), 2);
+    session.shut_down().await;
+}
+
+#[tokio::test]
+async fn what_was_stored_is_there_without_the_server() {
+    let (fake, place, session, mut events) = signed_in().await;
+    fake.add(message(1, MessageState::Saved));
+    session.reconnect();
+    wait_for(&mut events, |event| if let Event::AudioCached(id) = event { Some(*id) } else { None }).await;
+    session.shut_down().await;
+    drop(fake);
+
+    let (session, mut events) = place.start().await.unwrap();
+    assert_eq!(wait_for(&mut events, offline).await, OfflineReason::Connect);
+    let stored = session.messages().await.unwrap();
+    assert_eq!(stored, [message(1, MessageState::Saved)]);
+    session.play(stored[0].envelope.id, 0).await.unwrap();
+    let ended = |event: &Event| match event {
+        Event::Playback(playback) if playback.state == PlaybackState::Ended => Some(playback.position_ms),
+        Event::Playback(playback) if playback.state == PlaybackState::Failed => panic!("it fails"),
+        Event::Connection(_)
+        | Event::Call(_)
+        | Event::MessageArrived { .. }
+        | Event::MessageChanged(_)
+        | Event::MessageExpunged(_)
+        | Event::CallRecord(_)
+        | Event::CaughtUp
+        | Event::AudioCached(_)
+        | Event::ActionRefused { .. }
+        | Event::Playback(_)
+        | Event::TestMessage(_)
+        | Event::SignedOut { .. } => None,
+    };
+    assert_eq!(wait_for(&mut events, ended).await, 500);
+    session.shut_down().await;
+}
+
+#[tokio::test]
+async fn an_action_is_seen_at_once_and_sent_when_the_server_is_back() {
+    let (fake, _place, session, mut events) = signed_in().await;
+    fake.add(message(1, MessageState::New));
+    session.reconnect();
+    wait_for(&mut events, arrived).await;
+    caught_up(&mut events).await;
+    fake.state().failing = true;
+    let id = message(1, MessageState::New).envelope.id;
+    session.act(id, MessageAction::Delete).await.unwrap();
+    assert_eq!(session.message(id).await.unwrap().unwrap().state, MessageState::Deleted);
+    timeout(Duration::from_secs(10), fake.asked("actions", 1)).await.unwrap();
+    assert_eq!(session.snapshot().waiting, 1);
+
+    fake.state().failing = false;
+    session.reconnect();
+    timeout(Duration::from_secs(10), fake.asked("actions", 2)).await.unwrap();
+    let keys = fake.state().keys.clone();
+    assert!(keys.len() >= 2 && keys.iter().all(|key| *key == keys[0]), "the same write keeps its key: {keys:?}");
+    let sent = async {
+        while session.snapshot().waiting > 0 {
+            caught_up(&mut events).await;
+        }
+    };
+    timeout(Duration::from_secs(10), sent).await.unwrap();
+    assert_eq!(session.message(id).await.unwrap().unwrap().state, MessageState::Deleted);
+    assert_eq!(fake.state().keys.len(), 2, "once is enough");
+    session.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_refused_action_is_undone_and_told() {
+    let (fake, _place, session, mut events) = signed_in().await;
+    fake.add(message(1, MessageState::New));
+    fake.state().refusing = true;
+    session.reconnect();
+    wait_for(&mut events, arrived).await;
+    let id = message(1, MessageState::New).envelope.id;
+    session.act(id, MessageAction::Save).await.unwrap();
+    let refused = |event: &Event| if let Event::ActionRefused { message, code } = event { Some((*message, *code)) } else { None };
+    assert_eq!(wait_for(&mut events, refused).await, (id, ProblemCode::BadRequest));
+    assert_eq!(session.message(id).await.unwrap().unwrap().state, MessageState::New);
+    session.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_restored_server_replaces_what_is_stored() {
+    let (fake, _place, session, mut events) = signed_in().await;
+    fake.add(message(1, MessageState::New));
+    fake.add(message(2, MessageState::New));
+    session.reconnect();
+    wait_for(&mut events, arrived).await;
+    wait_for(&mut events, arrived).await;
+    caught_up(&mut events).await;
+    // A backup from before the second message.
+    fake.restore(vec![message(1, MessageState::Heard)]);
+    session.reconnect();
+    let gone = |event: &Event| if let Event::MessageExpunged(id) = event { Some(*id) } else { None };
+    assert_eq!(wait_for(&mut events, gone).await, message(2, MessageState::New).envelope.id);
+    assert_eq!(session.messages().await.unwrap(), [message(1, MessageState::Heard)]);
+    session.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_revoked_device_is_signed_out_and_keeps_nothing() {
+    let (fake, place, session, mut events) = signed_in().await;
+    caught_up(&mut events).await;
+    fake.state().revoked = true;
+    session.reconnect();
+    let out = |event: &Event| if let Event::SignedOut { by_us } = event { Some(*by_us) } else { None };
+    assert!(!wait_for(&mut events, out).await);
+    assert!(events.next().await.is_none());
+    assert_eq!(load_account(place.folder.path()).unwrap(), None);
+    assert!(!place.folder.path().join("mailbox").exists());
+}
+
+#[tokio::test]
+async fn a_refused_web_socket_alone_signs_nobody_out() {
+    let (fake, _place, session, mut events) = signed_in().await;
+    caught_up(&mut events).await;
+    fake.state().sockets_refused = true;
+    session.reconnect();
+    assert_eq!(
+        wait_for(&mut events, |event| offline(event).filter(|r| *r == OfflineReason::Credentials)).await,
+        OfflineReason::Credentials
+    );
+    fake.add(message(1, MessageState::New));
+    session.reconnect();
+    wait_for(&mut events, arrived).await;
+    session.shut_down().await;
+}
+
+#[tokio::test]
+async fn signing_out_tells_the_server_and_removes_everything() {
+    let (fake, place, session, mut events) = signed_in().await;
+    caught_up(&mut events).await;
+    session.sign_out().await.unwrap();
+    assert!(fake.state().revoked);
+    assert_eq!(load_account(place.folder.path()).unwrap(), None);
+    assert!(!place.folder.path().join("mailbox").exists());
+    assert!(matches!(place.start().await, Err(StartError::SignedOut)));
+    assert_eq!(session.dial("1001").await, Err(crate::CommandError::Over));
+}

@@ -1,0 +1,259 @@
+//! A server that says what a test wants it to say.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use aftertone_model::{
+    CallId, Caller, Envelope, Language, Message, MessageId, MessageState, Reason, Subscriber, SubscriberId, Timestamp,
+};
+use aftertone_sync::{
+    ActionBody, Change, ChangeBody, ChangesPage, Credentials, Cursor, Me, Problem, ProblemCode, SignIn, SignedIn,
+};
+use axum::{
+    Json, Router,
+    extract::{Path, Query, State as Shared, WebSocketUpgrade, ws},
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+    routing::{delete, get, post},
+};
+use tokio::sync::Notify;
+
+pub(crate) const TOKEN: &str = "the token";
+
+#[derive(Default)]
+pub(crate) struct Script {
+    pub(crate) revoked: bool,
+    /// 503 to every write.
+    pub(crate) failing: bool,
+    /// 400 to every write.
+    pub(crate) refusing: bool,
+    /// 401 to every WebSocket.
+    pub(crate) sockets_refused: bool,
+    /// The keys of all writes that were tried.
+    pub(crate) keys: Vec<String>,
+    asked: Vec<String>,
+    epoch: u32,
+    feed: Vec<Message>,
+}
+
+pub(crate) struct Fake {
+    pub(crate) url: String,
+    script: Arc<Mutex<Script>>,
+    bell: Arc<Notify>,
+    server: tokio::task::JoinHandle<()>,
+}
+
+#[derive(Clone)]
+struct Handles {
+    script: Arc<Mutex<Script>>,
+    bell: Arc<Notify>,
+}
+
+impl Handles {
+    fn script(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl Fake {
+    pub(crate) async fn start() -> Self {
+        let handles = Handles { script: Arc::new(Mutex::new(Script { epoch: 1, ..Script::default() })), bell: Arc::default() };
+        let router = Router::new()
+            .route("/v1/sign-in", post(sign_in))
+            .route("/v1/me", get(me))
+            .route("/v1/devices/{id}", delete(revoke))
+            .route("/v1/changes", get(changes))
+            .route("/v1/messages/{id}/actions", post(act))
+            .route("/v1/messages/{id}/audio", get(audio))
+            .route("/v1/doorbell", get(doorbell))
+            .route("/sip", get(sip))
+            .with_state(handles.clone());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { url, script: handles.script, bell: handles.bell, server }
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn add(&self, message: Message) {
+        self.state().feed.push(message);
+    }
+
+    pub(crate) fn ring(&self) {
+        self.bell.notify_waiters();
+    }
+
+    /// As after a backup was played back: another epoch, and what was in it.
+    pub(crate) fn restore(&self, feed: Vec<Message>) {
+        let mut script = self.state();
+        script.epoch += 1;
+        script.feed = feed;
+    }
+
+    /// Until a kind of request came that often.
+    pub(crate) async fn asked(&self, kind: &str, times: usize) {
+        while self.state().asked.iter().filter(|asked| *asked == kind).count() < times {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+pub(crate) fn message(number: u128, state: MessageState) -> Message {
+    let at = Timestamp::from_second(1_700_000_000 + i64::try_from(number).unwrap()).unwrap();
+    let envelope = Envelope {
+        id: MessageId::from_random(number),
+        call: CallId::from_random(number),
+        mailbox: SubscriberId::from_random(1),
+        caller: Caller { number: "1001".into(), name: None },
+        received_at: at,
+        reason: Reason::NoAnswer,
+        urgent: false,
+    };
+    Message {
+        envelope,
+        duration_ms: 500,
+        state,
+        peaks: vec![1, 2],
+        media_type: "audio/wav".into(),
+        forwarded: None,
+        interrupted: false,
+    }
+}
+
+fn account() -> Me {
+    let subscriber = Subscriber {
+        id: SubscriberId::from_random(1),
+        user: "bob".parse().unwrap(),
+        extension: "1002".parse().unwrap(),
+        display_name: "Bob".into(),
+        language: Language::En,
+        ring_s: 20,
+    };
+    Me { subscriber, domain: "example.com".into() }
+}
+
+fn problem(status: StatusCode, code: ProblemCode) -> Response {
+    let problem = Problem { title: "refused".into(), status: status.as_u16(), detail: String::new(), code };
+    (status, Json(problem)).into_response()
+}
+
+fn unauthorized(handles: &Handles, headers: &HeaderMap) -> Option<Response> {
+    let right = headers.get("authorization").is_some_and(|value| value == &format!("Bearer {TOKEN}"));
+    let known = right && !handles.script().revoked;
+    (!known).then(|| problem(StatusCode::UNAUTHORIZED, ProblemCode::Unauthorized))
+}
+
+async fn sign_in(Json(body): Json<SignIn>) -> Response {
+    match body.credentials {
+        Credentials::Password { password, .. } if password == "right" => {
+            let device = aftertone_model::DeviceId::from_random(9);
+            Json(SignedIn { token: TOKEN.into(), device, me: account() }).into_response()
+        }
+        Credentials::Password { .. } | Credentials::Invitation { .. } => {
+            problem(StatusCode::UNAUTHORIZED, ProblemCode::WrongCredentials)
+        }
+    }
+}
+
+async fn me(Shared(handles): Shared<Handles>, headers: HeaderMap) -> Response {
+    unauthorized(&handles, &headers).unwrap_or_else(|| Json(account()).into_response())
+}
+
+async fn revoke(Shared(handles): Shared<Handles>, Path(_id): Path<String>, headers: HeaderMap) -> Response {
+    if let Some(refused) = unauthorized(&handles, &headers) {
+        return refused;
+    }
+    handles.script().revoked = true;
+    StatusCode::NO_CONTENT.into_response()
+}
+
+#[derive(serde::Deserialize)]
+struct Since {
+    since: Option<Cursor>,
+}
+
+async fn changes(Shared(handles): Shared<Handles>, Query(Since { since }): Query<Since>, headers: HeaderMap) -> Response {
+    if let Some(refused) = unauthorized(&handles, &headers) {
+        return refused;
+    }
+    let script = handles.script();
+    if since.is_some_and(|cursor| cursor.epoch != script.epoch) {
+        return problem(StatusCode::CONFLICT, ProblemCode::CursorReset);
+    }
+    // One change a page, so that pages matter.
+    let from = since.map_or(0, |cursor| cursor.n);
+    let next = usize::try_from(from).unwrap();
+    let change = script.feed.get(next).map(|message| {
+        let body = ChangeBody::Message { message: Box::new(message.clone()) };
+        Change { n: from + 1, body }
+    });
+    let n = from + u64::from(change.is_some());
+    let more = usize::try_from(n).unwrap() < script.feed.len();
+    let cursor = Cursor { epoch: script.epoch, n };
+    Json(ChangesPage { cursor, changes: change.into_iter().collect(), more }).into_response()
+}
+
+async fn act(
+    Shared(handles): Shared<Handles>,
+    Path(id): Path<MessageId>,
+    headers: HeaderMap,
+    Json(body): Json<ActionBody>,
+) -> Response {
+    if let Some(refused) = unauthorized(&handles, &headers) {
+        return refused;
+    }
+    let mut script = handles.script();
+    let key = headers.get("idempotency-key").unwrap().to_str().unwrap().to_owned();
+    script.keys.push(key);
+    script.asked.push("actions".into());
+    if script.failing {
+        return problem(StatusCode::SERVICE_UNAVAILABLE, ProblemCode::Internal);
+    }
+    if script.refusing {
+        return problem(StatusCode::BAD_REQUEST, ProblemCode::BadRequest);
+    }
+    let known = script.feed.iter().rev().find(|message| message.envelope.id == id).cloned();
+    let Some(known) = known else { return problem(StatusCode::NOT_FOUND, ProblemCode::NotFound) };
+    let standing = aftertone_model::Standing::stored(known.state, false).after(body.action).unwrap();
+    script.feed.push(Message { state: standing.state(), ..known });
+    StatusCode::NO_CONTENT.into_response()
+}
+
+async fn audio(Shared(handles): Shared<Handles>, Path(_id): Path<String>, headers: HeaderMap) -> Response {
+    let sound = || aftertone_media::container::wav_pcm16(&[100; 4_000], 8_000).into_response();
+    unauthorized(&handles, &headers).unwrap_or_else(sound)
+}
+
+async fn doorbell(Shared(handles): Shared<Handles>, headers: HeaderMap, socket: WebSocketUpgrade) -> Response {
+    if handles.script().sockets_refused || unauthorized(&handles, &headers).is_some() {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    let bell = Arc::clone(&handles.bell);
+    socket.on_upgrade(async move |mut socket| {
+        loop {
+            tokio::select! {
+                () = bell.notified() => if socket.send(ws::Message::Text("ring".into())).await.is_err() { return },
+                message = socket.recv() => if !matches!(message, Some(Ok(_))) { return },
+            }
+        }
+    })
+}
+
+/// Takes SIP and never answers.
+async fn sip(Shared(handles): Shared<Handles>, headers: HeaderMap, socket: WebSocketUpgrade) -> Response {
+    if handles.script().sockets_refused || unauthorized(&handles, &headers).is_some() {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    socket.protocols(["sip"]).on_upgrade(async move |mut socket| while let Some(Ok(_)) = socket.recv().await {})
+}

@@ -7,10 +7,12 @@
 
 mod feed;
 mod outbox;
+mod pull;
 mod wire;
 
 pub use feed::{Change, ChangeBody, ChangesPage, Cursor, InvalidCursor};
 pub use outbox::{IdempotencyKey, InvalidIdempotencyKey, Pending, PendingWrite, SendFailure, Settled, overlay, settle};
+pub use pull::{FetchFailure, FetchId, PullOutput, Puller};
 pub use wire::{
     ActionBody, Credentials, Device, DeviceKind, DirectoryEntry, ForwardBody, Forwarded, Health, Me, Problem, ProblemCode,
     SignIn, SignedIn,

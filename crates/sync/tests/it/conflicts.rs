@@ -62,3 +62,23 @@ fn expunged_and_anything_is_gone() {
         check(&[], &[other], &[Action::Expunge], None);
     }
 }
+
+/// The answer to a write is lost; another device undoes it, which is heard of before the write is sent again.
+#[test]
+fn a_repeated_write_brings_no_old_state_back() {
+    let mut server = Server::new();
+    server.deposit(1);
+    let (mut one, mut two) = (Device::new(1), Device::new(2));
+    one.settle(&mut server);
+    two.settle(&mut server);
+    one.act(1, Action::Heard);
+    one.send(&mut server, Network::LosesAnswer);
+    two.hear(&server);
+    two.act(1, Action::New);
+    two.settle(&mut server);
+    one.hear(&server);
+    assert_eq!(one.view()[&id(1)], State::Heard, "it still waits for its answer");
+    one.settle(&mut server);
+    assert_eq!((one.view()[&id(1)], server.view()[&id(1)]), (State::New, State::New));
+    assert!(server.done.values().all(|times| *times == 1));
+}

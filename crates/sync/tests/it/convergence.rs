@@ -14,6 +14,8 @@ enum Step {
     Ring(usize),
     Pull(usize, Network),
     Arrive(usize),
+    /// Rings, pulls and stores what comes.
+    Hear(usize),
     Wait(usize),
     Restart(usize),
     Backup,
@@ -21,7 +23,7 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let (device, message) = (0..3_usize, 1..6_u128);
+    let (device, message) = (0..3_usize, 1..4_u128);
     let action = prop_oneof![
         4 => Just(MessageAction::Heard),
         2 => Just(MessageAction::New),
@@ -30,7 +32,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => Just(MessageAction::Restore),
         1 => Just(MessageAction::Expunge),
     ];
-    let network = || prop_oneof![4 => Just(Network::Works), 1 => Just(Network::LosesRequest), 1 => Just(Network::LosesAnswer)];
+    let network = || prop_oneof![4 => Just(Network::Works), 1 => Just(Network::LosesRequest), 2 => Just(Network::LosesAnswer)];
     prop_oneof![
         3 => message.clone().prop_map(Step::Deposit),
         8 => (device.clone(), message, action).prop_map(|(device, message, action)| Step::Act(device, message, action)),
@@ -38,6 +40,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => device.clone().prop_map(Step::Ring),
         8 => (device.clone(), network()).prop_map(|(device, network)| Step::Pull(device, network)),
         8 => device.clone().prop_map(Step::Arrive),
+        8 => device.clone().prop_map(Step::Hear),
         2 => device.clone().prop_map(Step::Wait),
         1 => device.prop_map(Step::Restart),
         1 => Just(Step::Backup),
@@ -49,7 +52,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn devices_converge(steps in prop::collection::vec(step(), 1..120), page in 1..4_usize) {
+    fn devices_converge(steps in prop::collection::vec(step(), 1..200), page in 1..4_usize) {
         let mut server = Server::new();
         server.page = page;
         let mut backup = server.clone();
@@ -62,6 +65,7 @@ proptest! {
                 Step::Ring(device) => devices[device].ring(),
                 Step::Pull(device, network) => devices[device].pull(&server, network),
                 Step::Arrive(device) => devices[device].arrive(),
+                Step::Hear(device) => devices[device].hear(&server),
                 Step::Wait(device) => devices[device].wait(),
                 Step::Restart(device) => devices[device].restart(),
                 Step::Backup => backup = server.clone(),

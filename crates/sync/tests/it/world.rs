@@ -217,6 +217,16 @@ impl Device {
         }
     }
 
+    /// With a network that works, to the end of the feed.
+    pub(crate) fn hear(&mut self, server: &Server) {
+        self.ring();
+        self.pull(server, Network::Works);
+        while self.on_its_way.is_some() {
+            self.arrive();
+            self.pull(server, Network::Works);
+        }
+    }
+
     pub(crate) fn wait(&mut self) {
         self.now += Duration::from_secs(60);
         self.puller.handle_timeout(self.now);
@@ -231,14 +241,9 @@ impl Device {
 
     /// With a network that works, until nothing is left to do.
     pub(crate) fn settle(&mut self, server: &mut Server) {
-        self.ring();
         for _ in 0..100 {
             self.send(server, Network::Works);
-            self.pull(server, Network::Works);
-            while self.on_its_way.is_some() {
-                self.arrive();
-                self.pull(server, Network::Works);
-            }
+            self.hear(server);
             if self.outbox.is_empty() && self.cursor == Some(server.end()) {
                 return;
             }

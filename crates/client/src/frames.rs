@@ -27,7 +27,7 @@ pub trait AudioSource: Send + 'static {
 
 /// Where the sound of calls comes from and goes to. The session asks it once per call when the two ends have found each
 /// other (and once more when a call's media start again), and once per message that is played; it drops what it got
-/// when it is done with it. The methods are called where they may take a while, as opening a device does.
+/// when it is done with it. When media start again, what was got earlier may be open for a moment beside it. The methods are called where they may take a while, as opening a device does.
 pub trait AudioIo: Send + Sync + 'static {
     /// What the other party of `call` will hear.
     fn call_source(&self, call: CallId) -> Box<dyn AudioSource>;

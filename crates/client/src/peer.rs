@@ -134,14 +134,17 @@ async fn talk(
     let mut state = link.state();
     let mut wanted: Option<Wanted> = None;
     let mut pump: Option<Pump> = None;
+    // Pressed before there was a connection to press them on.
+    let mut keys = Vec::new();
     let mut ticks = ticks();
     loop {
         let connected = *state.borrow() == RTCPeerConnectionState::Connected;
         if connected && let Some(Wanted { audio, call, .. }) = wanted.take() {
             pump = start(link, audio, call, muted).await;
             ticks.reset();
-            if pump.is_none() {
-                tell(PeerEvent::Lost { media });
+            match &mut pump {
+                Some(pump) => keys.drain(..).for_each(|key| pump.press(key)),
+                None => tell(PeerEvent::Lost { media }),
             }
         }
         let connect_by = wanted.as_ref().map(|wanted| wanted.connect_by);
@@ -159,7 +162,10 @@ async fn talk(
                     muted = wish;
                     if let Some(pump) = &mut pump { pump.muted = wish }
                 }
-                Some(Order::Press(key)) => if let Some(pump) = &mut pump { pump.press(key) },
+                Some(Order::Press(key)) => match &mut pump {
+                    Some(pump) => pump.press(key),
+                    None => keys.push(key),
+                },
             },
             _ = ticks.tick(), if pump.is_some() => if let Some(pump) = &mut pump { pump.tick().await },
             Ok(()) = state.changed() => {

@@ -46,12 +46,22 @@ pub(crate) async fn call(
         match snapshot.phase {
             CallPhase::Active => {
                 hang_up_at = length.map(|length| Instant::now() + length);
-                for key in press.unwrap_or_default().chars() {
-                    session.press(call, key).await?;
+                if let Some(keys) = press {
+                    tokio::spawn(press_keys(session.clone(), call, keys.to_owned()));
                 }
             }
             CallPhase::Ended(_) => return Ok(()),
             CallPhase::Dialing | CallPhase::Ringing | CallPhase::Connecting => {}
+        }
+    }
+}
+
+/// As a person would: not before the other end can listen. A mailbox plays its greeting first.
+async fn press_keys(session: Session, call: CallId, keys: String) {
+    sleep(Duration::from_secs(1)).await;
+    for key in keys.chars() {
+        if let Err(e) = session.press(call, key).await {
+            lines::error(&e.into());
         }
     }
 }

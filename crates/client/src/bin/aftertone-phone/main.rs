@@ -45,7 +45,7 @@ enum Command {
         target: String,
         #[command(flatten)]
         sound: Sound,
-        /// Send these keys once they talk, e.g. 123#.
+        /// Send these keys a second after the answer, e.g. 123#.
         #[arg(long)]
         press: Option<String>,
     },

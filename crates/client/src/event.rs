@@ -86,7 +86,8 @@ pub enum Connection {
     Connecting,
     /// The device is registered: it can be called.
     Online,
-    /// Not connected; the session tries again by itself, except where the reason is [`OfflineReason::Credentials`].
+    /// Not connected; the session tries again by itself. With [`OfflineReason::Credentials`] it also asks the API whether
+    /// the device was revoked, and ends if it was.
     Offline {
         /// Why.
         reason: OfflineReason,

@@ -38,8 +38,8 @@ pub(crate) enum LineEvent {
     Received { connection: u64, bytes: Bytes },
     /// It is closed, and will be tried again.
     Closed { connection: u64, reason: OfflineReason, detail: String, retry_in: Duration },
-    /// It could not be opened, and will be tried again, unless `retry_in` is empty: the token isn't valid.
-    Failed { reason: OfflineReason, detail: String, retry_in: Option<Duration> },
+    /// It could not be opened, and will be tried again.
+    Failed { reason: OfflineReason, detail: String, retry_in: Duration },
 }
 
 /// A line that is kept open until it is dropped.
@@ -116,12 +116,12 @@ async fn keep_open(config: &LineConfig, options: &ConnectOptions, now: &Notify, 
             Err(e) => {
                 failures += 1;
                 let (reason, detail) = http::offline(&e);
-                let pause = pause(failures);
-                let retry_in = (reason != OfflineReason::Credentials).then_some(pause);
-                if !tell(LineEvent::Failed { reason, detail, retry_in }) || retry_in.is_none() {
+                // A refused token gets no better soon; whether it is the end of the session, the API knows.
+                let retry_in = if reason == OfflineReason::Credentials { LONGEST_PAUSE } else { pause(failures) };
+                if !tell(LineEvent::Failed { reason, detail, retry_in }) {
                     return;
                 }
-                pause
+                retry_in
             }
         };
         tokio::select! {

@@ -194,7 +194,8 @@ impl Run {
             Input::Sync(event) => self.synced(event).await,
             Input::Player(event) => self.played(event).await,
             Input::TestMessage(state) => self.tell(Event::TestMessage(state)),
-            Input::TokenValid(true) => self.sip.hurry(),
+            // The line tries again by itself.
+            Input::TokenValid(true) => {}
             Input::TokenValid(false) => return Next::End(Ending::Revoked),
         }
         Next::Go
@@ -204,7 +205,7 @@ impl Run {
         match &event {
             LineEvent::Open { .. } => self.connection(Connection::Connecting),
             LineEvent::Received { .. } => {}
-            LineEvent::Closed { reason, detail, retry_in, .. } => self.offline(*reason, detail, Some(*retry_in)),
+            LineEvent::Closed { reason, detail, retry_in, .. } => self.offline(*reason, detail, *retry_in),
             LineEvent::Failed { reason, detail, retry_in } => {
                 self.offline(*reason, detail, *retry_in);
                 if *reason == OfflineReason::Credentials {
@@ -256,7 +257,7 @@ impl Run {
             StationEvent::Registered => self.connection(Connection::Online),
             StationEvent::NotRegistered { status, retry_in } => {
                 let detail = format!("the server refused the registration with status {status}");
-                self.offline(OfflineReason::Server, &detail, Some(retry_in));
+                self.offline(OfflineReason::Server, &detail, retry_in);
             }
             StationEvent::Call(call) => {
                 self.snapshot.calls = self.station.phone().calls().cloned().collect();
@@ -265,8 +266,8 @@ impl Run {
         }
     }
 
-    fn offline(&mut self, reason: OfflineReason, detail: &str, retry_in: Option<Duration>) {
-        let retry_at = retry_in.and_then(|pause| Timestamp::now().checked_add(pause).ok());
+    fn offline(&mut self, reason: OfflineReason, detail: &str, retry_in: Duration) {
+        let retry_at = Timestamp::now().checked_add(retry_in).ok();
         self.connection(Connection::Offline { reason, detail: detail.into(), retry_at });
     }
 

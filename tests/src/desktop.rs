@@ -134,8 +134,6 @@ impl Parts {
             std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
             parts.set(name, &path.to_string_lossy());
         }
-        // One computer's window is painted by the processor here: the path through graphics memory only costs.
-        parts.set("WEBKIT_DISABLE_DMABUF_RENDERER", "1");
         parts.set("GTK_A11Y", "none");
         parts.set("LC_ALL", "C.UTF-8");
         Ok(parts)

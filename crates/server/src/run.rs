@@ -158,6 +158,12 @@ impl ExchangeLoop {
                 Output::Event(event) => self.event(event),
             }
         };
+        // Where a stream's messages begin is no longer known: nothing that follows on it can be understood.
+        while let Some(connection) = self.exchange.poll_unframeable() {
+            if self.links.remove(&connection).is_some() {
+                tracing::warn!(connection = connection.0, "a connection carries no SIP: closed");
+            }
+        }
         let load = Load { calls: self.exchange.calls(), deposits: self.deposits.len() };
         self.load.send_if_modified(|known| std::mem::replace(known, load) != load);
         deadline

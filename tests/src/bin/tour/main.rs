@@ -194,7 +194,7 @@ impl Tour {
         ensure!(beep_end < LEAD_S, "the beep came too late: after {beep_end:.2} s");
         let sent_s = closed.at.duration_since(answered).as_secs_f64() - beep_end;
         let row = self.window()?.find_css("[data-testid=\"message-row\"][data-state=\"new\"]").await?;
-        let text = row.text().await?;
+        let text = row.prop("textContent").await?.unwrap_or_default();
         ensure!(text.contains("Main office, billing"), "the row doesn't say who called: {text}");
         let listed = api.wait_for_messages(1, PATIENCE).await?.remove(0);
         Ok(Left { sent_s, listed })

@@ -103,8 +103,8 @@ impl Tour {
         let ringing = self.ring(&mut caller).await;
         self.note(report, "ringing", ringing).await?;
         let missed = self.miss(&mut caller).await;
-        let answered = self.note(report, "missed", missed).await?;
-        let left = self.leave(&mut caller, answered, &api).await;
+        let greeted = self.note(report, "missed", missed).await?;
+        let left = self.leave(&mut caller, greeted, &api).await;
         let left = self.note(report, "message-listed", left).await?;
         let notified = self.notified().await;
         self.note(report, "notified", notified).await?;
@@ -174,25 +174,27 @@ impl Tour {
 
     /// Nobody answers: the mailbox does, and the window no longer rings.
     async fn miss(&self, caller: &mut Baresip) -> Result<tokio::time::Instant> {
-        let answered = caller.happening("CALL_ESTABLISHED", PATIENCE).await?.at;
+        caller.happening("CALL_ESTABLISHED", PATIENCE).await?;
+        // The first packet of the greeting: what baresip heard begins here.
+        let greeted = caller.happening("CALL_RTPESTAB", PATIENCE).await?.at;
         let window = self.window()?;
         process::eventually("the ringing card is gone", PATIENCE, || async {
             let rings = window.has("[data-testid=\"answer\"]").await?;
             Ok((!rings).then_some(()))
         })
         .await?;
-        Ok(answered)
+        Ok(greeted)
     }
 
     /// The caller skips the greeting, speaks and hangs up; the message is in the window's list.
-    async fn leave(&self, caller: &mut Baresip, answered: tokio::time::Instant, api: &Api) -> Result<Left> {
-        tokio::time::sleep_until(answered + Duration::from_millis(700)).await;
+    async fn leave(&self, caller: &mut Baresip, greeted: tokio::time::Instant, api: &Api) -> Result<Left> {
+        tokio::time::sleep_until(greeted + Duration::from_millis(700)).await;
         caller.command("sndcode #").await?;
         let closed = caller.happening("CALL_CLOSED", Duration::from_secs(60)).await?;
         let heard = Sound::load(&caller.heard()?)?;
         let beep_end = sound::tone_end(&heard, BEEP_HZ).context("the caller heard no beep")?;
         ensure!(beep_end < LEAD_S, "the beep came too late: after {beep_end:.2} s");
-        let sent_s = closed.at.duration_since(answered).as_secs_f64() - beep_end;
+        let sent_s = closed.at.duration_since(greeted).as_secs_f64() - beep_end;
         let row = self.window()?.find_css("[data-testid=\"message-row\"][data-state=\"new\"]").await?;
         let text = row.prop("textContent").await?.unwrap_or_default();
         ensure!(text.contains("Main office, billing"), "the row doesn't say who called: {text}");

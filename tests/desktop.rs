@@ -11,10 +11,15 @@ use aftertone_tests::{
     window::Window,
 };
 use anyhow::{Context, Result, ensure};
+use tokio::sync::{Mutex, MutexGuard};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// One person sits at one machine: two windows that talk at once would measure the machine.
+static DESK: Mutex<()> = Mutex::const_new(());
+
 struct World {
+    _desk: MutexGuard<'static, ()>,
     desktop: Desktop,
     hosted: Hosted,
     window: Window,
@@ -24,6 +29,7 @@ struct World {
 impl World {
     /// Alice at her desk: her app is signed in by an invitation and connected.
     async fn new() -> Result<Self> {
+        let desk = DESK.lock().await;
         let folder = tempfile::tempdir()?;
         let hosted = Hosted::start(&folder.path().join("account"), &[]).await?;
         hosted.add_user("alice", "1001", "Alice Adler", 30).await?;
@@ -34,7 +40,7 @@ impl World {
         let arguments = ["--profile", &profile.to_string_lossy(), "--invite", link];
         let window = Window::open(&desktop, &arguments, &folder.path().join("app.log")).await?;
         window.find_css("[data-testid=\"connection\"][data-state=\"connected\"]").await?;
-        Ok(Self { desktop, hosted, window, folder })
+        Ok(Self { _desk: desk, desktop, hosted, window, folder })
     }
 
     /// Somebody outside with a phone of another make, who says `speech` once the call is answered.
@@ -81,6 +87,7 @@ async fn talk(codec: &str, pesq: f64) -> Result<()> {
     drop(speaking);
     let heard_here = sound::quality(&theirs, &listening.stop().await?)?;
     let heard_there = sound::quality(&ours, &Sound::load(&caller.heard()?)?)?;
+    println!("{codec}: in the window {heard_here:?}, at baresip {heard_there:?}");
     assert!(heard_here.pesq >= pesq, "{codec}, in the window: {heard_here:?}");
     assert!(heard_there.pesq >= pesq, "{codec}, at baresip: {heard_there:?}");
     world.end().await

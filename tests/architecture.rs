@@ -102,7 +102,8 @@ fn sans_io_crates_reach_nothing() -> Result<()> {
         let package = package.with_context(|| format!("no crate {name}"))?;
         wrong.extend(imports(package).filter(|import| IO.contains(import)).map(|import| format!("{name} depends on {import}")));
         let bans = fs::read_to_string(root().join("crates").join(name).join("clippy.toml")).unwrap_or_default();
-        wrong.extend(BANNED_METHODS.iter().filter(|m| !bans.contains(**m)).map(|m| format!("{name}/clippy.toml doesn't ban {m}")));
+        wrong
+            .extend(BANNED_METHODS.iter().filter(|m| !bans.contains(**m)).map(|m| format!("{name}/clippy.toml doesn't ban {m}")));
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
     Ok(())
@@ -156,8 +157,10 @@ fn banned_packages_stay_out() -> Result<()> {
             continue;
         }
         for version in versions {
-            let users = resolved.nodes.iter().filter(|node| node.dependencies.contains(&version.id)).map(|node| name_of(&node.id));
-            wrong.extend(users.filter(|user| !wrappers.iter().any(|w| w == user)).map(|user| format!("{user} depends on {name}")));
+            let users =
+                resolved.nodes.iter().filter(|node| node.dependencies.contains(&version.id)).map(|node| name_of(&node.id));
+            wrong
+                .extend(users.filter(|user| !wrappers.iter().any(|w| w == user)).map(|user| format!("{user} depends on {name}")));
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");

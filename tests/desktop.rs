@@ -1,5 +1,7 @@
 //! The real window: calls with other people's phones, and what a person does with a message.
 
+#![expect(clippy::print_stdout, reason = "what was measured is worth seeing")]
+
 use std::time::Duration;
 
 use aftertone_tests::{

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use aftertone_client::{CommandError, Session};
 use aftertone_model::{CallRecord, Message, MessageAction, MessageId, MessageState};
-use aftertone_view::{CallLogRow, CallLogView, Event, FolderCounts, MailboxView, MessageView, ToastAbout, ToastView, Window, undoing};
+use aftertone_view::{
+    CallLogRow, CallLogView, Event, FolderCounts, MailboxView, MessageView, ToastAbout, ToastView, Window, undoing,
+};
 
 /// How many entries of the call log are kept at hand.
 const RECORDS: u32 = 2000;

@@ -46,7 +46,8 @@ impl Settings {
 
     /// The language that was chosen, or the system's.
     pub(crate) fn language(&self) -> Language {
-        let german = || ["LC_ALL", "LC_MESSAGES", "LANG"].iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
+        let german =
+            || ["LC_ALL", "LC_MESSAGES", "LANG"].iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
         self.language.unwrap_or_else(|| if german().is_some_and(|v| v.starts_with("de")) { Language::De } else { Language::En })
     }
 }

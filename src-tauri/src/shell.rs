@@ -8,8 +8,8 @@ use std::{collections::BTreeSet, path::PathBuf, time::Instant};
 use aftertone_client::{CallPhase, Connection, Event as Told, OfflineReason, PlaybackState, Session, TestMessage};
 use aftertone_model::{CallId, MessageId, MessageState};
 use aftertone_view::{
-    AccountView, AppView, Code, Command, ConnectionView, Event, MeView, MessageRow, Place, PlaybackView, SecretsView, TestMessageView,
-    ToastAbout,
+    AccountView, AppView, Code, Command, ConnectionView, Event, MeView, MessageRow, Place, PlaybackView, SecretsView,
+    TestMessageView, ToastAbout,
 };
 use tauri::{AppHandle, Manager};
 use tokio::sync::{mpsc, oneshot};
@@ -196,11 +196,11 @@ impl Shell {
             }
             Ok(None) => Ok(()),
             Err(code) => {
-                self.secrets_view = match code {
-                    Code::SecretsLocked => SecretsView::Locked,
-                    Code::SecretsMissing => SecretsView::Missing,
-                    _ => self.secrets_view,
-                };
+                if code == Code::SecretsLocked {
+                    self.secrets_view = SecretsView::Locked;
+                } else if code == Code::SecretsMissing {
+                    self.secrets_view = SecretsView::Missing;
+                }
                 self.why = reply.is_none().then_some(code);
                 Err(code)
             }
@@ -349,7 +349,9 @@ impl Shell {
                 }
                 window::show(&self.app);
             }
-            (Subject::Message(message), Pressed::Open | Pressed::Answer | Pressed::Decline) => self.show(Place::Message { message }),
+            (Subject::Message(message), Pressed::Open | Pressed::Answer | Pressed::Decline) => {
+                self.show(Place::Message { message })
+            }
             (Subject::Call(call), Pressed::Answer) => {
                 window::show(&self.app);
                 self.toast_failure(session.answer(call).await);

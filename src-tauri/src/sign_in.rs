@@ -6,8 +6,8 @@ use std::{
 };
 
 use aftertone_client::{
-    Account, AudioIo, EventStream, FileSecrets, InvalidServer, Invitation, KeyringSecrets, SecretError, SecretStore, ServerAddress,
-    Session, SessionConfig, SignInError, StartError,
+    Account, AudioIo, EventStream, FileSecrets, InvalidServer, Invitation, KeyringSecrets, SecretError, SecretStore,
+    ServerAddress, Session, SessionConfig, SignInError, StartError,
 };
 use aftertone_sync::{Credentials, SignIn};
 use aftertone_view::Code;
@@ -32,7 +32,7 @@ pub(crate) struct Place {
 /// The store for tokens: the keyring, or the file `secrets.json` of the profile.
 pub(crate) fn secret_store(kind: Secrets, folder: &Path) -> Arc<dyn SecretStore> {
     match kind {
-        Secrets::Keyring => Arc::new(KeyringSecrets::new(&format!("aftertone:{}", folder.display()))),
+        Secrets::Keyring => Arc::new(KeyringSecrets::new(format!("aftertone:{}", folder.display()))),
         Secrets::File => Arc::new(FileSecrets::new(folder.join("secrets.json"))),
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Result;
-use zbus::{connection, interface, object_server::SignalEmitter, zvariant::OwnedValue};
+use zbus::{connection, interface, object_server::SignalEmitter, OwnedVariant};
 
 const PATH: &str = "/org/freedesktop/Notifications";
 
@@ -41,7 +41,7 @@ impl Daemon {
         summary: &str,
         body: &str,
         actions: Vec<String>,
-        _hints: HashMap<String, OwnedValue>,
+        _hints: HashMap<String, OwnedVariant>,
         _expire_timeout: i32,
     ) -> u32 {
         let Ok(mut shown) = self.shown.lock() else { return 0 };

@@ -17,7 +17,10 @@ pub(crate) fn run() -> Result<()> {
     build::call("cargo", &["test", "--quiet", "--package", "aftertone-tests", "--test", "architecture"])?;
     say("lints");
     let features = ["--features", "aftertone/custom-protocol"];
-    build::call("cargo", &[&["clippy", "--quiet", "--workspace", "--all-targets"][..], &features, &["--", "-D", "warnings"]].concat())?;
+    build::call(
+        "cargo",
+        &[&["clippy", "--quiet", "--workspace", "--all-targets"][..], &features, &["--", "-D", "warnings"]].concat(),
+    )?;
     say("documentation");
     // The desktop's crate is a program; what it offers to nobody needs no pages.
     build::call("cargo", &["doc", "--quiet", "--workspace", "--no-deps", "--exclude", "aftertone"])?;

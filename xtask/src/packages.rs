@@ -79,10 +79,9 @@ fn apt(arguments: &[&str]) -> Result<()> {
         command.args(["--preserve-env=DEBIAN_FRONTEND", "apt-get"]);
     }
     command.env("DEBIAN_FRONTEND", "noninteractive").args(["--quiet", "-o", "Dpkg::Use-Pty=0"]).args(arguments);
-    let status = command
-        .stdin(Stdio::null())
-        .status()
-        .context("starting apt-get: only Debian and Ubuntu can be set up by this command; elsewhere install the same packages by hand")?;
+    let status = command.stdin(Stdio::null()).status().context(
+        "starting apt-get: only Debian and Ubuntu can be set up by this command; elsewhere install the same packages by hand",
+    )?;
     if !status.success() {
         bail!("apt-get {} failed ({status})", arguments.join(" "));
     }

@@ -11,6 +11,7 @@ use crate::{arguments::Secrets, sign_in, window};
 type Reply = oneshot::Sender<Result<(), Code>>;
 
 impl Shell {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the others are matched below, in the end without a wildcard")]
     pub(super) async fn perform(&mut self, command: Command, reply: Reply) {
         match command {
             Command::SignIn { server, user, password } => {
@@ -37,6 +38,7 @@ impl Shell {
         }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the others are matched below, in the end without a wildcard")]
     async fn perform_at_once(&mut self, command: Command) -> Result<(), Code> {
         match command {
             Command::Attach => {

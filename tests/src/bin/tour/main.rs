@@ -278,10 +278,8 @@ impl Tour {
         let window = self.sign_in("bob").await?;
         window.click("message-row").await?;
         let note = window.find("note").await?;
-        process::eventually("the note is shown", PATIENCE, || async {
-            Ok(note.text().await?.contains(NOTE).then_some(()))
-        })
-        .await?;
+        process::eventually("the note is shown", PATIENCE, || async { Ok(note.text().await?.contains(NOTE).then_some(())) })
+            .await?;
         Ok(window)
     }
 }

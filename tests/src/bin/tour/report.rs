@@ -107,7 +107,8 @@ pub(crate) fn say(line: &str) {
 
 fn machine() -> String {
     let system = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let name = system.lines().find_map(|line| line.strip_prefix("PRETTY_NAME=")).unwrap_or("unknown").trim_matches('"').to_owned();
+    let name =
+        system.lines().find_map(|line| line.strip_prefix("PRETTY_NAME=")).unwrap_or("unknown").trim_matches('"').to_owned();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     format!("{name}, {} cores, {}", cores, std::env::consts::ARCH)
 }

@@ -281,8 +281,7 @@ impl ExchangeLoop {
 
     /// Hangs up, and goes on receiving what the media plane commits until it has stopped.
     async fn finish(mut self, mut inputs: Inputs, within: Duration) -> bool {
-        self.exchange.hang_up_all(now());
-        self.drain();
+        self.hang_up_all();
         let Self { media, notices, .. } = self;
         let shutdown = media.shutdown(within);
         tokio::pin!(shutdown);
@@ -293,6 +292,19 @@ impl ExchangeLoop {
                     let _ = notices.send(Notice::FeedGrew(mailbox));
                 },
                 finished = &mut shutdown => return finished,
+            }
+        }
+    }
+
+    fn hang_up_all(&mut self) {
+        self.exchange.hang_up_all(now());
+        loop {
+            match self.exchange.poll_output() {
+                Output::Timeout(_) => return,
+                Output::Transmit { flow, bytes } => self.transmit(flow, bytes.into()),
+                // The media plane closes every leg when it shuts down, and then notes that these callers did not hang up.
+                Output::Event(Event::Media(MediaCommand::Close { .. })) => {}
+                Output::Event(event) => self.event(event),
             }
         }
     }

@@ -43,6 +43,8 @@ pub(super) struct DepositRun {
     spool: SpoolSlot,
     /// The beep waits for the spool.
     beep_due: bool,
+    /// When to look again for what is waited for. It stays where it is whatever the caller sends meanwhile.
+    look_at: Option<Instant>,
     recording: Option<Recording>,
     keep_alive_at: Option<Instant>,
     dtmf: DtmfReceiver,
@@ -92,6 +94,7 @@ impl DepositRun {
             player: None,
             spool: SpoolSlot::None,
             beep_due: false,
+            look_at: None,
             recording: None,
             keep_alive_at: None,
             dtmf: DtmfReceiver::default(),
@@ -112,7 +115,8 @@ impl DepositRun {
             Output::Event(_) => Some(now),
         };
         // Waiting for packets to flow, for the prompts or for the spool is looked after like a packet.
-        let waiting = (!self.started || self.beep_due).then_some(now + FRAME);
+        let waits = !self.started || self.beep_due;
+        let waiting = waits.then(|| *self.look_at.get_or_insert(now + FRAME));
         let player = self.player.as_ref().map(|player| player.due);
         [machine, waiting, player, self.keep_alive_at].into_iter().flatten().min()
     }
@@ -120,6 +124,7 @@ impl DepositRun {
     /// Time has come. `flows` says whether packets get through.
     pub(super) fn handle_timeout(&mut self, flows: bool, agreed: &Agreed, stream: &mut SendStream, now: Instant) -> Effects {
         let mut effects = Effects::default();
+        self.look_at = None;
         self.start(flows, now);
         self.drain(stream, now, &mut effects);
         self.beep_if_ready(stream, now);

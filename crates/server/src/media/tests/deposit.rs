@@ -72,6 +72,26 @@ async fn the_greeting_keeps_its_pace() {
 }
 
 #[tokio::test]
+async fn who_speaks_before_the_greeting_does_not_delay_it() {
+    let mut plane = Plane::start(31_070..=31_079).await;
+    let first = plane.phone(call(8), 1, &[Codec::Pcma], &[]).await.unwrap();
+    plane.deposit(call(8), 1, message(8));
+    first.hear_prompts(1).await;
+    // The prompts are ready now, and the second caller sends more often than anybody looks at the time.
+    let mut second = plane.phone(call(9), 2, &[Codec::Pcma], &[]).await.unwrap();
+    plane.deposit(call(9), 2, message(9));
+    let start = Instant::now();
+    let greeted = loop {
+        second.send(Bytes::from(vec![0xd5; 160])).await;
+        match second.hear(Duration::from_millis(5)).await {
+            Some((_, at)) => break at - start,
+            None => assert!(start.elapsed() < Duration::from_secs(3), "no greeting"),
+        }
+    };
+    close_to(greeted, Duration::from_millis(310), 100);
+}
+
+#[tokio::test]
 async fn the_hash_key_skips_the_greeting_and_ends_the_message() {
     let payloads = speech(Codec::Opus);
     let mut plane = Plane::start_with(31_020..=31_029, 1, tone_greetings(500)).await;

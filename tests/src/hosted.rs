@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
-use tokio::{io::AsyncWriteExt, process::Command};
+use tokio::io::AsyncWriteExt;
 
 use crate::process::{self, Running};
 

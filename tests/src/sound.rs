@@ -81,6 +81,12 @@ impl Sound {
         Self(self.0.iter().copied().cycle().take(samples(seconds)).collect())
     }
 
+    /// What a perfect line of G.711, µ-law, leaves of it.
+    #[must_use]
+    pub fn in_mu_law(&self) -> Self {
+        Self(self.0.iter().map(|sample| linear(mu_law(*sample))).collect())
+    }
+
     /// Level in dBFS (a full-scale square wave is 0).
     #[must_use]
     pub fn level(&self) -> f64 {
@@ -176,6 +182,24 @@ pub fn seconds_so_far(path: &Path) -> Result<f64> {
     Ok(frames as f64 / f64::from(spec.sample_rate))
 }
 
+/// ITU-T G.711, µ-law: one linear sample as its code.
+#[must_use]
+pub fn mu_law(sample: i16) -> u8 {
+    let sign = if sample < 0 { 0x80u8 } else { 0 };
+    let magnitude = i32::from(sample).unsigned_abs().min(32635) + 132;
+    let exponent = 24u32.saturating_sub(magnitude.leading_zeros()).min(7);
+    let mantissa = (magnitude >> (exponent + 3)) & 0x0f;
+    !(sign | (exponent as u8) << 4 | mantissa as u8)
+}
+
+/// One sample of its code.
+fn linear(code: u8) -> i16 {
+    let code = !code;
+    let magnitude = ((i32::from(code & 0x0f) << 3) + 132) << ((code >> 4) & 7);
+    let sample = (magnitude - 132) as i16;
+    if code & 0x80 == 0 { sample } else { -sample }
+}
+
 /// Where `wanted` lies in `sound`, in seconds from its beginning: the highest cross-correlation.
 #[must_use]
 pub fn find(wanted: &Sound, sound: &Sound) -> f64 {
@@ -201,7 +225,8 @@ pub fn find(wanted: &Sound, sound: &Sound) -> f64 {
         return 0.0;
     }
     let best = (0..size).max_by(|a, b| correlation[*a].total_cmp(&correlation[*b])).unwrap_or(0);
-    let lag = if best > size / 2 { best as f64 - size as f64 } else { best as f64 };
+    // What begins behind the end of the sound begins before its beginning: the correlation is circular.
+    let lag = if best >= sound.0.len() { best as f64 - size as f64 } else { best as f64 };
     lag / f64::from(RATE)
 }
 
@@ -274,5 +299,11 @@ mod tests {
         let sound = Sound::silence(2.0).then(&Sound(beep)).then(&Sound::silence(1.0));
         let end = tone_end(&sound, 1000.0).unwrap_or_default();
         assert!((end - 2.4).abs() <= 0.03, "{end}");
+    }
+
+    #[test]
+    fn codes_are_those_of_g711() {
+        assert_eq!([mu_law(0), mu_law(32767), mu_law(-32768), mu_law(1000)], [0xff, 0x80, 0x00, 0xce]);
+        assert_eq!([linear(0xff), linear(0x80), linear(0x00), linear(0xce)], [0, 32124, -32124, 988]);
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Result;
-use zbus::{connection, interface, object_server::SignalEmitter, OwnedVariant};
+use zbus::{OwnedVariant, connection, interface, object_server::SignalEmitter};
 
 const PATH: &str = "/org/freedesktop/Notifications";
 

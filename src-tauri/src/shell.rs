@@ -88,6 +88,7 @@ pub(crate) fn start(app: &AppHandle, arguments: &Arguments) -> Result<Inputs, Bo
         phone: None,
         why: None,
         invitation: arguments.link.clone().filter(|link| link.starts_with("aftertone:")),
+        invite: arguments.invite.clone(),
         mailbox: Mailbox::default(),
         calls: Calls::default(),
         playback: None,
@@ -98,7 +99,7 @@ pub(crate) fn start(app: &AppHandle, arguments: &Arguments) -> Result<Inputs, Bo
         notifications: Notifications::new(inputs.clone()),
         inputs: inputs.clone(),
     };
-    tauri::async_runtime::spawn(shell.run(receive, arguments.invite.clone()));
+    tauri::async_runtime::spawn(shell.run(receive));
     Ok(inputs)
 }
 
@@ -120,6 +121,8 @@ struct Shell {
     phone: Option<Phone>,
     why: Option<Code>,
     invitation: Option<String>,
+    /// An invitation that is to be taken without asking; it stays until it was.
+    invite: Option<String>,
     mailbox: Mailbox,
     calls: Calls,
     playback: Option<PlaybackView>,
@@ -132,8 +135,8 @@ struct Shell {
 }
 
 impl Shell {
-    async fn run(mut self, mut receive: mpsc::UnboundedReceiver<Input>, invite: Option<String>) {
-        self.begin(invite);
+    async fn run(mut self, mut receive: mpsc::UnboundedReceiver<Input>) {
+        self.begin();
         while let Some(input) = receive.recv().await {
             if matches!(input, Input::Quit) {
                 self.quit().await;
@@ -144,8 +147,8 @@ impl Shell {
     }
 
     /// Starts the phone that was signed in, or signs in with the invitation that the app was started with.
-    fn begin(&self, invite: Option<String>) {
-        let (place, inputs) = (self.place(), self.inputs.clone());
+    fn begin(&self) {
+        let (place, inputs, invite) = (self.place(), self.inputs.clone(), self.invite.clone());
         tauri::async_runtime::spawn(async move {
             let started = match (sign_in::resume(&place).await, invite) {
                 (Ok(None), Some(link)) => sign_in::with_invitation(&place, &link).await.map(Some),
@@ -218,7 +221,7 @@ impl Shell {
         self.settings.server.clone_from(&account.server.url);
         self.settings.user = account.me.subscriber.user.to_string();
         self.settings.save(&self.folder);
-        (self.why, self.invitation, self.secrets_view) = (None, None, SecretsView::Ok);
+        (self.why, self.invitation, self.invite, self.secrets_view) = (None, None, None, SecretsView::Ok);
         let inputs = self.inputs.clone();
         tauri::async_runtime::spawn(async move {
             while let Some(told) = events.next().await {

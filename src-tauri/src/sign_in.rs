@@ -51,9 +51,8 @@ pub(crate) async fn resume(place: &Place) -> Result<Option<Started>, Code> {
 
 /// Signs in with name and password.
 pub(crate) async fn with_password(place: &Place, server: &str, user: String, password: String) -> Result<Started, Code> {
-    let server = server.trim();
-    let url = if server.contains("://") { server.to_owned() } else { format!("https://{server}") };
-    sign_in(place, ServerAddress { url, fingerprint: None }, Credentials::Password { user, password }).await
+    let server = ServerAddress::parse(server, None).map_err(|error| server_code(&error))?;
+    sign_in(place, server, Credentials::Password { user, password }).await
 }
 
 /// Signs in with an invitation.

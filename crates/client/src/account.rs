@@ -190,6 +190,7 @@ pub async fn sign_in(
     secrets: Arc<dyn SecretStore>,
 ) -> Result<Account, SignInError> {
     let api = Api::new(&server)?;
+    try_secrets(Arc::clone(&secrets)).await?;
     let signed_in = api.sign_in(&sign_in).await?;
     let account = Account { server, device: signed_in.device, me: signed_in.me };
     let (name, token) = (account.server.secret_name(account.device), signed_in.token.clone());
@@ -208,6 +209,13 @@ pub async fn sign_in(
         return Err(e);
     }
     Ok(account)
+}
+
+/// An invitation works once: whether the token can be kept is seen before it is asked for.
+async fn try_secrets(secrets: Arc<dyn SecretStore>) -> Result<(), SignInError> {
+    let attempt = move || secrets.set("attempt", "kept for a moment").and_then(|()| secrets.delete("attempt"));
+    let tried = tokio::task::spawn_blocking(attempt).await;
+    Ok(tried.unwrap_or_else(|e| Err(SecretError::Failed(e.to_string())))?)
 }
 
 /// Removes what `sign_in` wrote, and everything that was stored of the account.
@@ -284,6 +292,36 @@ mod tests {
         let address = |url: &str| ServerAddress::parse(url, None).unwrap().web_socket("/sip");
         assert_eq!(address("https://phone.example.com"), "wss://phone.example.com/sip");
         assert_eq!(address("http://127.0.0.1:8080"), "ws://127.0.0.1:8080/sip");
+    }
+
+    /// A keyring that is locked.
+    struct Locked;
+
+    impl SecretStore for Locked {
+        fn get(&self, _name: &str) -> Result<Option<String>, SecretError> {
+            Err(SecretError::Locked)
+        }
+
+        fn set(&self, _name: &str, _secret: &str) -> Result<(), SecretError> {
+            Err(SecretError::Locked)
+        }
+
+        fn delete(&self, _name: &str) -> Result<(), SecretError> {
+            Err(SecretError::Locked)
+        }
+    }
+
+    #[tokio::test]
+    async fn an_invitation_is_not_used_up_where_its_token_cannot_be_kept() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let server = ServerAddress::parse(&format!("http://{}", listener.local_addr().unwrap()), None).unwrap();
+        let credentials = aftertone_sync::Credentials::Invitation { invitation: "once".into() };
+        let data = tempfile::tempdir().unwrap();
+        let asked = SignIn { credentials, device_name: "here".into() };
+        let refused = super::sign_in(server, asked, data.path(), Arc::new(Locked)).await;
+        assert!(matches!(refused, Err(SignInError::Secret(SecretError::Locked))), "{refused:?}");
+        assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "the server was not asked");
     }
 
     #[test]

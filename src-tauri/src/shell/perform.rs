@@ -48,7 +48,7 @@ impl Shell {
             }
             Command::RetrySecrets => {
                 self.secrets_view = SecretsView::Ok;
-                self.begin(None);
+                self.begin();
                 Ok(())
             }
             Command::ChooseFileSecrets => {
@@ -56,7 +56,7 @@ impl Shell {
                 self.settings.file_secrets = true;
                 self.settings.save(&self.folder);
                 self.secrets_view = SecretsView::Ok;
-                self.begin(None);
+                self.begin();
                 self.tell_app();
                 Ok(())
             }

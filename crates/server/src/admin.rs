@@ -44,7 +44,7 @@ pub async fn add_user(data: &Path, add: AddUser) -> anyhow::Result<String> {
     ensure!((5..=300).contains(&add.ring_s), "the ring time must be 5 to 300 seconds");
     let password = add.password.map(|password| HashedPassword::new(&password)).transpose()?;
     let how = if password.is_some() { "the password or an invitation signs in" } else { "only an invitation signs in" };
-    let store = open(data).await?;
+    let store = open_or_make(data).await?;
     let new = NewSubscriber { user, extension, display_name, language: add.language, ring_s: add.ring_s, password };
     let added = store.add_subscriber(new).await?;
     Ok(format!("added {} with extension {}; {how}\n", added.user, added.extension))
@@ -127,7 +127,13 @@ pub async fn add_device(data: &Path, user: &str, name: &str, domain: Option<Stri
 
 const INVITATION: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// The account in a folder; only adding somebody makes one.
 async fn open(data: &Path) -> anyhow::Result<SqliteStore> {
+    ensure!(data.join("aftertone.db").is_file(), "there is no account in {}: add somebody or serve it once", data.display());
+    open_or_make(data).await
+}
+
+async fn open_or_make(data: &Path) -> anyhow::Result<SqliteStore> {
     make_folder(data)?;
     SqliteStore::open(data, Arc::new(Disk)).await.with_context(|| format!("can't open the store in {}", data.display()))
 }

@@ -64,6 +64,17 @@ impl Drop for Serving {
 }
 
 #[test]
+fn a_mistyped_folder_is_no_account_and_becomes_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("acount");
+    for arguments in [&["user", "list"][..], &["invite", "ada"], &["device", "add", "ada"]] {
+        let words = refused(&data, arguments);
+        assert!(words.contains("there is no account in"), "{arguments:?}: {words}");
+    }
+    assert!(!data.exists());
+}
+
+#[test]
 fn an_account_is_set_up_served_and_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("account");

@@ -95,7 +95,8 @@ pub struct Deposit {
 
 #[derive(Debug)]
 enum State {
-    Waiting,
+    /// With `skip` the caller was faster than the greeting.
+    Waiting { skip: bool },
     Greeting { until: Instant },
     Beeping { until: Instant },
     Recording(Recording),
@@ -118,14 +119,18 @@ impl Deposit {
     /// A deposit that waits for the call to be answered.
     #[must_use]
     pub fn new(limits: DepositLimits) -> Self {
-        Self { limits, state: State::Waiting, events: Vec::new() }
+        Self { limits, state: State::Waiting { skip: false }, events: Vec::new() }
     }
 
     /// The call is answered and its media flows. Only the first call counts.
     pub fn handle_start(&mut self, now: Instant) {
-        if matches!(self.state, State::Waiting) {
-            self.state = State::Greeting { until: now + self.limits.greeting };
-            self.events.push(Event::PlayGreeting);
+        match self.state {
+            State::Waiting { skip: true } => self.beep(now),
+            State::Waiting { skip: false } => {
+                self.state = State::Greeting { until: now + self.limits.greeting };
+                self.events.push(Event::PlayGreeting);
+            }
+            State::Greeting { .. } | State::Beeping { .. } | State::Recording(_) | State::Over => {}
         }
     }
 
@@ -134,16 +139,17 @@ impl Deposit {
         match self.state {
             State::Greeting { .. } => self.beep(now),
             State::Beeping { .. } => self.record(now),
-            State::Waiting | State::Recording(_) | State::Over => {}
+            State::Waiting { .. } | State::Recording(_) | State::Over => {}
         }
     }
 
     /// The caller pressed a key. The hash key skips the greeting, and ends a recording; the others mean nothing.
     pub fn handle_digit(&mut self, digit: char, now: Instant) {
         match self.state {
+            State::Waiting { .. } if digit == '#' => self.state = State::Waiting { skip: true },
             State::Greeting { .. } if digit == '#' => self.beep(now),
             State::Recording(_) if digit == '#' => self.stop(Ending::Finished),
-            State::Waiting | State::Greeting { .. } | State::Beeping { .. } | State::Recording(_) | State::Over => {}
+            State::Waiting { .. } | State::Greeting { .. } | State::Beeping { .. } | State::Recording(_) | State::Over => {}
         }
     }
 
@@ -188,7 +194,7 @@ impl Deposit {
                     self.stop(Ending::Silence);
                 }
             }
-            State::Waiting | State::Greeting { .. } | State::Beeping { .. } | State::Over => {}
+            State::Waiting { .. } | State::Greeting { .. } | State::Beeping { .. } | State::Over => {}
         }
     }
 
@@ -199,7 +205,7 @@ impl Deposit {
 
     fn timeout(&self) -> Option<Instant> {
         match &self.state {
-            State::Waiting | State::Over => None,
+            State::Waiting { .. } | State::Over => None,
             State::Greeting { until } | State::Beeping { until } => Some(*until),
             State::Recording(recording) => {
                 let end = recording.end_at.min(recording.quiet_since + self.limits.silence);
@@ -224,7 +230,7 @@ impl Deposit {
     fn stop(&mut self, ending: Ending) {
         let keep = match std::mem::replace(&mut self.state, State::Over) {
             State::Over => return,
-            State::Waiting | State::Greeting { .. } | State::Beeping { .. } => false,
+            State::Waiting { .. } | State::Greeting { .. } | State::Beeping { .. } => false,
             State::Recording(recording) => recording.sound >= self.limits.least_sound,
         };
         self.events.push(Event::Stop { ending, keep });

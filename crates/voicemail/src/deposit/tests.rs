@@ -209,3 +209,10 @@ fn the_first_ending_counts() {
     worker.hear(true, 2_000).press('#').hang_up().prompt_finished().hear(true, 60_000).press('#');
     worker.check(&[(8_400, stop(Ending::Finished, true))]);
 }
+
+#[test]
+fn a_key_pressed_before_the_greeting_skips_it() {
+    let mut worker = Worker::new();
+    worker.press('#').wait(300).start();
+    assert_eq!(worker.told, [(300, Event::Beep)]);
+}

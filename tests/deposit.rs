@@ -1,5 +1,7 @@
 //! Callers leave messages: other people's phones at the real server.
 
+#![expect(clippy::print_stdout, reason = "what was measured is worth seeing")]
+
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use aftertone_media::container;

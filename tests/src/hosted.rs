@@ -327,10 +327,7 @@ impl Api {
 
     async fn list(&self, path: &str, name: &str) -> Result<Vec<Value>> {
         let mut answer = self.get(path).await?;
-        match answer[name].take() {
-            Value::Array(list) => Ok(list),
-            _ => anyhow::bail!("{path}: no {name}"),
-        }
+        serde_json::from_value(answer[name].take()).with_context(|| format!("{path}: no {name}"))
     }
 
     async fn ask(&self, path: &str) -> Result<Response> {

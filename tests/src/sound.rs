@@ -270,7 +270,7 @@ pub fn tone_end(sound: &Sound, frequency: f64) -> Option<f64> {
         });
         energy > 1e6 && 2.0 * (re * re + im * im) / (frame.len() as f64 * energy) > 0.8
     };
-    let last = sound.0.chunks_exact(WINDOW).enumerate().filter(|(_, frame)| tonal(frame)).map(|(n, _)| n).last()?;
+    let last = sound.0.chunks_exact(WINDOW).rposition(tonal)?;
     Some(((last + 1) * WINDOW) as f64 / f64::from(RATE))
 }
 
@@ -295,7 +295,7 @@ mod tests {
 
     #[test]
     fn the_end_of_a_beep_is_found() {
-        let beep: Vec<i16> = (0..3200).map(|n| (8000.0 * (f64::from(n) * 0.785_398).sin()) as i16).collect();
+        let beep: Vec<i16> = (0..3200).map(|n| (8000.0 * (f64::from(n) * std::f64::consts::FRAC_PI_4).sin()) as i16).collect();
         let sound = Sound::silence(2.0).then(&Sound(beep)).then(&Sound::silence(1.0));
         let end = tone_end(&sound, 1000.0).unwrap_or_default();
         assert!((end - 2.4).abs() <= 0.03, "{end}");

@@ -96,9 +96,15 @@ pub struct Deposit {
 #[derive(Debug)]
 enum State {
     /// With `skip` the caller was faster than the greeting.
-    Waiting { skip: bool },
-    Greeting { until: Instant },
-    Beeping { until: Instant },
+    Waiting {
+        skip: bool,
+    },
+    Greeting {
+        until: Instant,
+    },
+    Beeping {
+        until: Instant,
+    },
     Recording(Recording),
     Over,
 }

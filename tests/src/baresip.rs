@@ -43,6 +43,9 @@ pub struct Happening {
     pub at: Instant,
 }
 
+/// Kind of the happening that follows a command.
+const ANSWER: &str = "ANSWER";
+
 /// A running baresip.
 #[derive(Debug)]
 pub struct Baresip {
@@ -76,7 +79,7 @@ impl Baresip {
              ctrl_tcp_listen 127.0.0.1:{control_port}\nsnd_path {dumps}\n"
         );
         std::fs::write(folder.path().join("config"), config)?;
-        std::fs::write(folder.path().join("accounts"), format!("{}\n", setup.account))?;
+        std::fs::write(folder.path().join("accounts"), "# made by command\n")?;
         let log = folder.path().join("stderr.log");
         let mut running = process::start(Command::new("baresip").arg("-4").arg("-f").arg(folder.path()), &log)?;
         running.ignore_output();
@@ -87,7 +90,11 @@ impl Baresip {
         let (read, control) = control.into_split();
         let (tell, happenings) = mpsc::unbounded_channel();
         tokio::spawn(listen(read, tell));
-        Ok(Self { _running: running, control, happenings, folder })
+        let mut baresip = Self { _running: running, control, happenings, folder };
+        // Not from the file: nothing that happens to the account may happen before anybody listens.
+        baresip.command(&format!("uanew {}", setup.account)).await?;
+        baresip.happening(ANSWER, Duration::from_secs(10)).await?;
+        Ok(baresip)
     }
 
     /// Gives it a command, as its menu module knows them: `dial sip:…`, `hangup`, `accept`, or a digit.
@@ -194,11 +201,10 @@ async fn listen(mut read: tokio::net::tcp::OwnedReadHalf, tell: mpsc::UnboundedS
     let mut buffer = Vec::new();
     while matches!(read.read_buf(&mut buffer).await, Ok(n) if n > 0) {
         while let Some((frame, used)) = netstring(&buffer) {
-            if let Ok(value) = serde_json::from_slice::<Value>(frame)
-                && let Some(kind) = value["type"].as_str()
-            {
-                let parameter = value["param"].as_str().unwrap_or_default().to_owned();
-                let _gone = tell.send(Happening { kind: kind.to_owned(), parameter, at: Instant::now() });
+            if let Ok(value) = serde_json::from_slice::<Value>(frame) {
+                let kind = value["type"].as_str().unwrap_or(ANSWER).to_owned();
+                let parameter = value["param"].as_str().or(value["data"].as_str()).unwrap_or_default().to_owned();
+                let _gone = tell.send(Happening { kind, parameter, at: Instant::now() });
             }
             buffer.drain(..used);
         }

@@ -185,13 +185,13 @@ pub async fn add_phone(data: &Path, owner: &str) -> Result<Phone> {
 }
 
 impl Phone {
-    /// A line of baresip's `accounts` for this phone, with `more` parameters.
+    /// A line of baresip's `accounts` for this phone, with `more` parameters. A quoted parameter can't be the last one.
     #[must_use]
     pub fn account(&self, person: &Person<'_>, server: SocketAddr, more: &str) -> String {
         let (name, extension, user, password) = (person.display_name, person.extension, &self.username, &self.password);
         format!(
-            "\"{name}\" <sip:{extension}@{DOMAIN}>;auth_user={user};auth_pass={password};regint=60;\
-             outbound=\"sip:{server};transport=udp\"{more}"
+            "\"{name}\" <sip:{extension}@{DOMAIN}>;outbound=\"sip:{server};transport=udp\";\
+             auth_user={user};auth_pass={password};regint=60{more}"
         )
     }
 }

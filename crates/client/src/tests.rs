@@ -101,25 +101,27 @@ async fn a_wrong_password_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_locked_keyring_gives_the_new_device_back() {
-    struct Locked;
+async fn a_keyring_that_locks_meanwhile_gives_the_new_device_back() {
+    /// Takes one secret, and no more.
+    #[derive(Default)]
+    struct LocksItself(std::sync::atomic::AtomicBool);
 
-    impl SecretStore for Locked {
+    impl SecretStore for LocksItself {
         fn get(&self, _name: &str) -> Result<Option<String>, SecretError> {
             Err(SecretError::Locked)
         }
 
         fn set(&self, _name: &str, _secret: &str) -> Result<(), SecretError> {
-            Err(SecretError::Locked)
+            if self.0.swap(true, std::sync::atomic::Ordering::Relaxed) { Err(SecretError::Locked) } else { Ok(()) }
         }
 
         fn delete(&self, _name: &str) -> Result<(), SecretError> {
-            Err(SecretError::Locked)
+            Ok(())
         }
     }
 
     let (fake, place) = (Fake::start().await, Place::new());
-    let failed = place.sign_in_with(&fake, Arc::new(Locked), "right").await;
+    let failed = place.sign_in_with(&fake, Arc::new(LocksItself::default()), "right").await;
     assert!(matches!(failed, Err(SignInError::Secret(SecretError::Locked))), "{failed:?}");
     assert!(fake.state().revoked, "the server doesn't keep a device that nobody can use");
     assert_eq!(load_account(place.folder.path()).unwrap(), None);

@@ -112,10 +112,18 @@ impl Baresip {
     /// # Errors
     /// Where it doesn't come within `limit`.
     pub async fn happening(&mut self, kind: &str, limit: Duration) -> Result<Happening> {
+        self.one_of(&[kind], limit).await
+    }
+
+    /// The next happening of one of these kinds; others are passed over.
+    ///
+    /// # Errors
+    /// Where none comes within `limit`.
+    pub async fn one_of(&mut self, kinds: &[&str], limit: Duration) -> Result<Happening> {
         let mut seen = Vec::new();
         let wait = async {
             while let Some(happening) = self.happenings.recv().await {
-                if happening.kind == kind {
+                if kinds.contains(&happening.kind.as_str()) {
                     return Ok(happening);
                 }
                 seen.push(format!("{} {}", happening.kind, happening.parameter));
@@ -124,7 +132,7 @@ impl Baresip {
         };
         match timeout(limit, wait).await {
             Ok(result) => result,
-            Err(_) => bail!("baresip told no {kind} within {limit:?}, but {seen:?}"),
+            Err(_) => bail!("baresip told no {} within {limit:?}, but {seen:?}", kinds.join(" and no ")),
         }
     }
 

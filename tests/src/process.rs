@@ -154,7 +154,7 @@ pub fn built(name: &str) -> Result<PathBuf> {
 pub fn clean_command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.env_clear();
-    for name in ["PATH", "LANG", "LC_ALL", "TERM", "USER", "LOGNAME", "RUST_LOG", "RUST_BACKTRACE"] {
+    for name in ["PATH", "LANG", "LC_ALL", "TERM", "USER", "LOGNAME", "AFTERTONE_LOG", "RUST_LOG", "RUST_BACKTRACE"] {
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);
         }

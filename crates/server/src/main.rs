@@ -155,16 +155,20 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&filter).with_context(|| format!("AFTERTONE_LOG={filter} is no filter"))?;
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
-    let mut running = Server::start(config).await?;
+    // Before anybody can know that the server runs: from here on no signal kills it.
+    let mut stop = StopSignals::new()?;
+    let mut running = tokio::select! {
+        running = Server::start(config) => running?,
+        () = stop.next() => return Ok(()),
+    };
     ready(&running)?;
     tokio::select! {
-        signal = stop_signal() => signal?,
+        () = stop.next() => {}
         () = running.failed() => anyhow::bail!("the exchange has stopped unexpectedly"),
     }
     tokio::select! {
         stopped = running.shutdown() => stopped,
-        signal = stop_signal() => {
-            signal?;
+        () = stop.next() => {
             anyhow::bail!("stopped at once by a second signal; running recordings are completed at the next start")
         }
     }
@@ -183,20 +187,43 @@ fn ready(running: &Running) -> anyhow::Result<()> {
     print(&(line + "\n"))
 }
 
+/// The signals that end a server. None that comes after [`StopSignals::new`] is lost.
 #[cfg(unix)]
-async fn stop_signal() -> anyhow::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
+struct StopSignals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
 }
 
-#[cfg(not(unix))]
-async fn stop_signal() -> anyhow::Result<()> {
-    Ok(tokio::signal::ctrl_c().await?)
+#[cfg(unix)]
+impl StopSignals {
+    fn new() -> anyhow::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+#[cfg(windows)]
+struct StopSignals(tokio::signal::windows::CtrlC);
+
+#[cfg(windows)]
+impl StopSignals {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self(tokio::signal::windows::ctrl_c()?))
+    }
+
+    async fn next(&mut self) {
+        // `None` would mean that no signal can come any more.
+        if self.0.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 fn language(text: &str) -> Result<Language, String> {

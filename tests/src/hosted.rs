@@ -30,6 +30,7 @@ pub struct Hosted {
     /// Its SIP domain.
     pub domain: String,
     data: PathBuf,
+    ready: Value,
 }
 
 impl Hosted {
@@ -52,10 +53,17 @@ impl Hosted {
         let mut running = process::start(&mut command, &data.with_extension("log"))?;
         let line = running.line(Duration::from_secs(20)).await.context("aftertone-server")?;
         let ready: Value = serde_json::from_str(&line).with_context(|| format!("not JSON: {line}"))?;
-        let address = |name: &str| ready[name].as_str().with_context(|| format!("no {name} in the ready line: {line}"));
-        let http = format!("http://{}", address("http")?);
-        let (sip_udp, sip_tcp) = (address("sip_udp")?.parse()?, address("sip_tcp")?.parse()?);
-        Ok(Self { http, sip_udp, sip_tcp, domain: DOMAIN.into(), data: data.to_owned(), running })
+        let http = format!("http://{}", field(&ready, "http")?);
+        let (sip_udp, sip_tcp) = (field(&ready, "sip_udp")?.parse()?, field(&ready, "sip_tcp")?.parse()?);
+        Ok(Self { http, sip_udp, sip_tcp, domain: DOMAIN.into(), data: data.to_owned(), ready, running })
+    }
+
+    /// What else its ready line says.
+    ///
+    /// # Errors
+    /// Where it says nothing of that name.
+    pub fn address(&self, name: &str) -> Result<&str> {
+        field(&self.ready, name)
     }
 
     /// Runs a command of the server's on its folder, with `input` on standard input; its output.
@@ -129,6 +137,10 @@ impl Hosted {
     pub async fn kill(self) -> Result<()> {
         self.running.kill().await
     }
+}
+
+fn field<'a>(ready: &'a Value, name: &str) -> Result<&'a str> {
+    ready[name].as_str().with_context(|| format!("no {name} in the ready line: {ready}"))
 }
 
 /// Somebody with an extension.

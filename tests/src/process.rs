@@ -56,6 +56,16 @@ impl Running {
         }
     }
 
+    /// The next line of standard output, or `None` at its end.
+    ///
+    /// # Errors
+    /// Where neither comes within `limit`.
+    pub async fn line_or_end(&mut self, limit: Duration) -> Result<Option<String>> {
+        let Some(stdout) = self.stdout.as_mut() else { bail!("its output is read elsewhere") };
+        let line = timeout(limit, stdout.next_line()).await;
+        Ok(line.with_context(|| format!("no line within {limit:?}; its last words: {}", last_words(&self.log)))??)
+    }
+
     /// Asks it to end (SIGTERM) and waits.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! The phone for the terminal, with other people's phones and the real server.
 
+#![expect(clippy::print_stdout, reason = "what was measured is worth seeing")]
+
 use std::{
     path::{Path, PathBuf},
     process::ExitStatus,

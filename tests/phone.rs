@@ -232,6 +232,44 @@ async fn it_calls_a_desk_phone() -> Result<()> {
 }
 
 #[tokio::test]
+async fn it_leaves_a_message_over_webrtc() -> Result<()> {
+    let world = World::new().await?;
+    let words = sound::sentence()?;
+    let play = world.save("bob.wav", &Sound::silence(2.0).then(&words).then(&Sound::silence(0.5)))?;
+    let record = world.file("heard.wav");
+    let call = ["call", "alice", "--press", "#", "--play", text(&play), "--record", text(&record)];
+    let told = Terminal::start(&world, &BOB, &call)?.done().await?;
+    assert_eq!(of(&told, "answered").len(), 1, "{told:?}");
+    let beep_end = sound::tone_end(&load(&record)?, 1000.0).context("no beep")?;
+    assert!(beep_end < 2.0, "the key skipped the greeting: the beep was over after {beep_end:.2} s");
+    let message = world.alice.wait_for_messages(1, PATIENCE).await?.remove(0);
+    assert_eq!((&message["caller"]["number"], &message["reason"]), (&"1002".into(), &"offline".into()), "{message}");
+    assert_eq!(message["media_type"], "audio/ogg", "{message}");
+    let bytes = world.alice.bytes(&format!("messages/{}/audio", message["id"].as_str().context("no id")?)).await?;
+    let stored = world.file("stored.ogg");
+    std::fs::write(&stored, bytes)?;
+    well_heard("the mailbox", &words, &load(&stored)?, 3.8)?;
+    world.hosted.stop().await
+}
+
+#[tokio::test]
+async fn a_test_message_of_the_built_in_phone_arrives() -> Result<()> {
+    let world = World::new().await?;
+    let told = Terminal::start(&world, &ALICE, &["test-message"])?.done().await?;
+    let states: Vec<_> = of(&told, "test_message").iter().map(|event| event["state"].as_str().unwrap_or_default()).collect();
+    assert_eq!(states, ["calling", "greeting", "speaking", "hung_up"], "{told:?}");
+    let messages = of(&told, "message");
+    assert_eq!(messages.len(), 1, "{told:?}");
+    let message = world.alice.wait_for_messages(1, PATIENCE).await?.remove(0);
+    assert_eq!((&message["id"], &message["reason"]), (&messages[0]["id"], &"direct".into()), "{message}");
+    let bytes = world.alice.bytes(&format!("messages/{}/audio", message["id"].as_str().context("no id")?)).await?;
+    let stored = world.file("stored.ogg");
+    std::fs::write(&stored, bytes)?;
+    well_heard("the mailbox", &sound::asset("test-message.wav")?, &load(&stored)?, 3.8)?;
+    world.hosted.stop().await
+}
+
+#[tokio::test]
 async fn a_caller_whom_it_declines_leaves_a_message() -> Result<()> {
     let world = World::new().await?;
     let mut alice = Terminal::start(&world, &ALICE, &["wait", "--decline"])?;

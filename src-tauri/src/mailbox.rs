@@ -78,7 +78,11 @@ impl Mailbox {
         if let Some((offset, limit)) = self.log {
             let rows = self.records.iter().skip(offset as usize).take(limit as usize);
             let total = u32::try_from(self.records.len()).unwrap_or(u32::MAX);
-            views.push(Event::CallLog(CallLogView { total, offset, rows: rows.map(CallLogRow::from).collect() }));
+            views.push(Event::CallLog(CallLogView {
+                total,
+                offset,
+                rows: rows.map(|record| CallLogRow::new(record, record.message.and_then(|id| self.message(id)))).collect(),
+            }));
         }
         views
     }

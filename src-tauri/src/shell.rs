@@ -314,7 +314,8 @@ impl Shell {
             position_ms: if ended { 0 } else { at(playback.position_ms) },
             duration_ms: at(playback.duration_ms),
             playing: matches!(playback.state, PlaybackState::Playing | PlaybackState::Loading),
-            rate: 1.0,
+            loading: playback.state == PlaybackState::Loading,
+            rate_percent: 100,
             device: self.sound.speaker_name(&self.settings),
         });
         window::tell(&self.app, &Event::Playback(self.playback.clone()));
@@ -387,6 +388,11 @@ impl Shell {
         self.phone.as_ref().map(|phone| phone.session.clone())
     }
 
+    /// What was done here and waits to be told to the server.
+    fn waiting(&self) -> u32 {
+        self.phone.as_ref().map_or(0, |phone| u32::try_from(phone.session.snapshot().waiting).unwrap_or(u32::MAX))
+    }
+
     async fn read_mailbox(&mut self) {
         let Some(session) = self.session() else { return };
         if let Err(error) = self.mailbox.read(&session).await {
@@ -451,6 +457,7 @@ impl Shell {
             language: self.settings.language(),
             secrets: self.secrets_view,
             new_messages: self.mailbox.new_messages(),
+            waiting: self.waiting(),
             version: env!("CARGO_PKG_VERSION").into(),
         };
         window::tell(&self.app, &Event::App(view));
@@ -490,7 +497,9 @@ fn connection_view(connection: &Connection) -> ConnectionView {
     match connection {
         Connection::Connecting => ConnectionView::Connecting,
         Connection::Online => ConnectionView::Connected,
-        Connection::Offline { reason, .. } => ConnectionView::Offline { reason: offline_view(*reason) },
+        Connection::Offline { reason, detail, retry_at } => {
+            ConnectionView::Offline { reason: offline_view(*reason), detail: detail.clone(), retry_at: *retry_at }
+        }
     }
 }
 

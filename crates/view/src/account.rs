@@ -1,3 +1,4 @@
+use aftertone_model::Timestamp;
 use aftertone_sync::Me;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -20,6 +21,8 @@ pub struct AppView {
     pub secrets: SecretsView,
     /// New messages, whatever folder is open.
     pub new_messages: u32,
+    /// What was done here and waits to be told to the server.
+    pub waiting: u32,
     /// The app's version.
     pub version: String,
 }
@@ -82,7 +85,7 @@ impl MeView {
 }
 
 /// Whether calls and messages come in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[ts(export_to = "contract.ts")]
 pub enum ConnectionView {
@@ -94,6 +97,11 @@ pub enum ConnectionView {
     Offline {
         /// Why.
         reason: OfflineReason,
+        /// What exactly, for people who look into it. English.
+        detail: String,
+        /// When the next try comes.
+        #[ts(type = "string | null")]
+        retry_at: Option<Timestamp>,
     },
 }
 

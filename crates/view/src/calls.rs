@@ -1,8 +1,8 @@
-use aftertone_model::{CallId, CallRecord, MessageId, Timestamp};
+use aftertone_model::{CallId, CallRecord, Message, MessageId, Timestamp};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::{Direction, EndReason, PartyView, Reason};
+use crate::{Direction, EndReason, MessageState, PartyView, Reason};
 
 /// A call that is going on, or ended a moment ago.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
@@ -19,8 +19,32 @@ pub struct CallView {
     pub state: CallState,
     /// The other party doesn't hear the microphone.
     pub muted: bool,
+    /// It is held here.
+    pub held: bool,
+    /// The other party holds it.
+    pub held_by_other: bool,
+    /// How good the sound is, once that is known.
+    pub quality: Option<QualityView>,
+    /// The keys that were pressed in it.
+    pub digits: String,
     /// Messages from them that wait to be heard.
     pub waiting_messages: u32,
+}
+
+/// How good the sound of a call is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export_to = "contract.ts")]
+pub struct QualityView {
+    /// 0 (nothing is heard) to 4 (as good as it gets).
+    pub bars: u8,
+    /// The codec's name.
+    pub codec: String,
+    /// There and back, when it was measured.
+    pub round_trip_ms: Option<u32>,
+    /// Packets that were lost of a thousand, lately.
+    pub loss_permille: u32,
+    /// How unevenly they come.
+    pub jitter_ms: u32,
 }
 
 /// Where a call stands.
@@ -73,9 +97,21 @@ pub struct CallLogRow {
     pub started_at: Timestamp,
     /// What came of it.
     pub outcome: Outcome,
-    /// The message that the caller left.
-    #[ts(type = "string | null")]
-    pub message: Option<MessageId>,
+    /// The message that the caller left, while it is there and not in the trash.
+    pub message: Option<LogMessage>,
+}
+
+/// The message of a missed call: both are one row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export_to = "contract.ts")]
+pub struct LogMessage {
+    /// Names it in commands.
+    #[ts(type = "string")]
+    pub id: MessageId,
+    /// Length of the sound.
+    pub duration_ms: u32,
+    /// Where it stands.
+    pub state: MessageState,
 }
 
 /// What came of a call.
@@ -104,16 +140,26 @@ pub enum Outcome {
     },
 }
 
-impl From<&CallRecord> for CallLogRow {
-    fn from(record: &CallRecord) -> Self {
+impl CallLogRow {
+    /// The row of a call. `message` is the one that its caller left, if it is still there.
+    #[must_use]
+    pub fn new(record: &CallRecord, message: Option<&Message>) -> Self {
+        let listed = message.filter(|message| message.state != aftertone_model::MessageState::Deleted);
         Self {
             call: record.call,
             direction: record.direction.into(),
             party: (&record.party).into(),
             started_at: record.started_at,
             outcome: outcome(record),
-            message: record.message,
+            message: listed.map(LogMessage::from),
         }
+    }
+}
+
+impl From<&Message> for LogMessage {
+    fn from(message: &Message) -> Self {
+        let duration_ms = u32::try_from(message.duration_ms).unwrap_or(u32::MAX);
+        Self { id: message.envelope.id, duration_ms, state: message.state.into() }
     }
 }
 
@@ -157,7 +203,7 @@ mod tests {
     #[test]
     fn every_end_has_an_outcome() {
         let check = |direction, answered, end, diverted, expect| {
-            assert_eq!(CallLogRow::from(&record(direction, answered, end, diverted)).outcome, expect);
+            assert_eq!(CallLogRow::new(&record(direction, answered, end, diverted), None).outcome, expect);
         };
         let (incoming, outgoing) = (Direction::Incoming, Direction::Outgoing);
         check(incoming, Some(5), EndReason::RemoteHangup, None, Outcome::Answered { duration_ms: 60_000 });

@@ -13,6 +13,8 @@ pub enum Code {
     WrongCredentials,
     /// The invitation was used, is over, or is no invitation.
     BadInvitation,
+    /// The picture holds no QR code of an invitation.
+    BadPicture,
     /// The text is no address of a server.
     BadServer,
     /// Plain http to another machine.
@@ -43,6 +45,8 @@ pub enum Code {
     UnknownRecipient,
     /// The sound is not on this device yet, and can't be fetched now.
     SoundMissing,
+    /// The file can't be written.
+    FileFailed,
     /// No device to play on or to speak into.
     AudioDevice,
     /// Anything else; the log says what.

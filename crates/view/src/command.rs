@@ -1,10 +1,10 @@
 use std::fmt;
 
-use aftertone_model::{CallId, MessageAction, MessageId};
+use aftertone_model::{CallId, DeviceId, MessageAction, MessageId};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::{AudioUse, Language, Window};
+use crate::{AudioUse, Language, NotificationsView, PlayerView, Window};
 
 /// What the interface asks for. The answer is `()` or a [`Code`](crate::Code); what it changes comes as an [`Event`](crate::Event).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
@@ -35,6 +35,15 @@ pub enum Command {
     RetrySecrets,
     /// Keep the account's token in a file that only this user can read.
     ChooseFileSecrets,
+    /// Look for an invitation in a picture of its QR code; it then stands in [`AccountView::SignedOut`](crate::AccountView)
+    /// to be accepted.
+    ReadInvitation {
+        /// The PNG or JPEG, in base64.
+        #[ts(type = "string")]
+        picture: Secret,
+    },
+    /// Try to connect now instead of at the next try.
+    Reconnect,
     /// Change the interface's language.
     SetLanguage {
         /// To which.
@@ -72,6 +81,14 @@ pub enum Command {
         /// Off or on.
         muted: bool,
     },
+    /// Hold a call, or go on with it.
+    SetHeld {
+        /// Which.
+        #[ts(type = "string")]
+        call: CallId,
+        /// Held or not.
+        held: bool,
+    },
     /// Press a key of the telephone in a call.
     SendDigit {
         /// Which.
@@ -108,6 +125,20 @@ pub enum Command {
         /// Where to, in milliseconds.
         position_ms: u32,
     },
+    /// How messages sound from now on, on this device: [`Event::Player`](crate::Event::Player).
+    SetPlayer {
+        /// The choices.
+        #[serde(flatten)]
+        player: PlayerView,
+    },
+    /// Write the sound of messages into files that the person names: [`ToastAbout::Exported`](crate::ToastAbout::Exported).
+    ExportMessages {
+        /// Which.
+        #[ts(type = "Array<string>")]
+        messages: Vec<MessageId>,
+    },
+    /// Tell which messages the open folder has for the query: [`Event::Selection`](crate::Event::Selection).
+    SelectAll,
     /// Do something to messages; a toast offers to undo it.
     Act {
         /// Which.
@@ -156,6 +187,19 @@ pub enum Command {
     },
     /// Fetch the people of the account: [`Event::Directory`](crate::Event::Directory).
     ListDirectory,
+    /// Fetch the devices of the account: [`Event::Devices`](crate::Event::Devices).
+    ListDevices,
+    /// Sign another device of the account out.
+    RevokeDevice {
+        /// Which.
+        #[ts(type = "string")]
+        device: DeviceId,
+    },
+    /// What notifications tell, and when: [`Event::Settings`](crate::Event::Settings).
+    SetNotifications {
+        /// The choices.
+        notifications: NotificationsView,
+    },
     /// Look which sound devices there are: [`Event::AudioDevices`](crate::Event::AudioDevices).
     ListAudioDevices,
     /// Choose a sound device.

@@ -2,7 +2,7 @@ use aftertone_model::MessageId;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::{AppView, AudioDevicesView, CallLogView, Code, DirectoryView, MailboxView, MessageView};
+use crate::{AppView, AudioDevicesView, CallLogView, Code, DevicesView, DirectoryView, MailboxView, MessageView, SettingsView};
 
 /// What the shell tells the interface: always a whole view model, which replaces the last one of its kind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
@@ -17,12 +17,20 @@ pub enum Event {
     Message(Option<MessageView>),
     /// What plays or is paused; sent at least four times a second while it plays.
     Playback(Option<PlaybackView>),
+    /// How messages sound on this device.
+    Player(PlayerView),
+    /// The messages that [`Command::SelectAll`](crate::Command::SelectAll) asked for.
+    Selection(SelectionView),
     /// The open window of the call log.
     CallLog(CallLogView),
     /// The people of the account.
     Directory(DirectoryView),
     /// The sound devices; sent again when one is plugged in or out.
     AudioDevices(AudioDevicesView),
+    /// The devices of the account.
+    Devices(DevicesView),
+    /// What was chosen on this device.
+    Settings(SettingsView),
     /// How far the test message is.
     TestMessage(TestMessageView),
     /// Something to tell once.
@@ -44,10 +52,41 @@ pub struct PlaybackView {
     pub duration_ms: u32,
     /// It plays; else it is paused or at its end.
     pub playing: bool,
-    /// 1 is as spoken.
-    pub rate: f32,
+    /// Its sound is being fetched.
+    pub loading: bool,
+    /// In per cent of how fast it was spoken.
+    pub rate_percent: u16,
     /// The name of the device it plays on.
     pub device: Option<String>,
+}
+
+/// How messages sound on this device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export_to = "contract.ts")]
+pub struct PlayerView {
+    /// In per cent of how fast it was spoken, 75 to 200; the pitch stays.
+    pub rate_percent: u16,
+    /// In per cent of the recording, 0 to 200.
+    pub volume_percent: u8,
+    /// Long silence is left out.
+    pub skip_silence: bool,
+}
+
+impl Default for PlayerView {
+    fn default() -> Self {
+        Self { rate_percent: 100, volume_percent: 100, skip_silence: false }
+    }
+}
+
+/// The messages of a folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export_to = "contract.ts")]
+pub struct SelectionView {
+    /// The latest first, at most a thousand.
+    #[ts(type = "Array<string>")]
+    pub messages: Vec<MessageId>,
+    /// How many the folder has.
+    pub total: u32,
 }
 
 /// How far the test message is.
@@ -131,6 +170,13 @@ pub enum ToastAbout {
     Forwarded {
         /// Their names.
         to: Vec<String>,
+    },
+    /// The sound of messages was written into files.
+    Exported {
+        /// How many.
+        count: u32,
+        /// The file, or for several their folder.
+        place: String,
     },
     /// Something failed after its command was answered.
     Failed {

@@ -22,14 +22,16 @@ mod mailbox;
 mod message;
 mod mirror;
 mod party;
+mod settings;
 
 pub use account::{AccountView, AppView, ConnectionView, MeView, OfflineReason, SecretsView};
 pub use audio::{AudioDeviceView, AudioDevicesView, AudioUse};
-pub use calls::{CallLogRow, CallLogView, CallState, CallView, Outcome};
+pub use calls::{CallLogRow, CallLogView, CallState, CallView, LogMessage, Outcome, QualityView};
 pub use code::Code;
 pub use command::{Command, Secret};
-pub use event::{Event, Place, PlaybackView, TestMessageView, ToastAbout, ToastView};
+pub use event::{Event, Place, PlaybackView, PlayerView, SelectionView, TestMessageView, ToastAbout, ToastView};
 pub use mailbox::{Folder, FolderCounts, MailboxView, Window};
 pub use message::{ForwardedView, MessageRow, MessageView, Story, StoryLine, undoing};
 pub use mirror::{Direction, EndReason, Language, MessageState, Reason};
 pub use party::{DirectoryEntryView, DirectoryView, PartyView, initials};
+pub use settings::{DeviceView, DevicesView, NotificationsView, QuietHours, SettingsView};

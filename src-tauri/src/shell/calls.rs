@@ -38,6 +38,10 @@ impl Calls {
             party: PartyView::from(&call.party),
             state: state(call),
             muted: call.muted,
+            held: false,
+            held_by_other: false,
+            quality: None,
+            digits: String::new(),
             waiting_messages: waiting(&call.party.number),
         };
         self.0.values().map(view).collect()

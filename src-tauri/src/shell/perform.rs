@@ -1,8 +1,8 @@
 //! What each command of the window does.
 
 use aftertone_client::CommandError;
-use aftertone_model::{MessageAction, MessageId};
-use aftertone_view::{AudioUse, Code, Command, DirectoryView, Event, SecretsView, ToastAbout};
+use aftertone_model::{DeviceId, MessageAction, MessageId};
+use aftertone_view::{AudioUse, Code, Command, DevicesView, DirectoryView, Event, SecretsView, ToastAbout};
 use tokio::sync::oneshot;
 
 use super::{Input, Shell, offline_code};
@@ -31,6 +31,8 @@ impl Shell {
             }
             Command::Forward { messages, to, note } => self.forward(messages, to, note, reply),
             Command::ListDirectory => self.list_directory(reply),
+            Command::ListDevices => self.list_devices(None, reply),
+            Command::RevokeDevice { device } => self.list_devices(Some(device), reply),
             other => {
                 let result = self.perform_at_once(other).await;
                 let _window_gone = reply.send(result);
@@ -111,6 +113,10 @@ impl Shell {
             Command::HangUp { call } => session.hang_up(call).await,
             Command::SetMuted { call, muted } => session.mute(call, muted).await,
             Command::SendDigit { call, digit } => session.press(call, digit).await,
+            Command::Reconnect => {
+                session.reconnect();
+                Ok(())
+            }
             Command::Play { message, position_ms } => {
                 let paused = self.playback.as_ref().is_some_and(|at| at.message == message && !at.playing && at.position_ms > 0);
                 match position_ms {
@@ -129,6 +135,13 @@ impl Shell {
                 session.seek(position_ms.into());
                 Ok(())
             }
+            // Not done yet: the phone has no way to do them.
+            Command::SetHeld { .. }
+            | Command::ReadInvitation { .. }
+            | Command::SetNotifications { .. }
+            | Command::SetPlayer { .. }
+            | Command::ExportMessages { .. }
+            | Command::SelectAll => return Err(Code::Internal),
             Command::Act { messages, action } => return self.act(&messages, action).await,
             Command::Unsave { messages } => return self.unsave(&messages).await,
             Command::Undo { toast } => return self.undo(toast).await,
@@ -149,6 +162,8 @@ impl Shell {
             | Command::OpenCallLog { .. }
             | Command::Forward { .. }
             | Command::ListDirectory
+            | Command::ListDevices
+            | Command::RevokeDevice { .. }
             | Command::ListAudioDevices
             | Command::ChooseAudioDevice { .. } => Ok(()),
         };
@@ -227,6 +242,22 @@ impl Shell {
             let told = result.map(|entries| {
                 inputs.send(Input::Tell(Box::new(Event::Directory(DirectoryView::new(&entries)))));
             });
+            let _window_gone = reply.send(told);
+        });
+    }
+
+    /// Lists the account's devices, after one was signed out if that is wanted.
+    fn list_devices(&self, revoked: Option<DeviceId>, reply: Reply) {
+        let (session, inputs) = (self.session(), self.inputs.clone());
+        tauri::async_runtime::spawn(async move {
+            let list = async {
+                let session = session.ok_or(Code::NotSignedIn)?;
+                if let Some(device) = revoked {
+                    session.revoke_device(device).await.map_err(|error| command_code(&error))?;
+                }
+                session.devices().await.map_err(|error| command_code(&error))
+            };
+            let told = list.await.map(|devices| inputs.send(Input::Tell(Box::new(Event::Devices(DevicesView::new(&devices))))));
             let _window_gone = reply.send(told);
         });
     }

@@ -1,5 +1,6 @@
 import type {
   CallLogRow,
+  DevicesView,
   DirectoryEntryView,
   MessageRow,
   MessageState,
@@ -106,8 +107,8 @@ function past(n: number): Left {
   };
 }
 
-export function messages(now: number): MessageRow[] {
-  const all = [...LEFT, ...Array.from({ length: 140 }, (_, n) => past(n))];
+export function messages(now: number, more = 140): MessageRow[] {
+  const all = [...LEFT, ...Array.from({ length: more }, (_, n) => past(n))];
   return all.map((left, n) => ({
     id: id(1, n + 1),
     party: left.party,
@@ -121,6 +122,31 @@ export function messages(now: number): MessageRow[] {
     interrupted: left.interrupted ?? false,
     playable: left.playable ?? true,
   }));
+}
+
+/** The message of a missed call, as the log shows it. */
+function logMessage(n: number): CallLogRow["message"] {
+  const left = LEFT[n - 1];
+  return left === undefined ? null : { id: id(1, n), duration_ms: left.seconds * 1000, state: left.state };
+}
+
+export function devices(now: number): DevicesView {
+  const device = (n: number, name: string, since: Ago, seen: Ago, more: Partial<DevicesView["devices"][number]> = {}) => ({
+    id: id(3, n),
+    name,
+    phone: false,
+    this_one: false,
+    since: at(now, since),
+    last_seen: at(now, seen),
+    ...more,
+  });
+  return {
+    devices: [
+      device(1, "Laptop of Maria", { minutes: 40 * DAY }, { minutes: 0 }, { this_one: true }),
+      device(2, "Desk phone, room 214", { minutes: 300 * DAY }, { minutes: 2 }, { phone: true }),
+      device(3, "Home office", { minutes: 12 * DAY }, { minutes: 3 * DAY }),
+    ],
+  };
 }
 
 export function callLog(now: number): CallLogRow[] {
@@ -143,6 +169,6 @@ export function callLog(now: number): CallLogRow[] {
     party: who,
     started_at: at(now, ago),
     outcome,
-    message: message === null ? null : id(1, message),
+    message: message === null ? null : logMessage(message),
   }));
 }

@@ -1,4 +1,4 @@
-import { callLog, messages, party, PEOPLE, speech } from "./fake-data";
+import { callLog, devices, messages, party, PEOPLE, speech } from "./fake-data";
 import type {
   AccountView,
   AppView,
@@ -7,12 +7,15 @@ import type {
   CallView,
   Code,
   Command,
+  DevicesView,
   Event,
   Folder,
   MessageRow,
   MessageState,
   MessageView,
   PlaybackView,
+  PlayerView,
+  SettingsView,
   TestMessageView,
   ToastAbout,
 } from "./generated/contract";
@@ -22,9 +25,11 @@ type Act = Extract<Command, { type: "act" }>["action"];
 type Window = Omit<Extract<Command, { type: "open_folder" }>, "type">;
 
 /** What a world begins with, as in `?world=empty,ringing`. */
-export type Scene = "signed_out" | "revoked" | "invited" | "locked" | "empty" | "loading" | "offline" | "connecting" | "ringing" | "in_call" | "playing";
+export type Scene = "signed_out" | "revoked" | "invited" | "locked" | "empty" | "loading" | "offline" | "connecting" | "ringing" | "in_call" | "held" | "playing" | "many";
 
 const SPEED_MS = 100;
+const INVITATION = "aftertone://invite?server=https://phone.example.com&token=T";
+const GOOD: CallView["quality"] = { bars: 4, codec: "Opus", round_trip_ms: 38, loss_permille: 0, jitter_ms: 6 };
 const SIGNED_IN: AccountView = {
   type: "signed_in",
   me: {
@@ -59,6 +64,13 @@ export class FakeHost implements Host {
   #logWindow = { offset: 0, limit: 100 };
   #open: string | null = null;
   #playback: PlaybackView | null = null;
+  #player: PlayerView = { rate_percent: 100, volume_percent: 100, skip_silence: false };
+  #settings: SettingsView = {
+    notifications: { messages: true, calls: true, missed_calls: true, quiet: null },
+    quiet_now: false,
+    tray: true,
+  };
+  #accountDevices: DevicesView;
   #ticking: ReturnType<typeof setInterval> | null = null;
   #undo = new Map<number, () => void>();
   #ids = 1;
@@ -81,21 +93,24 @@ export class FakeHost implements Host {
     language: "en" | "de" = "en",
     now = Date.now(),
   ) {
-    this.#messages = scenes.has("empty") || scenes.has("loading") ? [] : messages(now);
+    this.#messages = scenes.has("empty") || scenes.has("loading") ? [] : messages(now, scenes.has("many") ? 50_000 : 140);
+    this.#accountDevices = devices(now);
     this.#log = scenes.has("empty") ? [] : callLog(now);
     this.#app = {
       account: this.#account(),
       connection: scenes.has("offline")
-        ? { type: "offline", reason: "connect" }
+        ? { type: "offline", reason: "connect", detail: "connection refused", retry_at: new Date(now + 25_000).toISOString() }
         : { type: scenes.has("connecting") ? "connecting" : "connected" },
       calls: [],
       language,
       secrets: scenes.has("locked") ? "locked" : "ok",
       new_messages: 0,
+      waiting: scenes.has("offline") ? 2 : 0,
       version: "0.1.0",
     };
-    if (scenes.has("in_call")) {
-      this.#call(party("1004", "Lena Fischer"), "outgoing", { type: "connected", since: new Date(now - 83_000).toISOString() });
+    if (scenes.has("in_call") || scenes.has("held")) {
+      const id = this.#call(party("1004", "Lena Fischer"), "outgoing", { type: "connected", since: new Date(now - 83_000).toISOString() });
+      if (scenes.has("held")) this.#change(id, { held: true });
     }
     if (scenes.has("ringing")) this.#call(party("1820", "Main office, billing"), "incoming", { type: "ringing" }, 2);
   }
@@ -190,8 +205,18 @@ export class FakeHost implements Host {
         return this.#end(command.call, { type: "ended", reason: "local_hangup" });
       case "set_muted":
         return this.#change(command.call, { muted: command.muted });
+      case "set_held":
+        return this.#change(command.call, { held: command.held });
       case "send_digit":
-        return null;
+        return this.#press(command.call, command.digit);
+      case "read_invitation":
+        await pause(this.#slow(300));
+        if (command.picture === "") return "bad_picture";
+        this.#app = { ...this.#app, account: signedOut({ invitation: INVITATION }) };
+        return this.#sendApp();
+      case "reconnect":
+        this.#app = { ...this.#app, connection: { type: "connecting" } };
+        return this.#sendApp();
       case "open_folder":
         this.#window = command;
         return this.#sendMailbox();
@@ -205,6 +230,17 @@ export class FakeHost implements Host {
       case "seek":
         if (this.#playback) this.#playback = { ...this.#playback, position_ms: command.position_ms };
         return this.#send({ type: "playback", view: this.#playback });
+      case "set_player":
+        this.#player = { rate_percent: command.rate_percent, volume_percent: command.volume_percent, skip_silence: command.skip_silence };
+        if (this.#playback) this.#playback = { ...this.#playback, rate_percent: command.rate_percent };
+        this.#send({ type: "playback", view: this.#playback });
+        return this.#send({ type: "player", view: this.#player });
+      case "export_messages":
+        return this.#toast({ type: "exported", count: command.messages.length, place: "/home/maria/Downloads" });
+      case "select_all": {
+        const found = this.#found();
+        return this.#send({ type: "selection", view: { messages: found.slice(0, 1000).map(({ id }) => id), total: found.length } });
+      }
       case "act":
         return this.#act(command.messages, command.action);
       case "unsave":
@@ -223,6 +259,14 @@ export class FakeHost implements Host {
         return this.#sendLog();
       case "list_directory":
         return this.#send({ type: "directory", view: { entries: [...PEOPLE] } });
+      case "list_devices":
+        return this.#send({ type: "devices", view: this.#accountDevices });
+      case "revoke_device":
+        this.#accountDevices = { devices: this.#accountDevices.devices.filter(({ id }) => id !== command.device) };
+        return this.#send({ type: "devices", view: this.#accountDevices });
+      case "set_notifications":
+        this.#settings = { ...this.#settings, notifications: command.notifications };
+        return this.#send({ type: "settings", view: this.#settings });
       case "list_audio_devices":
         return this.#send({ type: "audio_devices", view: this.#devices });
       case "choose_audio_device":
@@ -233,7 +277,7 @@ export class FakeHost implements Host {
 
   #account(): AccountView {
     if (this.scenes.has("revoked")) return signedOut({ why: "not_signed_in", server: "phone.example.com", user: "maria.eckert" });
-    if (this.scenes.has("invited")) return signedOut({ invitation: "aftertone://invite?server=https://phone.example.com&token=T" });
+    if (this.scenes.has("invited")) return signedOut({ invitation: INVITATION });
     return this.scenes.has("signed_out") || this.scenes.has("locked") ? signedOut({}) : SIGNED_IN;
   }
 
@@ -244,6 +288,8 @@ export class FakeHost implements Host {
       if (first) void this.#play(first.id, 16_000);
     }
     this.#sendLog();
+    this.#send({ type: "player", view: this.#player });
+    this.#send({ type: "settings", view: this.#settings });
     return this.#send({ type: "audio_devices", view: this.#devices });
   }
 
@@ -260,10 +306,7 @@ export class FakeHost implements Host {
 
   #sendMailbox(): null {
     const { folder, query, offset, limit } = this.#window;
-    const words = query.toLowerCase().split(/\s+/);
-    const text = (row: MessageRow) =>
-      `${row.party.name ?? ""}\n${row.party.number}\n${row.forwarded?.note ?? ""}\n${row.forwarded?.from.name ?? ""}`.toLowerCase();
-    const found = this.#messages.filter((row) => holds[folder](row.state) && words.every((word) => text(row).includes(word)));
+    const found = this.#found();
     const count = (folder: Folder) => this.#messages.filter(({ state }) => holds[folder](state)).length;
     this.#send({
       type: "mailbox",
@@ -279,6 +322,14 @@ export class FakeHost implements Host {
     });
     this.#sendMessage();
     return this.#sendApp();
+  }
+
+  /** What the open folder has for the query. */
+  #found(): MessageRow[] {
+    const words = this.#window.query.toLowerCase().split(/\s+/);
+    const text = (row: MessageRow) =>
+      `${row.party.name ?? ""}\n${row.party.number}\n${row.forwarded?.note ?? ""}\n${row.forwarded?.from.name ?? ""}`.toLowerCase();
+    return this.#messages.filter((row) => holds[this.#window.folder](row.state) && words.every((word) => text(row).includes(word)));
   }
 
   #sendMessage(): null {
@@ -347,7 +398,8 @@ export class FakeHost implements Host {
       position_ms: from ?? resumed,
       duration_ms: row.duration_ms,
       playing: true,
-      rate: 1,
+      loading: false,
+      rate_percent: this.#player.rate_percent,
       device: this.#devices.outputs.find(({ system_default }) => system_default)?.name ?? null,
     };
     if (row.state === "new") this.#set(id, "heard");
@@ -359,7 +411,7 @@ export class FakeHost implements Host {
 
   #tick(): void {
     if (!this.#playback) return;
-    const position_ms = Math.min(this.#playback.duration_ms, this.#playback.position_ms + SPEED_MS);
+    const position_ms = Math.min(this.#playback.duration_ms, this.#playback.position_ms + (SPEED_MS * this.#playback.rate_percent) / 100);
     const playing = position_ms < this.#playback.duration_ms;
     this.#playback = { ...this.#playback, position_ms, playing };
     if (!playing) this.#stop();
@@ -379,9 +431,25 @@ export class FakeHost implements Host {
 
   #call(who: CallView["party"], direction: CallView["direction"], state: CallView["state"], waiting_messages = 0): string {
     const id = crypto.randomUUID();
-    const call: CallView = { id, direction, party: who, state, muted: false, waiting_messages };
+    const call: CallView = {
+      id,
+      direction,
+      party: who,
+      state,
+      muted: false,
+      held: false,
+      held_by_other: false,
+      quality: state.type === "connected" ? GOOD : null,
+      digits: "",
+      waiting_messages,
+    };
     this.#app = { ...this.#app, calls: [...this.#app.calls, call] };
     return id;
+  }
+
+  #press(id: string, digit: string): Code | null {
+    const call = this.#app.calls.find((call) => call.id === id);
+    return this.#change(id, { digits: (call?.digits ?? "") + digit });
   }
 
   #place(number: string): Code | null {
@@ -391,7 +459,7 @@ export class FakeHost implements Host {
     const id = this.#call(party(person?.extension ?? number, person?.name ?? null), "outgoing", { type: "dialling" });
     this.#sendApp();
     setTimeout(() => this.#change(id, { state: { type: "ringing" } }, "dialling"), this.#slow(700));
-    setTimeout(() => this.#change(id, { state: { type: "connected", since: new Date().toISOString() } }, "ringing"), this.#slow(3000));
+    setTimeout(() => this.#change(id, { state: { type: "connected", since: new Date().toISOString() }, quality: GOOD }, "ringing"), this.#slow(3000));
     return null;
   }
 

@@ -6,12 +6,16 @@ import type {
   CallLogView,
   Code,
   Command,
+  DevicesView,
   DirectoryView,
   Event,
   MailboxView,
   MessageView,
   Place,
   PlaybackView,
+  PlayerView,
+  SelectionView,
+  SettingsView,
   TestMessageView,
   ToastAbout,
   ToastView,
@@ -27,9 +31,13 @@ export class Phone {
   mailbox = $state.raw<MailboxView | null>(null);
   message = $state.raw<MessageView | null>(null);
   playback = $state.raw<PlaybackView | null>(null);
+  player = $state.raw<PlayerView>({ rate_percent: 100, volume_percent: 100, skip_silence: false });
+  selection = $state.raw<SelectionView | null>(null);
   callLog = $state.raw<CallLogView | null>(null);
   directory = $state.raw<DirectoryView | null>(null);
   audioDevices = $state.raw<AudioDevicesView | null>(null);
+  devices = $state.raw<DevicesView | null>(null);
+  settings = $state.raw<SettingsView | null>(null);
   testMessage = $state.raw<TestMessageView>({ type: "idle" });
   toasts = $state.raw<readonly ToastView[]>([]);
   /** The frame goes there. */
@@ -85,6 +93,18 @@ export class Phone {
         break;
       case "playback":
         this.playback = event.view;
+        break;
+      case "player":
+        this.player = event.view;
+        break;
+      case "selection":
+        this.selection = event.view;
+        break;
+      case "devices":
+        this.devices = event.view;
+        break;
+      case "settings":
+        this.settings = event.view;
         break;
       case "call_log":
         this.callLog = event.view;

@@ -8,6 +8,7 @@ const CODES: ReadonlySet<string> = new Set<Code>([
   "not_signed_in",
   "wrong_credentials",
   "bad_invitation",
+  "bad_picture",
   "bad_server",
   "not_encrypted",
   "rate_limited",
@@ -23,6 +24,7 @@ const CODES: ReadonlySet<string> = new Set<Code>([
   "gone",
   "unknown_recipient",
   "sound_missing",
+  "file_failed",
   "audio_device",
   "internal",
 ]);

@@ -7,6 +7,7 @@ const codes: Record<Code, string> = {
   not_signed_in: "Dieses Gerät ist abgemeldet. Bitte melden Sie sich neu an.",
   wrong_credentials: "Name oder Passwort stimmt nicht.",
   bad_invitation: "Diese Einladung gilt nicht. Vielleicht wurde sie schon benutzt: Bitten Sie um eine neue.",
+  bad_picture: "In diesem Bild ist kein QR-Code einer Einladung.",
   bad_server: "Das ist keine Adresse eines Servers.",
   not_encrypted: "Der Server muss über https erreichbar sein, damit niemand mithören kann.",
   rate_limited: "Zu viele Versuche. Bitte warten Sie eine Minute.",
@@ -22,6 +23,7 @@ const codes: Record<Code, string> = {
   gone: "Die Nachricht ist nicht mehr da.",
   unknown_recipient: "Eine dieser Personen hat hier keine Mailbox.",
   sound_missing: "Der Ton ist noch nicht auf diesem Gerät, und der Server ist nicht erreichbar.",
+  file_failed: "Die Datei kann dort nicht geschrieben werden.",
   audio_device: "Kein Audiogerät funktioniert. Sehen Sie in den Optionen nach.",
   internal: "Das hat nicht geklappt. Warum, steht im Protokoll.",
 };
@@ -214,6 +216,7 @@ export const de: Words = {
     markedNew: (count) => `${nachrichten(count)} als neu markiert`,
     markedHeard: (count) => `${nachrichten(count)} als gehört markiert`,
     expunged: (count) => `${nachrichten(count)} endgültig gelöscht`,
+    exported: (count, place) => (count === 1 ? `Gespeichert als ${place}` : `${count} Dateien gespeichert in ${place}`),
     forwarded: (names) => `Weitergeleitet an ${names}`,
   },
   calls: {

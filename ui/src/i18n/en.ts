@@ -7,6 +7,7 @@ const codes: Record<Code, string> = {
   not_signed_in: "This device is signed out. Please sign in again.",
   wrong_credentials: "Name or password is wrong.",
   bad_invitation: "This invitation can’t be used. It may have been used already: ask for a new one.",
+  bad_picture: "There is no QR code of an invitation in this picture.",
   bad_server: "This is no address of a server.",
   not_encrypted: "The server must be reached by https, so that nobody can listen in.",
   rate_limited: "Too many tries. Please wait a minute.",
@@ -22,6 +23,7 @@ const codes: Record<Code, string> = {
   gone: "The message is no longer there.",
   unknown_recipient: "One of these people has no mailbox here.",
   sound_missing: "The sound is not on this device yet, and the server can’t be reached.",
+  file_failed: "The file can’t be written there.",
   audio_device: "No sound device works. Look into the settings.",
   internal: "That didn’t work. The log says why.",
 };
@@ -214,6 +216,7 @@ export const en = {
     markedNew: (count: number) => have(count, "marked as new"),
     markedHeard: (count: number) => have(count, "marked as heard"),
     expunged: (count: number) => have(count, "deleted for ever"),
+    exported: (count: number, place: string) => (count === 1 ? `Saved as ${place}` : `${count} files saved in ${place}`),
     forwarded: (names: string) => `Forwarded to ${names}`,
   },
   calls: {

@@ -54,6 +54,10 @@ secrets: SecretsView,
  */
 new_messages: number, 
 /**
+ * What was done here and waits to be told to the server.
+ */
+waiting: number, 
+/**
  * The app's version.
  */
 version: string, };
@@ -130,9 +134,9 @@ started_at: string,
  */
 outcome: Outcome, 
 /**
- * The message that the caller left.
+ * The message that the caller left, while it is there and not in the trash.
  */
-message: string | null, };
+message: LogMessage | null, };
 
 /**
  * A window of the call log, the latest first.
@@ -189,6 +193,22 @@ state: CallState,
  */
 muted: boolean, 
 /**
+ * It is held here.
+ */
+held: boolean, 
+/**
+ * The other party holds it.
+ */
+held_by_other: boolean, 
+/**
+ * How good the sound is, once that is known.
+ */
+quality: QualityView | null, 
+/**
+ * The keys that were pressed in it.
+ */
+digits: string, 
+/**
  * Messages from them that wait to be heard.
  */
 waiting_messages: number, };
@@ -196,7 +216,7 @@ waiting_messages: number, };
 /**
  * Why a command failed: only what the interface has a sentence or a reaction for.
  */
-export type Code = "not_signed_in" | "wrong_credentials" | "bad_invitation" | "bad_server" | "not_encrypted" | "rate_limited" | "dns" | "connect" | "tls" | "server" | "storage_full" | "secrets_locked" | "secrets_missing" | "bad_number" | "no_such_call" | "gone" | "unknown_recipient" | "sound_missing" | "audio_device" | "internal";
+export type Code = "not_signed_in" | "wrong_credentials" | "bad_invitation" | "bad_picture" | "bad_server" | "not_encrypted" | "rate_limited" | "dns" | "connect" | "tls" | "server" | "storage_full" | "secrets_locked" | "secrets_missing" | "bad_number" | "no_such_call" | "gone" | "unknown_recipient" | "sound_missing" | "file_failed" | "audio_device" | "internal";
 
 /**
  * What the interface asks for. The answer is `()` or a [`Code`](crate::Code); what it changes comes as an [`Event`](crate::Event).
@@ -217,7 +237,11 @@ password: string, } | { "type": "sign_in_with_invitation",
 /**
  * `aftertone://invite?…`, as it was pasted.
  */
-link: string, } | { "type": "sign_out" } | { "type": "retry_secrets" } | { "type": "choose_file_secrets" } | { "type": "set_language", 
+link: string, } | { "type": "sign_out" } | { "type": "retry_secrets" } | { "type": "choose_file_secrets" } | { "type": "read_invitation", 
+/**
+ * The PNG or JPEG, in base64.
+ */
+picture: string, } | { "type": "reconnect" } | { "type": "set_language", 
 /**
  * To which.
  */
@@ -245,7 +269,15 @@ call: string,
 /**
  * Off or on.
  */
-muted: boolean, } | { "type": "send_digit", 
+muted: boolean, } | { "type": "set_held", 
+/**
+ * Which.
+ */
+call: string, 
+/**
+ * Held or not.
+ */
+held: boolean, } | { "type": "send_digit", 
 /**
  * Which.
  */
@@ -285,7 +317,23 @@ position_ms: number | null, } | { "type": "pause" } | { "type": "seek",
 /**
  * Where to, in milliseconds.
  */
-position_ms: number, } | { "type": "act", 
+position_ms: number, } | { "type": "set_player", 
+/**
+ * In per cent of how fast it was spoken, 75 to 200; the pitch stays.
+ */
+rate_percent: number, 
+/**
+ * In per cent of the recording, 0 to 200.
+ */
+volume_percent: number, 
+/**
+ * Long silence is left out.
+ */
+skip_silence: boolean, } | { "type": "export_messages", 
+/**
+ * Which.
+ */
+messages: Array<string>, } | { "type": "select_all" } | { "type": "act", 
 /**
  * Which.
  */
@@ -325,7 +373,15 @@ offset: number,
 /**
  * How many rows.
  */
-limit: number, } | { "type": "list_directory" } | { "type": "list_audio_devices" } | { "type": "choose_audio_device", 
+limit: number, } | { "type": "list_directory" } | { "type": "list_devices" } | { "type": "revoke_device", 
+/**
+ * Which.
+ */
+device: string, } | { "type": "set_notifications", 
+/**
+ * The choices.
+ */
+notifications: NotificationsView, } | { "type": "list_audio_devices" } | { "type": "choose_audio_device", 
 /**
  * What for.
  */
@@ -342,7 +398,53 @@ export type ConnectionView = { "type": "connected" } | { "type": "connecting" } 
 /**
  * Why.
  */
-reason: OfflineReason, };
+reason: OfflineReason, 
+/**
+ * What exactly, for people who look into it. English.
+ */
+detail: string, 
+/**
+ * When the next try comes.
+ */
+retry_at: string | null, };
+
+/**
+ * A device of the account.
+ */
+export type DeviceView = { 
+/**
+ * Names it in commands.
+ */
+id: string, 
+/**
+ * As it was named at the sign-in.
+ */
+name: string, 
+/**
+ * It is a phone of another make; else an app.
+ */
+phone: boolean, 
+/**
+ * It is this one.
+ */
+this_one: boolean, 
+/**
+ * Since when it belongs to the account.
+ */
+since: string, 
+/**
+ * When the server last heard of it.
+ */
+last_seen: string, };
+
+/**
+ * The devices of the account.
+ */
+export type DevicesView = { 
+/**
+ * This one first, then the one that was seen last.
+ */
+devices: Array<DeviceView>, };
 
 /**
  * Who began a call, seen from this side.
@@ -387,7 +489,7 @@ export type EndReason = "local_hangup" | "remote_hangup" | "declined" | "busy" |
 /**
  * What the shell tells the interface: always a whole view model, which replaces the last one of its kind.
  */
-export type Event = { "type": "app", "view": AppView } | { "type": "mailbox", "view": MailboxView } | { "type": "message", "view": MessageView | null } | { "type": "playback", "view": PlaybackView | null } | { "type": "call_log", "view": CallLogView } | { "type": "directory", "view": DirectoryView } | { "type": "audio_devices", "view": AudioDevicesView } | { "type": "test_message", "view": TestMessageView } | { "type": "toast", "view": ToastView } | { "type": "show", "view": Place };
+export type Event = { "type": "app", "view": AppView } | { "type": "mailbox", "view": MailboxView } | { "type": "message", "view": MessageView | null } | { "type": "playback", "view": PlaybackView | null } | { "type": "player", "view": PlayerView } | { "type": "selection", "view": SelectionView } | { "type": "call_log", "view": CallLogView } | { "type": "directory", "view": DirectoryView } | { "type": "audio_devices", "view": AudioDevicesView } | { "type": "devices", "view": DevicesView } | { "type": "settings", "view": SettingsView } | { "type": "test_message", "view": TestMessageView } | { "type": "toast", "view": ToastView } | { "type": "show", "view": Place };
 
 /**
  * A view of the mailbox.
@@ -436,6 +538,23 @@ at: string, };
  * The languages that prompts and the interface exist in.
  */
 export type Language = "en" | "de";
+
+/**
+ * The message of a missed call: both are one row.
+ */
+export type LogMessage = { 
+/**
+ * Names it in commands.
+ */
+id: string, 
+/**
+ * Length of the sound.
+ */
+duration_ms: number, 
+/**
+ * Where it stands.
+ */
+state: MessageState, };
 
 /**
  * The open window of the mailbox, the latest message first.
@@ -567,6 +686,27 @@ row: MessageRow,
 story: Array<StoryLine>, };
 
 /**
+ * What notifications of the operating system tell, and when.
+ */
+export type NotificationsView = { 
+/**
+ * New messages.
+ */
+messages: boolean, 
+/**
+ * Ringing calls.
+ */
+calls: boolean, 
+/**
+ * Calls that were missed and left no message.
+ */
+missed_calls: boolean, 
+/**
+ * When there are none of messages and missed calls, and calls ring silently; none: never.
+ */
+quiet: QuietHours | null, };
+
+/**
  * Why there is no connection.
  */
 export type OfflineReason = "dns" | "connect" | "tls" | "credentials" | "server";
@@ -639,13 +779,76 @@ duration_ms: number,
  */
 playing: boolean, 
 /**
- * 1 is as spoken.
+ * Its sound is being fetched.
  */
-rate: number, 
+loading: boolean, 
+/**
+ * In per cent of how fast it was spoken.
+ */
+rate_percent: number, 
 /**
  * The name of the device it plays on.
  */
 device: string | null, };
+
+/**
+ * How messages sound on this device.
+ */
+export type PlayerView = { 
+/**
+ * In per cent of how fast it was spoken, 75 to 200; the pitch stays.
+ */
+rate_percent: number, 
+/**
+ * In per cent of the recording, 0 to 200.
+ */
+volume_percent: number, 
+/**
+ * Long silence is left out.
+ */
+skip_silence: boolean, };
+
+/**
+ * How good the sound of a call is.
+ */
+export type QualityView = { 
+/**
+ * 0 (nothing is heard) to 4 (as good as it gets).
+ */
+bars: number, 
+/**
+ * The codec's name.
+ */
+codec: string, 
+/**
+ * There and back, when it was measured.
+ */
+round_trip_ms: number | null, 
+/**
+ * Packets that were lost of a thousand, lately.
+ */
+loss_permille: number, 
+/**
+ * How unevenly they come.
+ */
+jitter_ms: number, };
+
+/**
+ * Hours of the day, in local time. Where they end before they begin, they go over midnight.
+ */
+export type QuietHours = { 
+/**
+ * Minutes since midnight, 0 to 1439.
+ */
+from_minute: number, 
+/**
+ * Minutes since midnight, 0 to 1439.
+ */
+to_minute: number, 
+/**
+ * The weekdays on which they begin: 0 is Monday, 6 is Sunday.
+ */
+days: Array<number>, };
 
 /**
  * Why the mailbox answered instead of the person.
@@ -656,6 +859,36 @@ export type Reason = "no_answer" | "busy" | "declined" | "offline" | "dnd" | "di
  * Where the account's token is kept.
  */
 export type SecretsView = "ok" | "locked" | "missing";
+
+/**
+ * The messages of a folder.
+ */
+export type SelectionView = { 
+/**
+ * The latest first, at most a thousand.
+ */
+messages: Array<string>, 
+/**
+ * How many the folder has.
+ */
+total: number, };
+
+/**
+ * What was chosen on this device, besides sound and language.
+ */
+export type SettingsView = { 
+/**
+ * What notifications tell, and when.
+ */
+notifications: NotificationsView, 
+/**
+ * It is quiet at this moment.
+ */
+quiet_now: boolean, 
+/**
+ * The desktop shows the app's tray icon; without one, closing the window leaves the app running unseen.
+ */
+tray: boolean, };
 
 /**
  * What happened to a message.
@@ -743,7 +976,15 @@ count: number, } | { "type": "forwarded",
 /**
  * Their names.
  */
-to: Array<string>, } | { "type": "failed", 
+to: Array<string>, } | { "type": "exported", 
+/**
+ * How many.
+ */
+count: number, 
+/**
+ * The file, or for several their folder.
+ */
+place: string, } | { "type": "failed", 
 /**
  * Why.
  */

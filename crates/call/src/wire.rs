@@ -141,6 +141,13 @@ impl Phone {
             sip::Event::ReinviteAnswered { .. }
             | sip::Event::Info { .. }
             | sip::Event::Resubscribed { .. }
+            | sip::Event::EarlyOffered { .. }
+            | sip::Event::Updated { .. }
+            | sip::Event::Referred { .. }
+            | sip::Event::ReferProgress { .. }
+            | sip::Event::ReferEnded { .. }
+            | sip::Event::Notified { .. }
+            | sip::Event::Unwatched { .. }
             | sip::Event::Unsubscribed { .. }
             | sip::Event::Unframeable { .. } => {}
         }

@@ -289,7 +289,7 @@ impl Exchange {
 
     fn on_sip(&mut self, event: sip::Event, now: Now) {
         match event {
-            sip::Event::Incoming { session, request, flow } => self.on_incoming(session, &request, flow, now),
+            sip::Event::Incoming { session, request, flow, .. } => self.on_incoming(session, &request, flow, now),
             sip::Event::Progress { session, response } => self.on_progress(session, &response, now),
             sip::Event::Answered { session, sdp, .. } => self.on_answered(session, sdp, now),
             sip::Event::Confirmed { session, sdp } => self.on_confirmed(session, sdp, now),
@@ -303,10 +303,17 @@ impl Exchange {
                 self.lamps.remove(&subscription);
             }
             sip::Event::Unframeable { connection } => self.unframeable.push(connection),
-            // We send no re-INVITE and no request outside calls; a refreshed lamp and INFO are handled below us.
+            // We send no re-INVITE, no REFER and no request outside calls, and take none; a refreshed lamp and INFO are handled below us.
             sip::Event::ReinviteAnswered { .. }
             | sip::Event::Response { .. }
             | sip::Event::Resubscribed { .. }
+            | sip::Event::EarlyOffered { .. }
+            | sip::Event::Updated { .. }
+            | sip::Event::Referred { .. }
+            | sip::Event::ReferProgress { .. }
+            | sip::Event::ReferEnded { .. }
+            | sip::Event::Notified { .. }
+            | sip::Event::Unwatched { .. }
             | sip::Event::Info { .. } => {}
         }
     }

@@ -6,6 +6,7 @@ use crate::digest::Credentials;
 use crate::flow::{ConnectionId, Flow};
 use crate::message::{Headers, Request, Response};
 use crate::method::Method;
+use crate::refer::ReferTo;
 use crate::uri::{NameAddr, Uri};
 
 /// An INVITE session, from either side. Never used twice.
@@ -24,6 +25,14 @@ pub struct IncomingId(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubscriptionId(pub u64);
 
+/// A REFER, ours or the peer's. Never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReferralId(pub u64);
+
+/// A subscription that we hold with somebody. Never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WatchId(pub u64);
+
 /// How a user agent behaves.
 #[derive(Debug, Clone)]
 pub struct UaConfig {
@@ -31,11 +40,16 @@ pub struct UaConfig {
     pub product: String,
     /// From the system's random numbers; all tags, branches, Call-IDs and client nonces come of it.
     pub seed: [u8; 32],
-    /// Extensions named in Supported and tolerated in Require.
+    /// Extensions named in Supported and tolerated in Require. `100rel` makes provisional responses reliable in both
+    /// roles (RFC 3262), all inside. Whoever names `replaces` must look at `Event::Incoming::replaces`.
     pub supported: Vec<String>,
+    /// Whether REFER is taken: `Event::Referred`, and `Event::Request` outside of sessions. Otherwise it is refused inside.
+    pub takes_refer: bool,
     /// The session interval that is asked for and the largest that is granted, in seconds (RFC 4028); `None`: only
     /// the peer's wishes are followed. At least 90.
     pub session_expires: Option<u32>,
+    /// The shortest session interval that is granted, in seconds; wishes below get 422 (RFC 4028). At least 90.
+    pub min_session_expires: u32,
     /// RFC 3261's T1, T2 and T4; only tests change them.
     pub timers: Timers,
 }
@@ -44,8 +58,15 @@ impl UaConfig {
     /// The usual behaviour.
     #[must_use]
     pub fn new(product: impl Into<String>, seed: [u8; 32]) -> Self {
-        let supported = vec!["timer".to_owned()];
-        Self { product: product.into(), seed, supported, session_expires: Some(1800), timers: Timers::default() }
+        Self {
+            product: product.into(),
+            seed,
+            supported: ["timer", "norefersub"].map(str::to_owned).to_vec(),
+            takes_refer: false,
+            session_expires: Some(1800),
+            min_session_expires: 90,
+            timers: Timers::default(),
+        }
     }
 }
 
@@ -135,6 +156,29 @@ pub struct Invite {
     pub credentials: Option<Credentials>,
 }
 
+/// A subscription of ours (RFC 6665).
+#[derive(Debug, Clone)]
+pub struct Watch {
+    /// The Request-URI.
+    pub uri: Uri,
+    /// Our address; gets a tag.
+    pub from: NameAddr,
+    /// Whose state.
+    pub to: NameAddr,
+    /// Where NOTIFY reaches us.
+    pub contact: NameAddr,
+    /// The event package, such as `message-summary`.
+    pub event: String,
+    /// The media types that we can read; empty: the package's own.
+    pub accept: Vec<String>,
+    /// The duration that is asked for, in seconds.
+    pub expires: u32,
+    /// Route and the like.
+    pub headers: Headers,
+    /// For 401 and 407.
+    pub credentials: Option<Credentials>,
+}
+
 /// A response of ours to a request outside sessions. Via, From, To with a tag, Call-ID, CSeq and Server are added.
 #[derive(Debug, Clone)]
 pub struct ResponseParts {
@@ -193,6 +237,9 @@ pub enum Event {
         request: Request,
         /// Where it came from.
         flow: Flow,
+        /// The session that this one takes the place of (RFC 3891): accept this one, then hang up that one. An INVITE
+        /// whose Replaces fits no session is refused inside. Always `None` unless `replaces` is supported.
+        replaces: Option<SessionId>,
     },
     /// Our INVITE got a provisional response above 100. With forking each branch tells its own.
     Progress {
@@ -200,6 +247,13 @@ pub enum Event {
         session: SessionId,
         /// The response.
         response: Response,
+    },
+    /// Our INVITE without an offer got one in a reliable provisional response (RFC 3262 5): `acknowledge` must follow.
+    EarlyOffered {
+        /// Which session.
+        session: SessionId,
+        /// The peer's description.
+        sdp: String,
     },
     /// Our INVITE was answered. ACK is sent, except for a late offer.
     Answered {
@@ -262,6 +316,53 @@ pub enum Event {
         session: SessionId,
         /// The answer.
         result: Result<String, RequestFailure>,
+    },
+    /// UPDATE without an offer in a session, already answered 200: the peer tells who it is now, by
+    /// P-Asserted-Identity or Remote-Party-ID.
+    Updated {
+        /// Which session.
+        session: SessionId,
+        /// The request.
+        request: Request,
+    },
+    /// The peer of a session wants us to call somebody else (RFC 3515): `accept_referral`, or `respond` with a refusal.
+    Referred {
+        /// Which session.
+        session: SessionId,
+        /// For the response.
+        id: IncomingId,
+        /// Whom.
+        refer_to: Box<ReferTo>,
+        /// The request, for Referred-By and the like.
+        request: Request,
+    },
+    /// News of a REFER of ours: 202 when the peer took it, then the status of its call, each time below 200.
+    ReferProgress {
+        /// Which REFER.
+        referral: ReferralId,
+        /// The status.
+        status: u16,
+    },
+    /// The end of a REFER of ours. The session is not ended by it.
+    ReferEnded {
+        /// Which REFER; it is over.
+        referral: ReferralId,
+        /// What came of it.
+        end: ReferEnd,
+    },
+    /// A NOTIFY of a subscription of ours, already answered 200.
+    Notified {
+        /// Which subscription.
+        watch: WatchId,
+        /// The request: the state in its body.
+        request: Request,
+    },
+    /// A subscription of ours is over, and not by `unwatch`. Refreshes and new attempts are made inside as long as they make sense.
+    Unwatched {
+        /// Which; it is over.
+        watch: WatchId,
+        /// Why.
+        failure: RequestFailure,
     },
     /// INFO in a session; already answered 200.
     Info {
@@ -330,6 +431,17 @@ impl RequestFailure {
     }
 }
 
+/// What came of a REFER of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReferEnd {
+    /// The peer's call ended its setup with that status: 200 to 299 is a transfer that worked.
+    Final(u16),
+    /// The peer did not take the REFER.
+    Refused(RequestFailure),
+    /// The peer took it and never told the end.
+    Unknown,
+}
+
 /// What ended a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndedBy {
@@ -368,6 +480,10 @@ pub struct Counts {
     pub sessions: usize,
     /// Subscriptions at us.
     pub subscriptions: usize,
+    /// Our subscriptions at others.
+    pub watches: usize,
+    /// Transfers under way, of either side.
+    pub referrals: usize,
     /// Our open requests outside sessions.
     pub requests: usize,
     /// Client transactions.

@@ -17,6 +17,7 @@ mod message;
 mod method;
 pub mod mwi;
 mod params;
+mod refer;
 mod timers;
 mod transaction;
 
@@ -25,8 +26,8 @@ mod uri;
 
 pub use digest::Credentials;
 pub use event::{
-    Body, Counts, EndedBy, Event, IncomingId, Invite, OutgoingRequest, Output, RequestFailure, RequestId, ResponseParts,
-    SessionId, SubscriptionId, SubscriptionState, Timers, UaConfig, UnsubscribedBy,
+    Body, Counts, EndedBy, Event, IncomingId, Invite, OutgoingRequest, Output, ReferEnd, ReferralId, RequestFailure, RequestId,
+    ResponseParts, SessionId, SubscriptionId, SubscriptionState, Timers, UaConfig, UnsubscribedBy, Watch, WatchId,
 };
 pub use flow::{ConnectionId, Flow, Transport};
 pub use message::{
@@ -34,5 +35,6 @@ pub use message::{
 };
 pub use method::Method;
 pub use params::Params;
+pub use refer::{InvalidRefer, Refer, ReferTo, Replaces};
 pub use ua::UserAgent;
 pub use uri::{InvalidUri, NameAddr, Scheme, Uri};

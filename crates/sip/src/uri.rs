@@ -151,6 +151,38 @@ impl Uri {
         self.headers.as_deref()
     }
 
+    /// Name and value of each header after `?`, decoded (RFC 3261 19.1.1).
+    #[must_use]
+    pub fn header_fields(&self) -> Vec<(String, String)> {
+        let pairs = self.headers.as_deref().unwrap_or_default().split('&');
+        let pairs = pairs.filter_map(|pair| pair.split_once('='));
+        pairs
+            .map(|(name, value)| (percent_decode(name), percent_decode(value)))
+            .filter(|(name, _)| grammar::is_token(name))
+            .collect()
+    }
+
+    /// The same with one more header after `?`, escaped.
+    #[must_use]
+    pub fn with_header(mut self, name: &str, value: &str) -> Self {
+        let pair = format!("{}={}", percent_encode(name, b""), percent_encode(value, b""));
+        self.headers = Some(self.headers.map_or_else(|| pair.clone(), |headers| format!("{headers}&{pair}")));
+        self
+    }
+
+    /// The same without the part after `?`.
+    #[must_use]
+    pub fn without_headers(self) -> Self {
+        Self { headers: None, ..self }
+    }
+
+    /// The same without a parameter.
+    #[must_use]
+    pub fn without_param(mut self, name: &str) -> Self {
+        self.params.remove(name);
+        self
+    }
+
     /// The same without parameters and headers, as for an address of record.
     #[must_use]
     pub fn bare(&self) -> Self {

@@ -20,6 +20,10 @@ impl UserAgent {
             self.core.respond(tx, refusal, now);
             return;
         }
+        let replaces = match self.replacing(&request) {
+            Ok(replaces) => replaces,
+            Err(status) => return self.core.respond_status(tx, status, now),
+        };
         let Some(transaction) = self.core.servers.get(tx) else { return };
         let local_tag = transaction.local_tag.clone();
         let id = SessionId(self.core.next_id());
@@ -27,10 +31,11 @@ impl UserAgent {
         let user = request.uri.user().unwrap_or_default().into_owned();
         let has_offer = request.sdp().is_some();
         self.dialogs.insert((call_id.clone(), local_tag.clone()), super::DialogOwner::Session(id));
-        let ringing = Ringing { tx, call_id, local_tag, source, user, has_offer };
+        let remote_tag = request.headers.from().ok().and_then(|from| from.tag().map(str::to_owned)).unwrap_or_default();
+        let ringing = Ringing { tx, call_id, local_tag, remote_tag, source, user, has_offer };
         self.sessions.insert(id, Session { authorizer: None, phase: Phase::Ringing(ringing) });
         self.ringing.insert(tx, id);
-        self.core.emit(Event::Incoming { session: id, request, flow: source });
+        self.core.emit(Event::Incoming { session: id, request, flow: source, replaces });
     }
 
     pub(super) fn send_progress(&mut self, id: SessionId, mut parts: ResponseParts, now: Instant) {

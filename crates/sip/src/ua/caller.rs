@@ -14,6 +14,9 @@ use crate::message::{Request, Response};
 use crate::method::Method;
 use crate::transaction::{ClientOutcome, TransactionFailure, TxId, remote_tag};
 
+/// More branches than anybody forks to are not kept apart.
+const MOST_BRANCHES: usize = 32;
+
 impl UserAgent {
     pub(super) fn start_call(&mut self, invite: Invite, flow: Flow, now: Instant) -> SessionId {
         let id = SessionId(self.core.next_id());
@@ -22,7 +25,8 @@ impl UserAgent {
         let request = self.invite_request(invite);
         self.dialogs.insert(request_key(&request), super::DialogOwner::Session(id));
         let tx = self.core.send(request.clone(), flow, Owner::Invite(id), now);
-        let calling = Calling { tx, request, flow, challenged: Challenged::default(), has_offer };
+        let early_tags = Vec::new();
+        let calling = Calling { tx, request, flow, challenged: Challenged::default(), has_offer, early_tags };
         self.sessions.insert(id, Session { authorizer, phase: Phase::Calling(calling) });
         id
     }
@@ -53,6 +57,7 @@ impl UserAgent {
             Ok(response) if response.is_provisional() => {
                 self.core.send_waiting_cancel(tx, now);
                 if is_current && response.status > 100 {
+                    self.note_branch(id, &response);
                     self.core.emit(Event::Progress { session: id, response });
                 }
             }
@@ -62,6 +67,14 @@ impl UserAgent {
             Err(failure) if is_current => self.call_failed(id, failure.into(), now),
             // The session was given up before.
             Ok(_) | Err(_) => {}
+        }
+    }
+
+    fn note_branch(&mut self, id: SessionId, response: &Response) {
+        let Some(Session { phase: Phase::Calling(calling), .. }) = self.sessions.get_mut(&id) else { return };
+        let tag = remote_tag(response);
+        if !tag.is_empty() && calling.early_tags.len() < MOST_BRANCHES && !calling.early_tags.contains(&tag) {
+            calling.early_tags.push(tag);
         }
     }
 
@@ -77,7 +90,7 @@ impl UserAgent {
         let phase = if late_offer {
             Phase::Unacknowledged { tx, dialog: Box::new(dialog), response: Box::new(response.clone()) }
         } else {
-            self.core.acknowledge(tx, &dialog, dialog.local_cseq, None);
+            self.core.acknowledge(tx, &dialog, dialog.invite_number, None);
             let local = String::from_utf8_lossy(&calling.request.body).into_owned();
             Phase::Established(Box::new(self.begin(id, dialog, local, &response, now)))
         };
@@ -108,7 +121,7 @@ impl UserAgent {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let Phase::Unacknowledged { tx, dialog, response } = &session.phase else { return };
         let (tx, dialog, response) = (*tx, (**dialog).clone(), response.clone());
-        self.core.acknowledge(tx, &dialog, dialog.local_cseq, Some(sdp.clone()));
+        self.core.acknowledge(tx, &dialog, dialog.invite_number, Some(sdp.clone()));
         let established = self.begin(id, dialog, sdp, &response, now);
         if let Some(session) = self.sessions.get_mut(&id) {
             session.phase = Phase::Established(Box::new(established));

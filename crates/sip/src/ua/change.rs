@@ -6,9 +6,8 @@ use super::UserAgent;
 use super::core::Owner;
 use super::interval;
 use super::session::{AwaitingAck, Change, Established, Offer, SHORTEST_INTERVAL, Session, run_interval};
-use crate::digest::Challenged;
 use crate::event::{Body, EndedBy, Event, RequestFailure, ResponseParts, SessionId};
-use crate::message::{Request, Response};
+use crate::message::{Headers, Request, Response};
 use crate::method::Method;
 use crate::timers::TimerKey;
 use crate::transaction::{ClientOutcome, TransactionFailure, TxId};
@@ -17,8 +16,21 @@ impl UserAgent {
     /// The caller wants to change the session.
     pub(super) fn want_offer(&mut self, id: SessionId, sdp: String, now: Instant) {
         let Some(established) = self.sessions.get_mut(&id).and_then(Session::established_mut) else { return };
-        established.wanted = Some(sdp);
+        established.wanted = Some(Offer::new(sdp));
         self.offer_next(id, now);
+    }
+
+    /// The caller wants to change the session, or to tell something, by UPDATE.
+    pub(super) fn want_update(&mut self, id: SessionId, sdp: Option<String>, headers: Headers, now: Instant) {
+        let Some(established) = self.sessions.get_mut(&id).and_then(Session::established_mut) else { return };
+        match sdp {
+            Some(sdp) => {
+                established.wanted = Some(Offer { headers, is_update: true, ..Offer::new(sdp) });
+                self.offer_next(id, now);
+            }
+            None if established.knows_update && established.ending.is_none() => self.send_update(id, headers, now),
+            None => {}
+        }
     }
 
     /// Sends the re-INVITE that waits, if nothing is in its way.
@@ -26,18 +38,20 @@ impl UserAgent {
         let Some(established) = self.sessions.get_mut(&id).and_then(Session::established_mut) else { return };
         let is_free =
             matches!(established.change, Change::None) && established.awaiting.is_none() && established.ending.is_none();
-        if let Some(sdp) = established.wanted.take_if(|_| is_free) {
-            self.send_offer(id, Offer { sdp, challenged: Challenged::default(), is_refresh: false }, now);
+        if let Some(offer) = established.wanted.take_if(|_| is_free) {
+            self.send_offer(id, offer, now);
         }
     }
 
     fn send_offer(&mut self, id: SessionId, offer: Offer, now: Instant) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let super::session::Phase::Established(established) = &mut session.phase else { return };
-        let mut request = established.offer_request(&offer.sdp);
+        let mut request = established.offer_request(&offer);
         interval::ask(&mut request.headers, &self.core.config, established.interval);
         self.core.authorize(session.authorizer.as_mut(), &mut request);
-        established.dialog.note_credentials(&request);
+        if request.method == Method::Invite {
+            established.dialog.note_credentials(&request);
+        }
         let flow = established.dialog.next_hop();
         let tx = self.core.send(request, flow, Owner::Reinvite(id), now);
         established.change = Change::Ours(tx, offer);
@@ -62,8 +76,10 @@ impl UserAgent {
         if let Some(contact) = response.headers.contact() {
             established.dialog.target = contact.uri;
         }
-        let number = response.headers.cseq().map_or(established.dialog.local_cseq, |cseq| cseq.number);
-        self.core.acknowledge(tx, &established.dialog, number, None);
+        let number = response.headers.cseq().map_or(established.dialog.invite_number, |cseq| cseq.number);
+        if response.headers.cseq().is_ok_and(|cseq| cseq.method == Method::Invite) {
+            self.core.acknowledge(tx, &established.dialog, number, None);
+        }
         let Change::Ours(_, offer) = std::mem::replace(&mut established.change, Change::None) else { return };
         let sdp = response.sdp();
         let is_news = !offer.is_refresh || sdp.is_some() && sdp != established.remote_sdp;
@@ -102,10 +118,7 @@ impl UserAgent {
         match std::mem::replace(&mut established.change, Change::None) {
             // The newest wish counts.
             Change::Glared(offer) => {
-                let offer = match established.wanted.take() {
-                    Some(sdp) => Offer { sdp, is_refresh: false, ..offer },
-                    None => offer,
-                };
+                let offer = established.wanted.take().unwrap_or(offer);
                 self.send_offer(id, offer, now);
             }
             other @ (Change::None | Change::Ours(..) | Change::Theirs { .. }) => established.change = other,
@@ -158,12 +171,15 @@ impl UserAgent {
         }
         if is_update && !has_offer {
             self.grant_change(id, tx, None, now);
+            if ["P-Asserted-Identity", "Remote-Party-ID"].into_iter().any(|name| request.headers.contains(name)) {
+                self.core.emit(Event::Updated { session: id, request: request.clone() });
+            }
             return;
         }
         // A waiting offer of ours gives way; its wish is kept.
         if let Change::Glared(offer) = std::mem::replace(&mut established.change, Change::Theirs { tx, is_update, has_offer }) {
             self.core.wire.timers.stop(TimerKey::Glare(id));
-            established.wanted = established.wanted.take().or((!offer.is_refresh).then_some(offer.sdp));
+            established.wanted = established.wanted.take().or((!offer.is_refresh).then_some(offer));
         }
         self.core.emit(Event::Reinvited { session: id, sdp: request.sdp() });
     }
@@ -252,10 +268,18 @@ impl UserAgent {
         }
         if !established.knows_update {
             let sdp = established.local_sdp.clone();
-            self.send_offer(id, Offer { sdp, challenged: Challenged::default(), is_refresh: true }, now);
+            self.send_offer(id, Offer { is_refresh: true, ..Offer::new(sdp) }, now);
             return;
         }
+        self.send_update(id, Headers::new(), now);
+    }
+
+    /// UPDATE without an offer; a refresh of the session as well.
+    fn send_update(&mut self, id: SessionId, headers: Headers, now: Instant) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let super::session::Phase::Established(established) = &mut session.phase else { return };
         let mut update = established.dialog.request(Method::Update);
+        update.headers.extend(headers);
         interval::ask(&mut update.headers, &self.core.config, established.interval);
         update.headers.push("Supported", "timer");
         self.core.authorize(session.authorizer.as_mut(), &mut update);

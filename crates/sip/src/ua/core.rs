@@ -5,7 +5,7 @@ use rand::{Rng, SeedableRng};
 
 use super::dialog::Dialog;
 use crate::digest::{Authorizer, Challenged, hex};
-use crate::event::{Body, Event, Output, RequestId, ResponseParts, SessionId, SubscriptionId, UaConfig};
+use crate::event::{Body, Event, Output, ReferralId, RequestId, ResponseParts, SessionId, SubscriptionId, UaConfig};
 use crate::flow::Flow;
 use crate::message::{Headers, Request, Response, Via, reason_phrase};
 use crate::method::Method;
@@ -14,7 +14,7 @@ use crate::transaction::{ClientTransactions, Outgoing, ServerTransactions, TxId,
 use crate::uri::{NameAddr, Uri};
 
 /// What this user agent does at all, told in Allow.
-const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, NOTIFY, MESSAGE";
+const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO, NOTIFY, MESSAGE";
 
 /// Whose a client transaction is.
 #[derive(Debug, Clone)]
@@ -30,6 +30,9 @@ pub(crate) enum Owner {
     /// The BYE of a session that is gone already.
     Bye(Box<Farewell>),
     Notify(SubscriptionId),
+    Refer(ReferralId),
+    /// NOTIFY about a REFER of the peer's.
+    Report(ReferralId),
 }
 
 /// What a BYE needs to be sent again with an answer to a challenge.
@@ -143,7 +146,7 @@ impl Core {
     pub(crate) fn decline_answer(&mut self, tx: TxId, response: &Response, authorizer: Option<Authorizer>, now: Instant) {
         let Some((request, flow)) = self.clients.request(tx) else { return };
         let Some(dialog) = Dialog::as_caller(request, response, flow) else { return };
-        self.acknowledge(tx, &dialog, dialog.local_cseq, None);
+        self.acknowledge(tx, &dialog, dialog.invite_number, None);
         self.bye(Farewell { dialog, authorizer, headers: Headers::new(), challenged: Challenged::default() }, now);
     }
 
@@ -151,7 +154,7 @@ impl Core {
     pub(crate) fn acknowledge_only(&mut self, tx: TxId, response: &Response) {
         let Some((request, flow)) = self.clients.request(tx) else { return };
         let Some(dialog) = Dialog::as_caller(request, response, flow) else { return };
-        self.acknowledge(tx, &dialog, dialog.local_cseq, None);
+        self.acknowledge(tx, &dialog, dialog.invite_number, None);
     }
 
     pub(crate) fn bye(&mut self, mut farewell: Farewell, now: Instant) {
@@ -221,7 +224,7 @@ impl Core {
 
     fn push_capabilities(&self, headers: &mut Headers) {
         if !headers.contains("Allow") {
-            headers.push("Allow", ALLOW);
+            headers.push("Allow", if self.config.takes_refer { format!("{ALLOW}, REFER") } else { ALLOW.to_owned() });
         }
         if !headers.contains("Supported") && !self.config.supported.is_empty() {
             headers.push("Supported", self.config.supported.join(", "));

@@ -1,4 +1,6 @@
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::flow::Flow;
 use crate::message::{Headers, Request, Response};
@@ -14,7 +16,10 @@ pub(crate) struct Dialog {
     pub(crate) local: NameAddr,
     /// With the peer's tag, if it has one (RFC 2543).
     pub(crate) remote: NameAddr,
-    pub(crate) local_cseq: u32,
+    /// The number of the INVITE that made it, if it is ours.
+    pub(crate) invite_number: u32,
+    /// The number of our last request in it. Shared by all clones: a transfer or a BYE may outlive the session.
+    last_number: Arc<AtomicU32>,
     pub(crate) remote_cseq: Option<u32>,
     pub(crate) target: Uri,
     pub(crate) routes: Vec<NameAddr>,
@@ -38,7 +43,8 @@ impl Dialog {
             call_id: headers.call_id().ok()?.to_owned(),
             local: headers.from().ok()?,
             remote: response.headers.to().ok()?,
-            local_cseq: headers.cseq().ok()?.number,
+            invite_number: headers.cseq().ok()?.number,
+            last_number: Arc::new(AtomicU32::new(headers.cseq().ok()?.number)),
             remote_cseq: None,
             target,
             routes,
@@ -63,7 +69,8 @@ impl Dialog {
             local,
             target: headers.contact().map_or_else(|| remote.uri.clone(), |contact| contact.uri),
             remote,
-            local_cseq: 0,
+            invite_number: 0,
+            last_number: Arc::default(),
             remote_cseq: headers.cseq().ok().map(|cseq| cseq.number),
             routes: headers.addresses("Record-Route"),
             contact,
@@ -74,9 +81,17 @@ impl Dialog {
     }
 
     /// A new request in the dialog (RFC 3261 12.2.1.1).
-    pub(crate) fn request(&mut self, method: Method) -> Request {
-        self.local_cseq += 1;
-        self.numbered(method, self.local_cseq)
+    pub(crate) fn request(&self, method: Method) -> Request {
+        self.numbered(method, self.next_number())
+    }
+
+    pub(crate) fn next_number(&self) -> u32 {
+        self.last_number.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Call-ID and our tag.
+    pub(crate) fn key(&self) -> (String, String) {
+        (self.call_id.clone(), self.local.tag().unwrap_or_default().to_owned())
     }
 
     /// The ACK for a 2xx to the INVITE of that number (RFC 3261 13.2.2.4).

@@ -32,8 +32,11 @@ impl UserAgent {
                 }
             }
             Method::Prack => self.core.respond_status(tx, 481, now),
+            Method::Notify if self.refer_notified(tx, &request, now) => {}
+            Method::Subscribe if self.referral_subscribed(tx, &request, now) => {}
             Method::Notify | Method::Subscribe => self.core.respond_status(tx, 489, now),
-            Method::Message | Method::Refer | Method::Publish | Method::Register => self.core.respond_status(tx, 405, now),
+            Method::Refer => self.refer_received(id, tx, request, now),
+            Method::Message | Method::Publish | Method::Register => self.core.respond_status(tx, 405, now),
             Method::Ack | Method::Cancel | Method::Other(_) => self.core.respond_status(tx, 501, now),
         }
     }
@@ -98,7 +101,7 @@ impl UserAgent {
             Phase::Calling(_) => return,
             Phase::Unacknowledged { tx, dialog, .. } => {
                 let (tx, dialog) = (*tx, dialog.clone());
-                self.core.acknowledge(tx, &dialog, dialog.local_cseq, None);
+                self.core.acknowledge(tx, &dialog, dialog.invite_number, None);
                 Event::Ended { session: id, by: EndedBy::Remote, headers }
             }
             Phase::Established(_) => Event::Ended { session: id, by: EndedBy::Remote, headers },
@@ -123,7 +126,7 @@ impl UserAgent {
             Phase::Unacknowledged { tx, dialog, .. } => {
                 let (tx, dialog) = (*tx, (**dialog).clone());
                 let authorizer = session.authorizer.clone();
-                self.core.acknowledge(tx, &dialog, dialog.local_cseq, None);
+                self.core.acknowledge(tx, &dialog, dialog.invite_number, None);
                 self.forget(id, now);
                 self.core.bye(Farewell { dialog, authorizer, headers, challenged: Challenged::default() }, now);
             }
@@ -185,7 +188,7 @@ impl UserAgent {
     pub(super) fn session_of(&self, request: &Request) -> Option<SessionId> {
         match self.dialogs.get(&super::dialog_key(request)?)? {
             super::DialogOwner::Session(id) => Some(*id),
-            super::DialogOwner::Subscription(_) => None,
+            super::DialogOwner::Subscription(_) | super::DialogOwner::Remains => None,
         }
     }
 
@@ -208,6 +211,7 @@ impl UserAgent {
         stop_all(&mut self.core, id);
         let session = self.sessions.remove(&id)?;
         self.dialogs.remove(&session.key());
+        self.referrals_remain(id, &session);
         match &session.phase {
             Phase::Ringing(ringing) => {
                 self.ringing.remove(&ringing.tx);

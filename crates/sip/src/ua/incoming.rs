@@ -96,6 +96,7 @@ impl UserAgent {
             Some(key) => match self.dialogs.get(&key).copied() {
                 Some(DialogOwner::Session(id)) => self.in_session(id, tx, request, flow, now),
                 Some(DialogOwner::Subscription(id)) => self.in_subscription(id, tx, &request, flow, now),
+                Some(DialogOwner::Remains) => self.in_remains(tx, &request, flow, now),
                 None => self.in_unknown_dialog(IncomingId(tx.0), request, flow, now),
             },
             None => self.outside_dialogs(IncomingId(tx.0), request, flow, now),
@@ -108,6 +109,7 @@ impl UserAgent {
             Method::Invite => self.called(tx, request, flow, now),
             Method::Bye | Method::Update | Method::Prack | Method::Info => self.core.respond_status(tx, 481, now),
             Method::Ack | Method::Cancel | Method::Other(_) => self.core.respond_status(tx, 501, now),
+            Method::Refer if !self.core.config.takes_refer => self.core.respond_status(tx, 405, now),
             Method::Register
             | Method::Options
             | Method::Subscribe

@@ -8,6 +8,8 @@ mod dialog;
 mod established;
 mod incoming;
 mod interval;
+mod referrals;
+mod replaced;
 mod requests;
 mod session;
 mod subscriptions;
@@ -16,16 +18,18 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use self::core::{Core, Owner};
+use self::referrals::Referral;
 use self::requests::{AuthorizerKey, Pending};
 use self::session::Session;
 use self::subscriptions::Subscription;
 use crate::digest::{Authorizer, Credentials};
 use crate::event::{
-    Body, Counts, EndedBy, IncomingId, Invite, OutgoingRequest, Output, RequestId, ResponseParts, SessionId, SubscriptionId,
-    SubscriptionState, UaConfig,
+    Body, Counts, EndedBy, IncomingId, Invite, OutgoingRequest, Output, ReferralId, RequestId, ResponseParts, SessionId,
+    SubscriptionId, SubscriptionState, UaConfig,
 };
 use crate::flow::{ConnectionId, Flow};
 use crate::message::{Headers, Request, StreamBuffer};
+use crate::refer::{Refer, Replaces};
 use crate::timers::TimerKey;
 use crate::transaction::{ClientOutcome, TxId};
 use crate::uri::NameAddr;
@@ -41,6 +45,7 @@ pub struct UserAgent {
     ringing: BTreeMap<TxId, SessionId>,
     subscriptions: BTreeMap<SubscriptionId, Subscription>,
     requests: BTreeMap<RequestId, Pending>,
+    referrals: BTreeMap<ReferralId, Referral>,
     /// By Call-ID and our tag.
     dialogs: BTreeMap<(String, String), DialogOwner>,
     streams: BTreeMap<ConnectionId, StreamBuffer>,
@@ -52,6 +57,8 @@ pub struct UserAgent {
 enum DialogOwner {
     Session(SessionId),
     Subscription(SubscriptionId),
+    /// Transfers that were asked in a session that is gone, or in none.
+    Remains,
 }
 
 impl UserAgent {
@@ -64,6 +71,7 @@ impl UserAgent {
             ringing: BTreeMap::new(),
             subscriptions: BTreeMap::new(),
             requests: BTreeMap::new(),
+            referrals: BTreeMap::new(),
             dialogs: BTreeMap::new(),
             streams: BTreeMap::new(),
             authorizers: BTreeMap::new(),
@@ -175,6 +183,46 @@ impl UserAgent {
         self.send_info(session, body, now);
     }
 
+    /// Offers a change of an established session by UPDATE (RFC 3311), or by INVITE if the peer does not know UPDATE.
+    /// Otherwise as `reinvite`. Without `sdp` it only tells `headers`, such as P-Asserted-Identity after a transfer;
+    /// nothing is told of its end.
+    pub fn update(&mut self, session: SessionId, sdp: Option<String>, headers: Headers, now: Instant) {
+        self.want_update(session, sdp, headers, now);
+    }
+
+    /// Asks the peer of an established session to call somebody else (RFC 3515): a blind transfer, or with
+    /// [`ReferTo::with_replaces`](crate::ReferTo::with_replaces) an attended one. `Event::ReferProgress` and
+    /// `Event::ReferEnded` tell the rest, also after the session is over; hang up when it worked.
+    pub fn refer(&mut self, session: SessionId, refer: Refer, now: Instant) -> ReferralId {
+        self.send_refer(session, refer, now)
+    }
+
+    /// 202 to an `Event::Referred`, or to a REFER that came as `Event::Request`; the peer is told 100. `report_referral`
+    /// must follow, at last with a final status. `None` if that request is no longer open. The session goes on; most
+    /// peers hang up when they hear 200.
+    pub fn accept_referral(&mut self, id: IncomingId, now: Instant) -> Option<ReferralId> {
+        self.begin_referral(id, now)
+    }
+
+    /// Tells whoever sent a REFER how the call goes that it asked for: 180, 200, 486, … A final status ends it.
+    /// After five minutes without one the peer is told that nothing more will come.
+    pub fn report_referral(&mut self, referral: ReferralId, status: u16, now: Instant) {
+        self.report(referral, status.clamp(100, 699), now);
+    }
+
+    /// The session that a Replaces means (RFC 3891): of an INVITE, or of a Refer-To that points at a call of our own.
+    #[must_use]
+    pub fn replaced(&self, replaces: &Replaces) -> Option<SessionId> {
+        self.session_replaced(replaces)
+    }
+
+    /// What to write into a Refer-To or an INVITE so that the peer of this session gives it up for the new call;
+    /// `None` if it has no dialog yet.
+    #[must_use]
+    pub fn replaces(&self, session: SessionId) -> Option<Replaces> {
+        self.replaces_of(session)
+    }
+
     /// The session's requests go over `flow` from now on, and `contact` (if given) is told with the next re-INVITE:
     /// after a change of network or a new connection.
     pub fn move_session(&mut self, session: SessionId, flow: Flow, contact: Option<NameAddr>) {
@@ -215,6 +263,8 @@ impl UserAgent {
         Counts {
             sessions: self.sessions.len(),
             subscriptions: self.subscriptions.len(),
+            watches: 0,
+            referrals: self.referrals.len(),
             requests: self.requests.len(),
             client_transactions: self.core.clients.len(),
             server_transactions: self.core.servers.len(),
@@ -249,6 +299,8 @@ impl UserAgent {
             TimerKey::Glare(session) => self.glare_over(session, now),
             TimerKey::Refresh(session) => self.refresh(session, now),
             TimerKey::Subscription(subscription) => self.subscription_over(subscription, now),
+            TimerKey::Referral(referral) => self.referral_over(referral, now),
+            TimerKey::ReferralGone(referral) => self.forget_referral(referral),
         }
     }
 
@@ -262,6 +314,8 @@ impl UserAgent {
             Owner::Info(id) => self.info_outcome(id, &outcome, now),
             Owner::Bye(farewell) => self.bye_outcome(*farewell, outcome.result, now),
             Owner::Notify(id) => self.notify_outcome(id, &outcome.result, now),
+            Owner::Refer(id) => self.refer_outcome(id, outcome.result, now),
+            Owner::Report(id) => self.report_outcome(id, &outcome.result, now),
         }
     }
 }

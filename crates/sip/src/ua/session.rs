@@ -6,6 +6,7 @@ use crate::digest::{Authorizer, Challenged};
 use crate::event::{Body, SessionId};
 use crate::flow::Flow;
 use crate::message::{Headers, Request, Response};
+use crate::method::Method;
 use crate::timers::TimerKey;
 use crate::transaction::TxId;
 
@@ -47,6 +48,8 @@ pub(crate) struct Calling {
     pub(crate) flow: Flow,
     pub(crate) challenged: Challenged,
     pub(crate) has_offer: bool,
+    /// Of the branches that ring.
+    pub(crate) early_tags: Vec<String>,
 }
 
 /// Somebody calls us.
@@ -55,6 +58,7 @@ pub(crate) struct Ringing {
     pub(crate) tx: TxId,
     pub(crate) call_id: String,
     pub(crate) local_tag: String,
+    pub(crate) remote_tag: String,
     pub(crate) source: Flow,
     pub(crate) user: String,
     pub(crate) has_offer: bool,
@@ -67,8 +71,8 @@ pub(crate) struct Established {
     /// `hang_up` came before ACK: BYE has to wait for it (RFC 3261 15), nobody is told of anything any more.
     pub(crate) ending: Option<Headers>,
     pub(crate) change: Change,
-    /// A `reinvite` that waits for its turn.
-    pub(crate) wanted: Option<String>,
+    /// A `reinvite` or `update` that waits for its turn.
+    pub(crate) wanted: Option<Offer>,
     pub(crate) local_sdp: String,
     pub(crate) remote_sdp: Option<String>,
     /// The peer named UPDATE in Allow.
@@ -107,9 +111,19 @@ pub(crate) enum Change {
 #[derive(Debug, Clone)]
 pub(crate) struct Offer {
     pub(crate) sdp: String,
+    /// What else it tells.
+    pub(crate) headers: Headers,
     pub(crate) challenged: Challenged,
     /// Nobody asked for it but the session timer.
     pub(crate) is_refresh: bool,
+    /// By UPDATE, if the peer knows it.
+    pub(crate) is_update: bool,
+}
+
+impl Offer {
+    pub(crate) fn new(sdp: String) -> Self {
+        Self { sdp, headers: Headers::new(), challenged: Challenged::default(), is_refresh: false, is_update: false }
+    }
 }
 
 /// What was agreed on keeping the session alive (RFC 4028).
@@ -185,9 +199,11 @@ impl Established {
     }
 
     /// A request in the dialog with our description.
-    pub(crate) fn offer_request(&mut self, sdp: &str) -> Request {
-        let mut request = self.dialog.request(crate::method::Method::Invite);
-        super::core::set_body(&mut request.headers, &mut request.body, Body::sdp(sdp));
+    pub(crate) fn offer_request(&self, offer: &Offer) -> Request {
+        let by_update = offer.is_update && self.knows_update;
+        let mut request = self.dialog.request(if by_update { Method::Update } else { Method::Invite });
+        request.headers.extend(offer.headers.clone());
+        super::core::set_body(&mut request.headers, &mut request.body, Body::sdp(offer.sdp.as_str()));
         request
     }
 }

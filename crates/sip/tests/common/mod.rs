@@ -13,6 +13,7 @@ use aftertone_sip::{
 
 pub const ALICE: usize = 0;
 pub const BOB: usize = 1;
+pub const CAROL: usize = 2;
 
 pub const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
 pub const ANSWER: &str = "v=0\r\no=- 2 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 5000 RTP/AVP 0\r\n";
@@ -208,14 +209,19 @@ impl World {
 
     /// Alice calls Bob and Bob answers.
     pub fn call(&mut self) -> (SessionId, SessionId) {
-        let (invite, flow) = (self.invite_to_bob(None), self.flow(ALICE, BOB));
-        let ours = self.act(ALICE, |ua, now| ua.invite(invite, flow, now));
-        let theirs = self.wait_incoming(BOB);
-        self.act(BOB, |ua, now| ua.ring(theirs, Headers::new(), now));
-        let contact = self.contact("bob", BOB);
-        self.act(BOB, |ua, now| ua.accept(theirs, contact, ANSWER.to_owned(), Headers::new(), now));
-        assert_eq!(self.wait_answered(ALICE, ours).as_deref(), Some(ANSWER));
-        self.wait_confirmed(BOB, theirs);
+        self.call_between(ALICE, BOB)
+    }
+
+    pub fn call_between(&mut self, from: usize, to: usize) -> (SessionId, SessionId) {
+        let flow = self.flow(from, to);
+        let invite = Invite { uri: self.uri("callee", to), contact: self.contact("caller", from), ..self.invite_to_bob(None) };
+        let ours = self.act(from, |ua, now| ua.invite(invite, flow, now));
+        let theirs = self.wait_incoming(to);
+        self.act(to, |ua, now| ua.ring(theirs, Headers::new(), now));
+        let contact = self.contact("callee", to);
+        self.act(to, |ua, now| ua.accept(theirs, contact, ANSWER.to_owned(), Headers::new(), now));
+        assert_eq!(self.wait_answered(from, ours).as_deref(), Some(ANSWER));
+        self.wait_confirmed(to, theirs);
         (ours, theirs)
     }
 

@@ -202,11 +202,18 @@ fn is_of(event: &Event, of: SessionId) -> bool {
         | Event::Reinvited { session, .. }
         | Event::ReinviteConfirmed { session, .. }
         | Event::ReinviteAnswered { session, .. }
+        | Event::EarlyOffered { session, .. }
+        | Event::Updated { session, .. }
+        | Event::Referred { session, .. }
         | Event::Info { session, .. } => *session == of,
         Event::Request { .. }
         | Event::Response { .. }
         | Event::Resubscribed { .. }
         | Event::Unsubscribed { .. }
+        | Event::ReferProgress { .. }
+        | Event::ReferEnded { .. }
+        | Event::Notified { .. }
+        | Event::Unwatched { .. }
         | Event::Unframeable { .. } => false,
     }
 }

@@ -7,6 +7,7 @@ pub mod baresip;
 pub mod desktop;
 pub mod hosted;
 pub mod notifications;
+pub mod peers;
 pub mod process;
 pub mod sipp;
 pub mod sound;

@@ -57,6 +57,16 @@ pub(crate) fn program(name: &str) -> Result<PathBuf> {
     Ok(target()?.join("debug").join(name))
 }
 
+/// Builds the programs that a user would run, for release, and measures them.
+pub(crate) fn bench(name: &str, arguments: &[&str]) -> Result<()> {
+    crate::tests::set_up()?;
+    say("building for release (the first time takes some minutes)");
+    let what = ["-p", "aftertone-server", "-p", "aftertone-client", "-p", "aftertone-tests", "--bins"];
+    call("cargo", &[&["build", "--release"][..], &what].concat())?;
+    let program = target()?.join("release/aftertone-bench");
+    call(&program.to_string_lossy(), &[&[name][..], arguments].concat())
+}
+
 fn target() -> Result<PathBuf> {
     let output = Command::new("cargo").args(["metadata", "--format-version", "1", "--no-deps"]).output()?;
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).context("cargo metadata")?;

@@ -6,6 +6,7 @@ mod build;
 mod check;
 mod demo;
 mod packages;
+mod peers;
 mod tests;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -16,8 +17,9 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   run [--tour]   sets up, builds, and opens the app beside a hosted account; without a display, or with --tour,
                  drives the window through a call and its message and writes target/tour/
   test           sets up and runs every test
+  bench NAME     builds for release and measures (docs/benchmarks.md); the last line of its output is JSON
   check          formatting, lints, documentation, dependencies, generated types, and the interface's checks
-  setup          installs the system packages that are missing
+  setup          installs the system packages that are missing, and the outside exchanges of the tests
   package        makes the packages to install (.deb, .rpm)";
 
 fn main() -> ExitCode {
@@ -34,7 +36,7 @@ fn run(arguments: &[String]) -> Result<()> {
     std::env::set_current_dir(root()?)?;
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
-        ["setup"] => packages::install(packages::Need::Test),
+        ["setup"] => tests::set_up(),
         ["run"] if demo::has_display() => demo::run(),
         ["run"] => {
             say("there is no display: taking the tour instead");
@@ -42,6 +44,7 @@ fn run(arguments: &[String]) -> Result<()> {
         }
         ["run", "--tour"] => demo::tour(),
         ["test"] => tests::run(),
+        ["bench", name, arguments @ ..] => build::bench(name, arguments),
         ["check"] => check::run(),
         ["package"] => build::package(),
         _ => bail!("{USAGE}"),

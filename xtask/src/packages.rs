@@ -28,13 +28,18 @@ const TEST: &[&str] = &[
     "baresip",
     "dbus",
     "dbus-x11",
+    "debootstrap",
+    "dnsmasq-base",
     "gnome-keyring",
+    "iproute2",
     "libsecret-tools",
+    "nftables",
     "openbox",
     "pocketsphinx-testdata",
     "pulseaudio",
     "pulseaudio-utils",
     "sip-tester",
+    "tcpdump",
     "webkit2gtk-driver",
     "x11-utils",
     "xauth",
@@ -70,14 +75,9 @@ fn is_installed(package: &str) -> bool {
     query.is_ok_and(|output| output.stdout.ends_with(b" installed"))
 }
 
-/// Runs apt-get as root: as it is, or through sudo.
+/// Runs apt-get as root.
 fn apt(arguments: &[&str]) -> Result<()> {
-    let user = Command::new("id").arg("--user").output().context("asking for the user's id")?;
-    let root = user.stdout.trim_ascii() == b"0";
-    let mut command = if root { Command::new("apt-get") } else { Command::new("sudo") };
-    if !root {
-        command.args(["--preserve-env=DEBIAN_FRONTEND", "apt-get"]);
-    }
+    let mut command = root_command("apt-get")?;
     command.env("DEBIAN_FRONTEND", "noninteractive").args(["--quiet", "-o", "Dpkg::Use-Pty=0"]).args(arguments);
     let status = command.stdin(Stdio::null()).status().context(
         "starting apt-get: only Debian and Ubuntu can be set up by this command; elsewhere install the same packages by hand",
@@ -86,4 +86,15 @@ fn apt(arguments: &[&str]) -> Result<()> {
         bail!("apt-get {} failed ({status})", arguments.join(" "));
     }
     Ok(())
+}
+
+/// A command that root runs: as it is, or through sudo.
+pub(crate) fn root_command(program: &str) -> Result<Command> {
+    let user = Command::new("id").arg("--user").output().context("asking for the user's id")?;
+    if user.stdout.trim_ascii() == b"0" {
+        return Ok(Command::new(program));
+    }
+    let mut command = Command::new("sudo");
+    command.args(["--preserve-env=DEBIAN_FRONTEND", program]);
+    Ok(command)
 }

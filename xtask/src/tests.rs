@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::{build, packages, say};
+use crate::{build, packages, peers, say};
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Count {
@@ -18,9 +18,15 @@ struct Count {
     broken: bool,
 }
 
+/// Installs what the tests need and this machine lacks.
+pub(crate) fn set_up() -> Result<()> {
+    packages::install(packages::Need::Test)?;
+    peers::install()
+}
+
 /// Sets up and runs them all; fails where one does.
 pub(crate) fn run() -> Result<()> {
-    packages::install(packages::Need::Test)?;
+    set_up()?;
     build::interface()?;
     build::programs()?;
     let parts = [interface()?, workspace()?];

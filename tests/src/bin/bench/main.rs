@@ -1,0 +1,48 @@
+//! `cargo xtask bench NAME`: what the programs can do, measured on release builds beside other people's programs.
+//!
+//! Each benchmark is a module with `async fn run(arguments: &[String]) -> Result<Value>`. It says what it does on standard
+//! error; the last line on standard output is its result as JSON. docs/benchmarks.md says how each measures, and what was
+//! seen.
+
+mod sip;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use serde_json::Value;
+
+const USAGE: &str = "usage: aftertone-bench NAME [ARGUMENTS]
+  sip   registrations and calls per second, ours beside Asterisk and Kamailio";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments).await {
+        Ok(result) => {
+            show(&result);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            say(&format!("FAILED: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: &[String]) -> Result<Value> {
+    let Some((name, arguments)) = arguments.split_first() else { bail!("{USAGE}") };
+    match name.as_str() {
+        "sip" => sip::run(arguments).await,
+        _ => bail!("{USAGE}"),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the result, for whoever reads it")]
+fn show(result: &Value) {
+    println!("{result}");
+}
+
+/// A line for the person who waits.
+fn say(line: &str) {
+    eprintln!("bench: {line}");
+}

@@ -1,0 +1,174 @@
+//! Asterisk 22 as an exchange beside ours.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use anyhow::{Result, ensure};
+
+use crate::{
+    peers::{Peers, keys::Keys, text},
+    process::{self, Running},
+};
+
+/// What one Asterisk is configured with, beside its transports `udp`, `tcp`, `tls`, `ws` and `wss`.
+#[derive(Debug, Clone, Default)]
+pub struct Setup {
+    /// More of `pjsip.conf`. The templates `endpoint`, `auth` and `aor` may be used: `[alice](endpoint)`.
+    pub pjsip: String,
+    /// More of `extensions.conf`; calls of the template's endpoints begin in the context `internal`.
+    pub extensions: String,
+    /// Mailboxes of the context `default` in `voicemail.conf`, such as `700 => 1234,Phone One`.
+    pub mailboxes: String,
+}
+
+/// A running Asterisk.
+#[derive(Debug)]
+pub struct Asterisk {
+    /// SIP over UDP and TCP.
+    pub sip: SocketAddr,
+    /// SIP over TLS.
+    pub sip_tls: SocketAddr,
+    /// SIP over WebSocket: `ws://127.0.0.1:PORT/ws`.
+    pub ws: String,
+    /// What it shows over TLS.
+    pub keys: Keys,
+    peers: Peers,
+    running: Running,
+    folder: tempfile::TempDir,
+}
+
+impl Asterisk {
+    /// Starts one and waits until it has booted.
+    ///
+    /// # Errors
+    /// Where it doesn't come up.
+    pub async fn start(setup: &Setup) -> Result<Self> {
+        let peers = Peers::find()?;
+        let folder = tempfile::tempdir()?;
+        let keys = Keys::make(folder.path(), "asterisk")?;
+        let (sip, tls, http) = (process::free_port()?, process::free_port()?, process::free_port()?);
+        for name in ["run", "spool", "log", "db"] {
+            std::fs::create_dir(folder.path().join(name))?;
+        }
+        write_configuration(&folder, &keys, setup, [sip, tls, http])?;
+        let mut command = peers.command("/usr/sbin/asterisk");
+        command.args(["-f", "-C"]).arg(folder.path().join("asterisk.conf"));
+        let mut running = process::start(&mut command, &folder.path().join("stderr.log"))?;
+        running.ignore_output();
+        let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let ws = format!("ws://127.0.0.1:{http}/ws");
+        let asterisk = Self { sip: at(sip), sip_tls: at(tls), ws, keys, peers, running, folder };
+        process::eventually("Asterisk has booted", Duration::from_secs(30), || async {
+            Ok(asterisk.cli("core waitfullybooted").await.ok().filter(|said| said.contains("booted")))
+        })
+        .await?;
+        Ok(asterisk)
+    }
+
+    /// Runs a command of its console; what it says.
+    ///
+    /// # Errors
+    /// Where it doesn't answer.
+    pub async fn cli(&self, command: &str) -> Result<String> {
+        let configuration = text(&self.folder.path().join("asterisk.conf"));
+        self.peers.output("/usr/sbin/asterisk", &["-C", &configuration, "-rx", command]).await
+    }
+
+    /// Waits until what `command` says contains `words`.
+    ///
+    /// # Errors
+    /// Where it doesn't in time.
+    pub async fn says(&self, command: &str, words: &str, limit: Duration) -> Result<String> {
+        let mut last = String::new();
+        let what = format!("{command:?} of Asterisk's says {words:?}");
+        let seen = process::eventually(&what, limit, || {
+            let asked = self.cli(command);
+            async { Ok(asked.await.ok().filter(|said| said.contains(words))) }
+        })
+        .await;
+        if seen.is_err() {
+            last = self.cli(command).await.unwrap_or_default();
+        }
+        seen.map_err(|error| error.context(format!("it says: {last}\nits log: {}", self.log())))
+    }
+
+    /// Its log so far, warnings and SIP included where `pjsip set logger on` was said.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read(self.log_file()).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.folder.path().join("log/full")
+    }
+
+    /// Ends it, its calls too, and waits.
+    ///
+    /// # Errors
+    /// Where it doesn't end.
+    pub async fn stop(mut self) -> Result<()> {
+        let said = self.cli("core stop now").await;
+        let status = self.running.ended(Duration::from_secs(10)).await?;
+        ensure!(said.is_ok() || status.success(), "Asterisk ended with {status}");
+        Ok(())
+    }
+}
+
+fn write_configuration(folder: &tempfile::TempDir, keys: &Keys, setup: &Setup, ports: [u16; 3]) -> Result<()> {
+    let here = text(folder.path());
+    let [sip, tls, http] = ports;
+    let (cert, key) = (text(&keys.cert), text(&keys.key));
+    let rtp = 36000 + u32::from(sip) % 100 * 40;
+    let (pjsip, extensions, mailboxes) = (&setup.pjsip, &setup.extensions, &setup.mailboxes);
+    let files = [
+        (
+            "asterisk.conf",
+            format!(
+                "{DIRECTORIES}astetcdir => {here}\nastdbdir => {here}/db\nastkeydir => {here}/db\n\
+            astspooldir => {here}/spool\nastrundir => {here}/run\nastlogdir => {here}/log\n[options]\ntransmit_silence = yes\n"
+            ),
+        ),
+        ("modules.conf", MODULES.to_owned()),
+        ("logger.conf", "[general]\n[logfiles]\nfull => notice,warning,error,verbose\n".to_owned()),
+        ("extensions.conf", format!("[internal]\n{extensions}\n")),
+        (
+            "voicemail.conf",
+            format!("[general]\nformat=wav\nminsecs=1\nmaxsilence=0\npollmailboxes=yes\npollfreq=1\n[default]\n{mailboxes}\n"),
+        ),
+        ("rtp.conf", format!("[general]\nrtpstart={rtp}\nrtpend={}\nicesupport=yes\n", rtp + 38)),
+        ("http.conf", format!("[general]\nenabled=yes\nbindaddr=127.0.0.1\nbindport={http}\n")),
+        (
+            "pjsip.conf",
+            format!(
+                "[udp]\ntype=transport\nprotocol=udp\nbind=127.0.0.1:{sip}\n[tcp]\ntype=transport\nprotocol=tcp\nbind=127.0.0.1:{sip}\n\
+             [tls]\ntype=transport\nprotocol=tls\nbind=127.0.0.1:{tls}\ncert_file={cert}\npriv_key_file={key}\nmethod=tlsv1_2\n\
+             [ws]\ntype=transport\nprotocol=ws\nbind=127.0.0.1\n{TEMPLATES}{pjsip}\n"
+            ),
+        ),
+    ];
+    for (name, contents) in files {
+        std::fs::write(folder.path().join(name), contents)?;
+    }
+    // What has no configuration of ours gets an empty one: Asterisk's modules insist on the file.
+    for name in ["acl", "ccss", "cdr", "cel", "codecs", "features", "indications", "manager", "musiconhold", "udptl", "stasis"] {
+        std::fs::write(folder.path().join(format!("{name}.conf")), DEFAULTS.iter().find(|d| d.0 == name).map_or("", |d| d.1))?;
+    }
+    Ok(())
+}
+
+const DIRECTORIES: &str = "[directories]\nastmoddir => /usr/lib/x86_64-linux-gnu/asterisk/modules\n\
+    astvarlibdir => /var/lib/asterisk\nastdatadir => /usr/share/asterisk\nastagidir => /usr/share/asterisk/agi-bin\n";
+
+const MODULES: &str = "[modules]\nautoload=yes\nnoload => chan_iax2.so\nnoload => chan_unistim.so\nnoload => chan_motif.so\n\
+    noload => chan_console.so\nnoload => res_xmpp.so\nnoload => res_snmp.so\nnoload => res_hep.so\nnoload => res_odbc.so\n\
+    noload => res_config_pgsql.so\nnoload => res_config_odbc.so\nnoload => res_config_ldap.so\nnoload => res_phoneprov.so\n\
+    noload => res_calendar.so\nnoload => cdr_radius.so\nnoload => cel_radius.so\nnoload => cdr_pgsql.so\nnoload => cel_pgsql.so\n\
+    noload => cdr_tds.so\nnoload => cel_tds.so\nnoload => app_voicemail_odbc.so\nnoload => pbx_dundi.so\nnoload => pbx_lua.so\n\
+    noload => pbx_ael.so\nnoload => cdr_sqlite3_custom.so\nnoload => cel_sqlite3_custom.so\nnoload => chan_websocket.so\n\
+    noload => res_stir_shaken.so\nnoload => res_geolocation.so\nnoload => app_jack.so\nnoload => res_resolver_unbound.so\n";
+
+const DEFAULTS: &[(&str, &str)] =
+    &[("manager", "[general]\nenabled=no\n"), ("musiconhold", "[default]\nmode=files\ndirectory=/usr/share/asterisk/moh\n")];
+
+const TEMPLATES: &str = "[endpoint](!)\ntype=endpoint\ncontext=internal\ndisallow=all\nallow=ulaw,alaw,g722\ndirect_media=no\n\
+    rtp_symmetric=yes\nforce_rport=yes\nrewrite_contact=yes\ndtmf_mode=rfc4733\n\
+    [auth](!)\ntype=auth\nauth_type=digest\n[aor](!)\ntype=aor\nmax_contacts=5\nqualify_frequency=0\n";

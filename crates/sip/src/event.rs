@@ -61,7 +61,7 @@ impl UaConfig {
         Self {
             product: product.into(),
             seed,
-            supported: ["timer", "norefersub"].map(str::to_owned).to_vec(),
+            supported: ["timer", "100rel", "norefersub"].map(str::to_owned).to_vec(),
             takes_refer: false,
             session_expires: Some(1800),
             min_session_expires: 90,
@@ -101,6 +101,12 @@ impl Body {
     #[must_use]
     pub fn new(content_type: impl Into<String>, data: impl Into<Vec<u8>>) -> Self {
         Self { content_type: content_type.into(), data: data.into() }
+    }
+
+    /// Whether it is a session description.
+    #[must_use]
+    pub fn is_sdp(&self) -> bool {
+        self.content_type.trim().to_ascii_lowercase().starts_with("application/sdp")
     }
 
     /// A session description.

@@ -23,6 +23,10 @@ pub(crate) enum TimerKey {
     Answer(SessionId),
     /// No ACK came (RFC 3261 13.3.1.4).
     NoAck(SessionId),
+    /// Our reliable provisional response again, until PRACK (RFC 3262 3).
+    Progress(SessionId),
+    /// No PRACK came (RFC 3262 3).
+    NoPrack(SessionId),
     /// After 491 (RFC 3261 14.1).
     Glare(SessionId),
     /// It is our turn to refresh the session (RFC 4028 10).

@@ -233,3 +233,47 @@ fn a_ringing_call_ends_with_its_connection_on_both_sides() {
     assert!(matches!(world.agents[BOB].events.back(), Some(Event::Ended { by: EndedBy::Transport, .. })));
     world.assert_idle_later();
 }
+
+/// Two user agents with different opinions on session timers.
+fn timers_world(alice: (Option<u32>, u32), bob: (Option<u32>, u32)) -> World {
+    let nth = std::cell::Cell::new(0);
+    World::with_configs(Transport::Udp, Network::default(), 1, |config| {
+        let (longest, least) = if nth.replace(nth.get() + 1) == ALICE { alice } else { bob };
+        (config.session_expires, config.min_session_expires) = (longest, least);
+    })
+}
+
+#[test]
+fn a_wish_for_too_short_intervals_is_raised() {
+    let mut world = timers_world((Some(100), 90), (Some(1800), 600));
+    let (ours, _) = world.call();
+    assert!(world.dump().contains("422"), "{}", world.dump());
+    let granted = world.trace.iter().rfind(|(_, from, text)| *from == BOB && text.contains("Session-Expires"));
+    assert!(granted.is_some_and(|(_, _, text)| text.contains("Session-Expires: 600;refresher=uas")), "{}", world.dump());
+    world.run(Duration::from_secs(2000));
+    assert_eq!(world.agents[BOB].ua.counts().sessions, 1);
+    hang_up(&mut world, ours);
+}
+
+#[test]
+fn whoever_has_to_refresh_does_and_the_other_notices_when_it_does_not() {
+    for (asked, expected) in [("120;refresher=uac", ALICE), ("120;refresher=uas", BOB)] {
+        let mut world = World::new(Transport::Udp);
+        let mut invite = world.invite_to_bob(None);
+        invite.headers.push("Session-Expires", asked);
+        let flow = world.flow(ALICE, BOB);
+        let ours = world.act(ALICE, |ua, now| ua.invite(invite, flow, now));
+        let theirs = world.wait_incoming(BOB);
+        let contact = world.contact("bob", BOB);
+        world.act(BOB, |ua, now| ua.accept(theirs, contact, ANSWER.to_owned(), Headers::new(), now));
+        world.wait_answered(ALICE, ours);
+        world.run(Duration::from_secs(1000));
+        let updates = |agent: usize| world.sent_by(agent).iter().filter(|line| *line == "UPDATE").count();
+        assert!(updates(expected) > 10 && updates(1 - expected) == 0, "{asked}: {}", world.dump());
+        // The refresher vanishes without a word.
+        world.agents[expected].ua = aftertone_sip::UserAgent::new(aftertone_sip::UaConfig::new("Restarted/1", [99; 32]));
+        world.agents[1 - expected].events.clear();
+        world.wait(1 - expected, |event| matches!(event, Event::Ended { by: EndedBy::Timeout, .. }).then_some(()));
+        world.assert_idle_later();
+    }
+}

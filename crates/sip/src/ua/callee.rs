@@ -5,8 +5,9 @@ use std::time::Instant;
 use super::UserAgent;
 use super::dialog::Dialog;
 use super::interval;
-use super::session::{AwaitingAck, Established, Phase, Ringing, SHORTEST_INTERVAL, Session, run_interval};
-use crate::event::{Body, Event, ResponseParts, SessionId};
+use super::reliable::Reliable;
+use super::session::{AwaitingAck, Established, Offer, Phase, Ringing, Session, run_interval};
+use crate::event::{Body, Event, ResponseParts, SessionId, UaConfig};
 use crate::flow::Flow;
 use crate::message::{Headers, Request};
 use crate::timers::TimerKey;
@@ -16,7 +17,7 @@ use crate::uri::NameAddr;
 impl UserAgent {
     /// An INVITE outside of dialogs.
     pub(super) fn called(&mut self, tx: TxId, request: Request, source: Flow, now: Instant) {
-        if let Some(refusal) = refusal(&request) {
+        if let Some(refusal) = refusal(&request, &self.core.config) {
             self.core.respond(tx, refusal, now);
             return;
         }
@@ -32,43 +33,55 @@ impl UserAgent {
         let has_offer = request.sdp().is_some();
         self.dialogs.insert((call_id.clone(), local_tag.clone()), super::DialogOwner::Session(id));
         let remote_tag = request.headers.from().ok().and_then(|from| from.tag().map(str::to_owned)).unwrap_or_default();
-        let ringing = Ringing { tx, call_id, local_tag, remote_tag, source, user, has_offer };
-        self.sessions.insert(id, Session { authorizer: None, phase: Phase::Ringing(ringing) });
+        let remote_cseq = request.headers.cseq().map_or(0, |cseq| cseq.number);
+        let reliable = self.reliable_for(&request.headers);
+        let ringing = Ringing { tx, call_id, local_tag, remote_tag, remote_cseq, source, user, has_offer, reliable };
+        self.sessions.insert(id, Session { authorizer: None, phase: Phase::Ringing(Box::new(ringing)) });
         self.ringing.insert(tx, id);
         self.core.emit(Event::Incoming { session: id, request, flow: source, replaces });
     }
 
-    pub(super) fn send_progress(&mut self, id: SessionId, mut parts: ResponseParts, now: Instant) {
-        let Some(Session { phase: Phase::Ringing(ringing), .. }) = self.sessions.get(&id) else { return };
-        if !(101..200).contains(&parts.status) {
-            return;
-        }
-        if !parts.headers.contains("Contact") {
-            parts.headers.push("Contact", self.core.contact(ringing.source, &ringing.user));
-        }
-        let tx = ringing.tx;
-        self.core.respond(tx, parts, now);
+    fn reliable_for(&self, headers: &Headers) -> Reliable {
+        let is_known = self.core.config.supported.iter().any(|known| known == "100rel");
+        let mut reliable = Reliable::default();
+        reliable.is_required = is_known && headers.lists("Require", "100rel");
+        reliable.is_supported = reliable.is_required || is_known && headers.lists("Supported", "100rel");
+        reliable
     }
 
     pub(super) fn answer(&mut self, id: SessionId, contact: NameAddr, sdp: String, headers: Headers, now: Instant) {
-        let Some(Session { phase: Phase::Ringing(ringing), .. }) = self.sessions.get(&id) else { return };
-        let (tx, has_offer) = (ringing.tx, ringing.has_offer);
+        let Some(Session { phase: Phase::Ringing(ringing), .. }) = self.sessions.get_mut(&id) else { return };
+        if ringing.holds(&contact, &sdp, &headers) {
+            return;
+        }
+        let (tx, has_offer, remote_cseq) = (ringing.tx, ringing.has_offer, ringing.remote_cseq);
+        let reliable = std::mem::take(&mut ringing.reliable);
         let Some(transaction) = self.core.servers.get(tx) else { return };
-        let Some(dialog) = Dialog::as_callee(transaction, contact.clone()) else { return };
+        let Some(mut dialog) = Dialog::as_callee(transaction, contact.clone()) else { return };
         let request = transaction.request.clone();
-        let mut parts = ResponseParts { headers, body: Some(Body::sdp(sdp.clone())), ..ResponseParts::new(200) };
+        let number = dialog.remote_cseq.unwrap_or_default();
+        dialog.remote_cseq = Some(remote_cseq.max(number));
+        // What was described reliably is not described again (RFC 6337 3.1).
+        let body = reliable.local_sdp.is_none().then(|| Body::sdp(sdp.clone()));
+        let mut parts = ResponseParts { headers, body, ..ResponseParts::new(200) };
         parts.headers.set("Contact", contact);
         let granted = interval::grant(&request.headers, &mut parts.headers, &self.core.config);
-        let number = dialog.remote_cseq.unwrap_or_default();
-        let mut established = Established::new(dialog, false, sdp, request.sdp(), &request.headers);
-        established.interval = granted;
+        let early_answer = reliable.remote_sdp.clone();
+        let remote_sdp = request.sdp().or(reliable.remote_sdp);
+        let expects_answer = !has_offer && reliable.local_sdp.is_none();
+        let wanted = reliable.local_sdp.as_ref().filter(|said| **said != sdp).map(|_| Offer::new(sdp.clone()));
+        let mut established = Established::new(dialog, false, reliable.local_sdp.unwrap_or(sdp), remote_sdp, &request.headers);
+        (established.interval, established.last_reliable, established.wanted) = (granted, reliable.last, wanted);
+        self.core.wire.timers.stop(TimerKey::Progress(id));
+        self.core.wire.timers.stop(TimerKey::NoPrack(id));
         established.awaiting = self.send_answer(id, tx, parts, now).map(|(flow, bytes)| AwaitingAck {
             number,
             flow,
             bytes,
             pause: self.core.wire.times.t1,
             is_initial: true,
-            expects_answer: !has_offer,
+            expects_answer,
+            early_answer,
         });
         run_interval(&mut self.core, id, granted, now);
         self.ringing.remove(&tx);
@@ -118,10 +131,10 @@ impl UserAgent {
 }
 
 /// Why an INVITE can't be taken, whoever is called.
-fn refusal(request: &Request) -> Option<ResponseParts> {
+fn refusal(request: &Request, config: &UaConfig) -> Option<ResponseParts> {
     let describes = request.body.is_empty() || request.sdp().is_some();
     if !describes {
         return Some(ResponseParts::new(415).with("Accept", "application/sdp"));
     }
-    interval::is_too_short(&request.headers).then(|| ResponseParts::new(422).with("Min-SE", SHORTEST_INTERVAL))
+    interval::refusal(&request.headers, config)
 }

@@ -1,5 +1,6 @@
 //! Sessions that we started: INVITE as a user agent client (RFC 3261 13.2).
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::UserAgent;
@@ -14,9 +15,6 @@ use crate::message::{Request, Response};
 use crate::method::Method;
 use crate::transaction::{ClientOutcome, TransactionFailure, TxId, remote_tag};
 
-/// More branches than anybody forks to are not kept apart.
-const MOST_BRANCHES: usize = 32;
-
 impl UserAgent {
     pub(super) fn start_call(&mut self, invite: Invite, flow: Flow, now: Instant) -> SessionId {
         let id = SessionId(self.core.next_id());
@@ -25,9 +23,9 @@ impl UserAgent {
         let request = self.invite_request(invite);
         self.dialogs.insert(request_key(&request), super::DialogOwner::Session(id));
         let tx = self.core.send(request.clone(), flow, Owner::Invite(id), now);
-        let early_tags = Vec::new();
-        let calling = Calling { tx, request, flow, challenged: Challenged::default(), has_offer, early_tags };
-        self.sessions.insert(id, Session { authorizer, phase: Phase::Calling(calling) });
+        let early = BTreeMap::new();
+        let calling = Calling { tx, request, flow, challenged: Challenged::default(), has_offer, early };
+        self.sessions.insert(id, Session { authorizer, phase: Phase::Calling(Box::new(calling)) });
         id
     }
 
@@ -57,8 +55,7 @@ impl UserAgent {
             Ok(response) if response.is_provisional() => {
                 self.core.send_waiting_cancel(tx, now);
                 if is_current && response.status > 100 {
-                    self.note_branch(id, &response);
-                    self.core.emit(Event::Progress { session: id, response });
+                    self.progressed(id, tx, response, now);
                 }
             }
             Ok(response) if response.is_success() && is_current => self.answered(id, tx, response, now),
@@ -70,36 +67,37 @@ impl UserAgent {
         }
     }
 
-    fn note_branch(&mut self, id: SessionId, response: &Response) {
-        let Some(Session { phase: Phase::Calling(calling), .. }) = self.sessions.get_mut(&id) else { return };
-        let tag = remote_tag(response);
-        if !tag.is_empty() && calling.early_tags.len() < MOST_BRANCHES && !calling.early_tags.contains(&tag) {
-            calling.early_tags.push(tag);
-        }
-    }
-
     fn answered(&mut self, id: SessionId, tx: TxId, response: Response, now: Instant) {
-        let Some(Session { authorizer, phase: Phase::Calling(calling) }) = self.sessions.remove(&id) else { return };
+        let Some(Session { authorizer, phase: Phase::Calling(mut calling) }) = self.sessions.remove(&id) else { return };
         let dialog = self.core.clients.request(tx).and_then(|(request, flow)| Dialog::as_caller(request, &response, flow));
         let Some(dialog) = dialog else {
             self.dialogs.remove(&request_key(&calling.request));
             return;
         };
-        let sdp = response.sdp();
-        let late_offer = !calling.has_offer && sdp.is_some();
+        let (dialog, early_local, early_remote) = calling.confirm(dialog);
+        // The first description is the one that counts (RFC 3261 13.2.1).
+        let sdp = early_remote.or_else(|| response.sdp());
+        let late_offer = !calling.has_offer && early_local.is_none() && sdp.is_some();
         let phase = if late_offer {
             Phase::Unacknowledged { tx, dialog: Box::new(dialog), response: Box::new(response.clone()) }
         } else {
             self.core.acknowledge(tx, &dialog, dialog.invite_number, None);
-            let local = String::from_utf8_lossy(&calling.request.body).into_owned();
-            Phase::Established(Box::new(self.begin(id, dialog, local, &response, now)))
+            let local = early_local.unwrap_or_else(|| String::from_utf8_lossy(&calling.request.body).into_owned());
+            Phase::Established(Box::new(self.begin(id, dialog, (local, sdp.clone()), &response, now)))
         };
         self.sessions.insert(id, Session { authorizer, phase });
         self.core.emit(Event::Answered { session: id, response, sdp, late_offer });
     }
 
-    fn begin(&mut self, id: SessionId, dialog: Dialog, local_sdp: String, response: &Response, now: Instant) -> Established {
-        let mut established = Established::new(dialog, true, local_sdp, response.sdp(), &response.headers);
+    fn begin(
+        &mut self,
+        id: SessionId,
+        dialog: Dialog,
+        (local_sdp, remote_sdp): (String, Option<String>),
+        response: &Response,
+        now: Instant,
+    ) -> Established {
+        let mut established = Established::new(dialog, true, local_sdp, remote_sdp, &response.headers);
         established.interval = interval::granted(response);
         run_interval(&mut self.core, id, established.interval, now);
         established
@@ -119,10 +117,13 @@ impl UserAgent {
 
     pub(super) fn answer_late_offer(&mut self, id: SessionId, sdp: String, now: Instant) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        let Phase::Unacknowledged { tx, dialog, response } = &session.phase else { return };
+        let Phase::Unacknowledged { tx, dialog, response } = &session.phase else {
+            self.answer_early_offer(id, sdp, now);
+            return;
+        };
         let (tx, dialog, response) = (*tx, (**dialog).clone(), response.clone());
         self.core.acknowledge(tx, &dialog, dialog.invite_number, Some(sdp.clone()));
-        let established = self.begin(id, dialog, sdp, &response, now);
+        let established = self.begin(id, dialog, (sdp, response.sdp()), &response, now);
         if let Some(session) = self.sessions.get_mut(&id) {
             session.phase = Phase::Established(Box::new(established));
         }
@@ -153,7 +154,7 @@ impl UserAgent {
 
     fn call_with_longer_interval(&mut self, id: SessionId, response: &Response, now: Instant) -> bool {
         let Some(Session { phase: Phase::Calling(calling), .. }) = self.sessions.get_mut(&id) else { return false };
-        let Some(seconds) = interval::raised(response).filter(|_| !calling.request.headers.contains("Min-SE")) else {
+        let Some(seconds) = interval::raised(response).filter(|raised| asked_least(&calling.request) < *raised) else {
             return false;
         };
         calling.request.headers.set("Session-Expires", seconds);
@@ -172,6 +173,11 @@ impl UserAgent {
         self.forget(session, now);
         self.core.emit(Event::Rejected { session, failure });
     }
+}
+
+/// The Min-SE of a request of ours.
+fn asked_least(request: &Request) -> u32 {
+    request.headers.get("Min-SE").and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 impl From<TransactionFailure> for RequestFailure {

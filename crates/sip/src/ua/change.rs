@@ -5,12 +5,15 @@ use std::time::{Duration, Instant};
 use super::UserAgent;
 use super::core::Owner;
 use super::interval;
-use super::session::{AwaitingAck, Change, Established, Offer, SHORTEST_INTERVAL, Session, run_interval};
-use crate::event::{Body, EndedBy, Event, RequestFailure, ResponseParts, SessionId};
+use super::session::{AwaitingAck, Change, Established, Offer, Session, run_interval};
+use crate::event::{Body, EndedBy, Event, RequestFailure, ResponseParts, SessionId, UaConfig};
 use crate::message::{Headers, Request, Response};
 use crate::method::Method;
 use crate::timers::TimerKey;
 use crate::transaction::{ClientOutcome, TransactionFailure, TxId};
+
+/// When a refresh could not be made, it is tried again until the session lapses.
+const REFRESH_AGAIN: Duration = Duration::from_secs(5);
 
 impl UserAgent {
     /// The caller wants to change the session.
@@ -99,6 +102,8 @@ impl UserAgent {
             408 | 481 => self.end_by_us(id, EndedBy::Timeout, now),
             491 => self.offer_glared(id, now),
             401 | 407 if self.offer_with_credentials(id, &response, now) => {}
+            422 if self.offer_with_longer_interval(id, &response, now) => {}
+            405 | 501 if self.offer_by_invite(id, now) => {}
             _ => self.offer_failed(id, RequestFailure::Refused(Box::new(response)), now),
         }
     }
@@ -139,10 +144,36 @@ impl UserAgent {
         true
     }
 
+    /// The peer wants the session refreshed less often (RFC 4028 7.3).
+    fn offer_with_longer_interval(&mut self, id: SessionId, response: &Response, now: Instant) -> bool {
+        let Some(established) = self.sessions.get_mut(&id).and_then(Session::established_mut) else { return false };
+        let Change::Ours(_, offer) = &established.change else { return false };
+        let offer = offer.clone();
+        let is_longer = lengthen(established, response);
+        if is_longer {
+            self.send_offer(id, offer, now);
+        }
+        is_longer
+    }
+
+    /// The peer named UPDATE and does not take it.
+    fn offer_by_invite(&mut self, id: SessionId, now: Instant) -> bool {
+        let Some(established) = self.sessions.get_mut(&id).and_then(Session::established_mut) else { return false };
+        let Change::Ours(_, offer) = &established.change else { return false };
+        let offer = offer.clone();
+        let was_update = offer.is_update && std::mem::replace(&mut established.knows_update, false);
+        if was_update {
+            self.send_offer(id, offer, now);
+        }
+        was_update
+    }
+
     fn offer_failed(&mut self, id: SessionId, failure: RequestFailure, now: Instant) {
         let Some(established) = self.sessions.get_mut(&id).and_then(Session::established_mut) else { return };
         let Change::Ours(_, offer) = std::mem::replace(&mut established.change, Change::None) else { return };
-        if !offer.is_refresh {
+        if offer.is_refresh {
+            self.core.wire.timers.set(TimerKey::Refresh(id), now + REFRESH_AGAIN);
+        } else {
             self.tell_answer(id, Err(failure));
         }
         self.offer_next(id, now);
@@ -164,7 +195,8 @@ impl UserAgent {
             self.core.respond(tx, ResponseParts::new(if has_offer { 500 } else { 200 }).with("Retry-After", 1), now);
             return;
         };
-        let refusal = if is_silent { Some(ResponseParts::new(481)) } else { change_refusal(established, request) };
+        let refusal =
+            if is_silent { Some(ResponseParts::new(481)) } else { change_refusal(established, request, &self.core.config) };
         if let Some(refusal) = refusal {
             self.core.respond(tx, refusal, now);
             return;
@@ -204,7 +236,8 @@ impl UserAgent {
             return;
         };
         let pause = self.core.wire.times.t1;
-        let awaiting = AwaitingAck { number, flow, bytes, pause, is_initial: false, expects_answer: !has_offer };
+        let awaiting =
+            AwaitingAck { number, flow, bytes, pause, is_initial: false, expects_answer: !has_offer, early_answer: None };
         if let Some(established) = self.sessions.get_mut(&id).and_then(Session::established_mut) {
             established.awaiting = Some(awaiting);
         }
@@ -263,7 +296,7 @@ impl UserAgent {
         }
         let is_free = matches!(established.change, Change::None) && established.awaiting.is_none();
         if !is_free {
-            self.core.wire.timers.set(TimerKey::Refresh(id), now + Duration::from_secs(5));
+            self.core.wire.timers.set(TimerKey::Refresh(id), now + REFRESH_AGAIN);
             return;
         }
         if !established.knows_update {
@@ -296,6 +329,7 @@ impl UserAgent {
                 run_interval(&mut self.core, id, established.interval, now);
             }
             Ok(response) if matches!(response.status, 408 | 481) => self.end_by_us(id, EndedBy::Timeout, now),
+            Ok(response) if response.status == 422 && lengthen(established, &response) => self.refresh(id, now),
             Ok(response) => {
                 // Whatever it dislikes about UPDATE, INVITE it has to know.
                 established.knows_update = established.knows_update && response.status == 491;
@@ -303,15 +337,24 @@ impl UserAgent {
             }
             Err(TransactionFailure::Timeout) => self.end_by_us(id, EndedBy::Timeout, now),
             // Until it is over, the peer may come back on another connection.
-            Err(TransactionFailure::Transport) => self.core.wire.timers.set(TimerKey::Refresh(id), now + Duration::from_secs(5)),
+            Err(TransactionFailure::Transport) => self.core.wire.timers.set(TimerKey::Refresh(id), now + REFRESH_AGAIN),
         }
     }
 }
 
+/// Takes the interval that a 422 asks for; false if it asks for no more than we did.
+fn lengthen(established: &mut Established, response: &Response) -> bool {
+    let current = established.interval.map_or(0, |interval| interval.seconds);
+    let Some(seconds) = interval::raised(response).filter(|seconds| *seconds > current) else { return false };
+    let we_refresh = established.interval.is_none_or(|interval| interval.we_refresh);
+    established.interval = Some(super::session::Interval { seconds, we_refresh });
+    true
+}
+
 /// Why a change can't be taken now (RFC 3261 14.2, RFC 3311 5.2, RFC 4028 9).
-fn change_refusal(established: &Established, request: &Request) -> Option<ResponseParts> {
-    if interval::is_too_short(&request.headers) {
-        return Some(ResponseParts::new(422).with("Min-SE", SHORTEST_INTERVAL));
+fn change_refusal(established: &Established, request: &Request, config: &UaConfig) -> Option<ResponseParts> {
+    if let Some(refusal) = interval::refusal(&request.headers, config) {
+        return Some(refusal);
     }
     if request.method == Method::Update && request.sdp().is_none() {
         return None;

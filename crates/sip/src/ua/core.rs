@@ -30,6 +30,7 @@ pub(crate) enum Owner {
     /// The BYE of a session that is gone already.
     Bye(Box<Farewell>),
     Notify(SubscriptionId),
+    Prack(SessionId),
     Refer(ReferralId),
     /// NOTIFY about a REFER of the peer's.
     Report(ReferralId),

@@ -89,6 +89,12 @@ impl Dialog {
         self.last_number.fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    /// Goes on where the early dialog of the same branch was.
+    pub(crate) fn succeed(&mut self, early: &Self) {
+        self.last_number = early.last_number.clone();
+        self.remote_cseq = early.remote_cseq;
+    }
+
     /// Call-ID and our tag.
     pub(crate) fn key(&self) -> (String, String) {
         (self.call_id.clone(), self.local.tag().unwrap_or_default().to_owned())

@@ -31,7 +31,7 @@ impl UserAgent {
                     self.core.emit(Event::Info { session: id, request });
                 }
             }
-            Method::Prack => self.core.respond_status(tx, 481, now),
+            Method::Prack => self.prack_received(id, tx, &request, now),
             Method::Notify if self.refer_notified(tx, &request, now) => {}
             Method::Subscribe if self.referral_subscribed(tx, &request, now) => {}
             Method::Notify | Method::Subscribe => self.core.respond_status(tx, 489, now),
@@ -44,16 +44,24 @@ impl UserAgent {
     /// Tag and number must fit; the status of the refusal if not (RFC 3261 12.2.2). The dialog follows the peer.
     fn follow_dialog(&mut self, id: SessionId, request: &Request, source: Flow) -> Option<u16> {
         let session = self.sessions.get_mut(&id)?;
+        let tag = request.headers.from().ok().and_then(|from| from.tag().map(str::to_owned)).unwrap_or_default();
+        let number = request.headers.cseq().map_or(0, |cseq| cseq.number);
         let dialog = match &mut session.phase {
             Phase::Established(established) => &mut established.dialog,
             Phase::Unacknowledged { dialog, .. } => &mut **dialog,
-            Phase::Calling(_) | Phase::Ringing(_) => return None,
+            Phase::Calling(calling) => match calling.early.get_mut(&tag) {
+                Some(early) => &mut early.dialog,
+                None => return Some(481),
+            },
+            Phase::Ringing(ringing) => {
+                let status = if tag != ringing.remote_tag { Some(481) } else { (number <= ringing.remote_cseq).then_some(500) };
+                ringing.remote_cseq = ringing.remote_cseq.max(number);
+                return status;
+            }
         };
-        let tag = request.headers.from().ok().and_then(|from| from.tag().map(str::to_owned)).unwrap_or_default();
         if tag != dialog.remote_tag() {
             return Some(481);
         }
-        let number = request.headers.cseq().map_or(0, |cseq| cseq.number);
         if dialog.remote_cseq.is_some_and(|last| number <= last) {
             return Some(500);
         }
@@ -70,7 +78,7 @@ impl UserAgent {
         let Some(awaiting) = established.awaiting.take_if(|awaiting| awaiting.number == number) else { return };
         self.core.wire.timers.stop(TimerKey::Answer(id));
         self.core.wire.timers.stop(TimerKey::NoAck(id));
-        let sdp = ack.sdp().filter(|_| awaiting.expects_answer);
+        let sdp = ack.sdp().filter(|_| awaiting.expects_answer).or(awaiting.early_answer);
         if let Some(sdp) = &sdp {
             established.remote_sdp = Some(sdp.clone());
         }

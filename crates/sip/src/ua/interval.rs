@@ -1,7 +1,7 @@
 //! Session timers (RFC 4028): what the headers say and what we answer.
 
-use super::session::{Interval, SHORTEST_INTERVAL};
-use crate::event::UaConfig;
+use super::session::Interval;
+use crate::event::{ResponseParts, UaConfig};
 use crate::message::{Headers, Response};
 use crate::params::Params;
 
@@ -31,6 +31,14 @@ impl SessionExpires {
     }
 }
 
+/// RFC 4028 5: no interval is shorter.
+const SHORTEST: u32 = 90;
+
+/// The shortest interval that we grant.
+fn shortest(config: &UaConfig) -> u32 {
+    config.min_session_expires.max(SHORTEST)
+}
+
 /// What we ask for in an INVITE or a refresh.
 pub(crate) fn ask(headers: &mut Headers, config: &UaConfig, current: Option<Interval>) {
     if headers.contains("Session-Expires") {
@@ -41,14 +49,18 @@ pub(crate) fn ask(headers: &mut Headers, config: &UaConfig, current: Option<Inte
             let refresher = if we_refresh { "uac" } else { "uas" };
             headers.push("Session-Expires", format!("{seconds};refresher={refresher}"));
         }
-        (None, Some(seconds)) => headers.push("Session-Expires", seconds.max(SHORTEST_INTERVAL)),
-        (None, None) => {}
+        (None, Some(seconds)) => headers.push("Session-Expires", seconds.max(shortest(config))),
+        (None, None) => return,
+    }
+    if shortest(config) > SHORTEST && !headers.contains("Min-SE") {
+        headers.push("Min-SE", shortest(config));
     }
 }
 
-/// Whether a request wants shorter intervals than we grant (RFC 4028 9: 422).
-pub(crate) fn is_too_short(headers: &Headers) -> bool {
-    SessionExpires::read(headers).is_some_and(|wish| wish.seconds < SHORTEST_INTERVAL)
+/// The refusal of a request that wants shorter intervals than we grant (RFC 4028 9).
+pub(crate) fn refusal(headers: &Headers, config: &UaConfig) -> Option<ResponseParts> {
+    let is_too_short = SessionExpires::read(headers).is_some_and(|wish| wish.seconds < shortest(config));
+    is_too_short.then(|| ResponseParts::new(422).with("Min-SE", shortest(config)))
 }
 
 /// What we grant as the one who answers (RFC 4028 9), written into the 2xx.
@@ -57,11 +69,11 @@ pub(crate) fn grant(request: &Headers, response: &mut Headers, config: &UaConfig
     let peer_can = request.lists("Supported", "timer") || request.lists("Require", "timer");
     let seconds = match &wish {
         Some(wish) => {
-            let shortest = request.get("Min-SE").and_then(|text| text.split(';').next()?.trim().parse().ok()).unwrap_or(0);
+            let least = request.get("Min-SE").and_then(|text| text.split(';').next()?.trim().parse().ok()).unwrap_or(0);
             let longest = config.session_expires.unwrap_or(u32::MAX);
-            wish.seconds.min(longest).max(shortest).max(SHORTEST_INTERVAL)
+            wish.seconds.min(longest).max(least).max(shortest(config))
         }
-        None => config.session_expires.filter(|_| peer_can)?.max(SHORTEST_INTERVAL),
+        None => config.session_expires.filter(|_| peer_can)?.max(shortest(config)),
     };
     let refresher = match wish.and_then(|wish| wish.refresher) {
         Some(refresher) if peer_can => refresher,
@@ -80,7 +92,7 @@ pub(crate) fn grant(request: &Headers, response: &mut Headers, config: &UaConfig
 /// What the one who answered granted us (RFC 4028 7.2).
 pub(crate) fn granted(response: &Response) -> Option<Interval> {
     let grant = SessionExpires::read(&response.headers)?;
-    Some(Interval { seconds: grant.seconds.max(SHORTEST_INTERVAL), we_refresh: grant.refresher != Some(Refresher::Uas) })
+    Some(Interval { seconds: grant.seconds.max(SHORTEST), we_refresh: grant.refresher != Some(Refresher::Uas) })
 }
 
 /// The interval to ask for after 422.

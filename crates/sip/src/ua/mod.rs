@@ -9,6 +9,7 @@ mod established;
 mod incoming;
 mod interval;
 mod referrals;
+mod reliable;
 mod replaced;
 mod requests;
 mod session;
@@ -157,7 +158,7 @@ impl UserAgent {
         self.end_quietly(session, headers, now);
     }
 
-    /// Answers a late offer: ACK with `sdp` (see `Event::Answered`).
+    /// Answers a late offer: ACK with `sdp` (see `Event::Answered`), or PRACK (see `Event::EarlyOffered`).
     pub fn acknowledge(&mut self, session: SessionId, sdp: String, now: Instant) {
         self.answer_late_offer(session, sdp, now);
     }
@@ -296,6 +297,8 @@ impl UserAgent {
             TimerKey::Answer(session) => self.answer_again(session, now),
             TimerKey::NoAck(session) | TimerKey::Lapse(session) => self.end_by_us(session, EndedBy::Timeout, now),
             TimerKey::Detached(session) => self.end_by_us(session, EndedBy::Transport, now),
+            TimerKey::Progress(session) => self.progress_again(session, now),
+            TimerKey::NoPrack(session) => self.no_prack(session, now),
             TimerKey::Glare(session) => self.glare_over(session, now),
             TimerKey::Refresh(session) => self.refresh(session, now),
             TimerKey::Subscription(subscription) => self.subscription_over(subscription, now),
@@ -314,6 +317,7 @@ impl UserAgent {
             Owner::Info(id) => self.info_outcome(id, &outcome, now),
             Owner::Bye(farewell) => self.bye_outcome(*farewell, outcome.result, now),
             Owner::Notify(id) => self.notify_outcome(id, &outcome.result, now),
+            Owner::Prack(id) => self.prack_outcome(id, &outcome, now),
             Owner::Refer(id) => self.refer_outcome(id, outcome.result, now),
             Owner::Report(id) => self.report_outcome(id, &outcome.result, now),
         }

@@ -55,7 +55,7 @@ impl Session {
             Phase::Calling(_) => None,
         };
         let early = match &self.phase {
-            Phase::Calling(calling) => Some(calling.early_tags.iter().map(String::as_str)),
+            Phase::Calling(calling) => Some(calling.early.keys().map(String::as_str)),
             Phase::Unacknowledged { .. } | Phase::Established(_) | Phase::Ringing(_) => None,
         };
         one.into_iter().chain(early.into_iter().flatten())

@@ -1,7 +1,9 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::core::{Core, Farewell};
 use super::dialog::Dialog;
+use super::reliable::{Early, Reliable};
 use crate::digest::{Authorizer, Challenged};
 use crate::event::{Body, SessionId};
 use crate::flow::Flow;
@@ -28,14 +30,14 @@ pub(crate) struct Session {
 
 #[derive(Debug)]
 pub(crate) enum Phase {
-    Calling(Calling),
+    Calling(Box<Calling>),
     /// The 2xx carried an offer that is not answered yet.
     Unacknowledged {
         tx: TxId,
         dialog: Box<Dialog>,
         response: Box<Response>,
     },
-    Ringing(Ringing),
+    Ringing(Box<Ringing>),
     Established(Box<Established>),
 }
 
@@ -48,8 +50,8 @@ pub(crate) struct Calling {
     pub(crate) flow: Flow,
     pub(crate) challenged: Challenged,
     pub(crate) has_offer: bool,
-    /// Of the branches that ring.
-    pub(crate) early_tags: Vec<String>,
+    /// The branches that ring, by tag.
+    pub(crate) early: BTreeMap<String, Early>,
 }
 
 /// Somebody calls us.
@@ -59,9 +61,12 @@ pub(crate) struct Ringing {
     pub(crate) call_id: String,
     pub(crate) local_tag: String,
     pub(crate) remote_tag: String,
+    /// The number of the peer's last request.
+    pub(crate) remote_cseq: u32,
     pub(crate) source: Flow,
     pub(crate) user: String,
     pub(crate) has_offer: bool,
+    pub(crate) reliable: Reliable,
 }
 
 #[derive(Debug)]
@@ -80,6 +85,8 @@ pub(crate) struct Established {
     /// Whether we made up the Call-ID, which decides who waits longer after 491.
     pub(crate) is_caller: bool,
     pub(crate) interval: Option<Interval>,
+    /// RSeq of the last reliable response before the answer.
+    pub(crate) last_reliable: u32,
 }
 
 /// Our 2xx, until ACK comes.
@@ -92,6 +99,8 @@ pub(crate) struct AwaitingAck {
     pub(crate) is_initial: bool,
     /// The 2xx carried the offer, so ACK carries the answer.
     pub(crate) expects_answer: bool,
+    /// PRACK carried it.
+    pub(crate) early_answer: Option<String>,
 }
 
 /// A change of an established session; one at a time (RFC 3261 14).
@@ -133,9 +142,6 @@ pub(crate) struct Interval {
     pub(crate) we_refresh: bool,
 }
 
-/// RFC 4028 5: no interval is shorter.
-pub(crate) const SHORTEST_INTERVAL: u32 = 90;
-
 impl Session {
     pub(crate) fn established(&self) -> Option<&Established> {
         match &self.phase {
@@ -164,7 +170,7 @@ impl Session {
     pub(crate) fn key(&self) -> (String, String) {
         let of_dialog = |dialog: &Dialog| (dialog.call_id.clone(), dialog.local.tag().unwrap_or_default().to_owned());
         match &self.phase {
-            Phase::Calling(Calling { request, .. }) => request_key(request),
+            Phase::Calling(calling) => request_key(&calling.request),
             Phase::Unacknowledged { dialog, .. } => of_dialog(dialog),
             Phase::Ringing(ringing) => (ringing.call_id.clone(), ringing.local_tag.clone()),
             Phase::Established(established) => of_dialog(&established.dialog),
@@ -191,6 +197,7 @@ impl Established {
             knows_update: peer.lists("Allow", "UPDATE"),
             is_caller,
             interval: None,
+            last_reliable: 0,
         }
     }
 
@@ -225,8 +232,9 @@ pub(crate) fn run_interval(core: &mut Core, id: SessionId, interval: Option<Inte
 }
 
 pub(crate) fn stop_all(core: &mut Core, id: SessionId) {
+    let early = [TimerKey::Progress, TimerKey::NoPrack];
     let keys = [TimerKey::Answer, TimerKey::NoAck, TimerKey::Glare, TimerKey::Refresh, TimerKey::Lapse, TimerKey::Detached];
-    for key in keys {
+    for key in early.into_iter().chain(keys) {
         core.wire.timers.stop(key(id));
     }
 }

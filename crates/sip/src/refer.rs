@@ -104,7 +104,9 @@ impl FromStr for ReferTo {
     type Err = InvalidRefer;
 
     fn from_str(text: &str) -> Result<Self, InvalidRefer> {
-        let addr: NameAddr = text.parse().map_err(|_| InvalidRefer::ReferTo)?;
+        // Some leave the brackets out, where everything belongs to the URI.
+        let addr = if text.contains('<') { text.parse() } else { text.trim().parse().map(NameAddr::new) };
+        let addr = addr.map_err(|_| InvalidRefer::ReferTo)?;
         let method = addr.uri.param("method").map_or(Method::Invite, |name| Method::from(name.as_str()));
         let mut headers = Headers::new();
         for (name, value) in addr.uri.header_fields() {

@@ -385,6 +385,9 @@ impl FromStr for NameAddr {
         }
         // Without brackets all parameters are the header's (RFC 3261 20.10).
         let (uri, params) = text.split_once(';').unwrap_or((text, ""));
+        if uri.contains('?') {
+            return Err(InvalidUri::Character);
+        }
         Ok(Self { display: None, uri: uri.trim_end().parse()?, params: Params::parse(params) })
     }
 }

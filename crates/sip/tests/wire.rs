@@ -401,6 +401,34 @@ fn a_stream_that_can_not_be_framed_is_given_up() {
 }
 
 #[test]
+fn what_is_no_sip_is_given_up_at_its_first_line() {
+    for text in ["GET / HTTP/1.1\r\n", "\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n", "\u{16}\u{3}\u{1}\u{2}", "v=0\n", "\0", "\rX"]
+    {
+        let mut stream = Stream::new();
+        let outputs: Vec<_> = text.as_bytes().chunks(3).flat_map(|chunk| stream.feed(chunk)).collect();
+        assert_eq!(outputs.last(), Some(&Output::Event(Event::Unframeable { connection: ConnectionId(1) })), "{text:?}");
+        assert_eq!(stream.ua.counts().partial_messages, 0);
+    }
+    let mut stream = Stream::new();
+    let endless = "x".repeat(10_000);
+    let outputs: Vec<_> = endless.as_bytes().chunks(100).flat_map(|chunk| stream.feed(chunk)).collect();
+    assert_eq!(outputs.len(), 1, "a first line without end");
+    // A body of unknown length, where only lengths tell the messages apart (RFC 3261 18.3).
+    let text = invite("SIP/2.0/TCP 192.0.2.7:5062;branch=z9hG4bK-1", OFFER);
+    let text: String = text.split_inclusive("\r\n").filter(|line| !line.starts_with("Content-Length")).collect();
+    let outputs = Stream::new().feed(text.as_bytes());
+    assert!(sent(&outputs[0]).starts_with(b"SIP/2.0 400"), "{outputs:?}");
+    assert_eq!(outputs[1..], [Output::Event(Event::Unframeable { connection: ConnectionId(1) })]);
+    // Without one, a request needs no length.
+    let ask = in_dialog("OPTIONS", 1, "z9hG4bK-1", "<sip:bob@127.0.0.2>").replace("Content-Length: 0\r\n", "");
+    let outputs = Stream::new().feed(ask.as_bytes());
+    assert!(matches!(outputs[..], [Output::Event(Event::Request { .. })]), "{outputs:?}");
+    // Line ends without CR, from a sloppy peer.
+    let outputs = Stream::new().feed(invite("SIP/2.0/TCP 192.0.2.7:5062;branch=z9hG4bK-1", "").replace("\r\n", "\n").as_bytes());
+    assert!(matches!(outputs[..], [Output::Event(Event::Incoming { .. })]), "{outputs:?}");
+}
+
+#[test]
 fn a_web_socket_message_needs_no_length() {
     let mut world = World::new(Transport::Ws);
     let flow = world.flow(BOB, ALICE);

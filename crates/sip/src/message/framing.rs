@@ -1,5 +1,6 @@
 use super::MAX_MESSAGE;
 use super::parse::read_length;
+use crate::grammar::is_token_byte;
 
 /// Cuts messages out of a stream by their Content-Length (RFC 3261 18.3). Linear in what comes in.
 #[derive(Debug, Default)]
@@ -7,6 +8,8 @@ pub(crate) struct StreamBuffer {
     bytes: Vec<u8>,
     /// Up to here the end of the headers has been looked for.
     scanned: usize,
+    /// The length of the message whose body is still coming.
+    awaited: Option<usize>,
     /// Framing is lost; nothing more is read.
     broken: bool,
 }
@@ -20,6 +23,8 @@ pub(crate) enum Framed {
     Ping,
     /// The headers of a message that is too large. Only `Broken` comes after.
     TooLarge(Vec<u8>),
+    /// The headers of a message of unknown length. Only `Broken` comes after.
+    Unmeasured(Vec<u8>),
     /// The stream can't be understood any more. Nothing comes after.
     Broken,
 }
@@ -33,9 +38,10 @@ impl StreamBuffer {
         self.bytes.extend_from_slice(bytes);
         let mut start = 0;
         while let Some(piece) = self.next_piece(&mut start) {
+            let is_last = piece == Framed::Broken;
             pieces.push(piece);
             if self.broken {
-                pieces.push(Framed::Broken);
+                pieces.extend((!is_last).then_some(Framed::Broken));
                 self.bytes = Vec::new();
                 return pieces;
             }
@@ -55,8 +61,13 @@ impl StreamBuffer {
             return Some(ping);
         }
         let rest = &self.bytes[*start..];
-        if rest.is_empty() {
+        let is_half_a_ping = matches!(rest, b"\r" | b"\r\n" | b"\r\n\r");
+        if rest.is_empty() || is_half_a_ping || self.awaited.is_some_and(|total| rest.len() < total) {
             return None;
+        }
+        if !begins_like_sip(rest) {
+            self.broken = true;
+            return Some(Framed::Broken);
         }
         let from = self.scanned.saturating_sub(*start).saturating_sub(3);
         let Some(head) = head_length(rest, from) else {
@@ -65,17 +76,19 @@ impl StreamBuffer {
             return self.broken.then(|| Framed::TooLarge(rest[..MAX_MESSAGE].to_vec()));
         };
         let Some(body) = body_length(&rest[..head]) else {
-            // It is passed on once, so that it gets its 400.
             self.broken = true;
-            return Some(Framed::Message(rest[..head].to_vec()));
+            return Some(Framed::Unmeasured(rest[..head].to_vec()));
         };
         let Some(total) = head.checked_add(body).filter(|total| *total <= MAX_MESSAGE) else {
             self.broken = true;
             return Some(Framed::TooLarge(rest[..head].to_vec()));
         };
-        let message = rest.get(..total)?.to_vec();
+        let Some(message) = rest.get(..total).map(<[u8]>::to_vec) else {
+            self.awaited = Some(total);
+            return None;
+        };
         *start += total;
-        self.scanned = *start;
+        (self.scanned, self.awaited) = (*start, None);
         Some(Framed::Message(message))
     }
 
@@ -95,6 +108,24 @@ impl StreamBuffer {
     }
 }
 
+/// Longer first lines are not waited for.
+const MAX_START_LINE: usize = 8 * 1024;
+
+/// Whether this is, or may become, the start line of a message. Other protocols (HTTP, TLS, noise) show at once: no need
+/// to wait for the end of what will never be a message.
+fn begins_like_sip(bytes: &[u8]) -> bool {
+    if !bytes.first().is_some_and(|byte| is_token_byte(*byte)) {
+        return false;
+    }
+    let Some(end) = bytes.iter().take(MAX_START_LINE).position(|byte| *byte == b'\n') else {
+        return bytes.len() < MAX_START_LINE;
+    };
+    let line = bytes[..end].trim_ascii_end();
+    let has_prefix = |text: &[u8]| text.get(..4).is_some_and(|name| name.eq_ignore_ascii_case(b"SIP/"));
+    let version = line.rsplit(|byte| matches!(byte, b' ' | b'\t')).next().unwrap_or_default();
+    has_prefix(line) || has_prefix(version)
+}
+
 /// How long the headers are, with the empty line; the search begins at `from`.
 fn head_length(bytes: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
@@ -111,12 +142,13 @@ fn head_length(bytes: &[u8], from: usize) -> Option<usize> {
     None
 }
 
-/// What Content-Length says, 0 if there is none; `None` if it makes no sense.
+/// What Content-Length says; 0 if there is none and no sign of a body. `None` if it makes no sense.
 fn body_length(head: &[u8]) -> Option<usize> {
-    let mut length = None;
+    let (mut length, mut has_type) = (None, false);
     for line in head.split(|byte| *byte == b'\n') {
         let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
         let name = line[..colon].trim_ascii();
+        has_type |= name.eq_ignore_ascii_case(b"content-type") || name.eq_ignore_ascii_case(b"c");
         if !(name.eq_ignore_ascii_case(b"content-length") || name.eq_ignore_ascii_case(b"l")) {
             continue;
         }
@@ -126,5 +158,6 @@ fn body_length(head: &[u8]) -> Option<usize> {
         }
         length = Some(this);
     }
-    Some(length.unwrap_or(0))
+    // RFC 3261 18.3: over streams a body needs its length.
+    length.or((!has_type).then_some(0))
 }

@@ -1,3 +1,4 @@
+use crate::grammar;
 use crate::message::parse::{ParseError, RawMessage};
 use crate::message::{Headers, Message, Request, Response};
 use crate::method::Method;
@@ -28,7 +29,11 @@ pub(crate) fn receive(bytes: &[u8]) -> Received {
     match raw.message {
         Message::Request(request) => judge_request(request, raw.flaw),
         Message::Response(response) => {
-            let usable = raw.flaw.is_none() && response.headers.top_via().is_ok() && has_essentials(&response.headers).is_ok();
+            // RFC 3261 8.1.3.3: with another Via below ours it was meant for somebody else.
+            let usable = raw.flaw.is_none()
+                && response.headers.top_via().is_ok()
+                && response.headers.list("Via").len() == 1
+                && has_essentials(&response.headers).is_ok();
             if usable { Received::Response(response) } else { Received::Garbage }
         }
     }
@@ -58,6 +63,12 @@ fn check_request(request: &Request, flaw: Option<ParseError>) -> Result<(), Reje
     if request.headers.contains("Max-Forwards") && request.headers.max_forwards().is_none() {
         return Err(refuse(400, "Bad Request: header Max-Forwards is malformed"));
     }
+    if let Some(name) = ["Via", "From", "To", "Contact"].into_iter().find(|name| has_stray_separators(&request.headers, name)) {
+        return Err(refuse(400, &format!("Bad Request: header {name} is malformed")));
+    }
+    if !request.headers.is_contact_star() && request.headers.list("Contact").len() != request.headers.contacts().len() {
+        return Err(refuse(400, "Bad Request: header Contact is malformed"));
+    }
     if matches!(request.uri.scheme(), Scheme::Other(_)) {
         return Err(refuse(416, "Unsupported URI Scheme"));
     }
@@ -75,6 +86,22 @@ fn has_essentials(headers: &Headers) -> Result<(), Rejection> {
         Some(name) => Err(refuse(400, &format!("Bad Request: header {name} stands there twice"))),
         None => Ok(()),
     }
+}
+
+/// Separators with nothing between them (RFC 4475 3.1.2.1). A single one at the end is a common slip, and harmless.
+fn has_stray_separators(headers: &Headers, name: &str) -> bool {
+    headers.all(name).any(|line| {
+        let elements = grammar::split_top_level(line, b',');
+        elements.into_iter().any(|element| {
+            let after_uri = element.rsplit_once('>').map_or(element, |(_, after)| after);
+            let mut params = grammar::split_outside_quotes(after_uri, b';').into_iter().skip(1).map(str::trim).peekable();
+            let mut is_stray = false;
+            while let Some(param) = params.next() {
+                is_stray |= param.is_empty() && params.peek().is_some();
+            }
+            is_stray
+        })
+    })
 }
 
 fn refuse(status: u16, reason: &str) -> Rejection {

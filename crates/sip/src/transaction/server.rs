@@ -30,6 +30,9 @@ pub(crate) struct ServerTransactions {
 /// simple callers expect none.
 const TRYING_AFTER: Duration = Duration::from_millis(200);
 
+/// RFC 3261 8.1.1.7.
+const MAGIC_COOKIE: &str = "z9hG4bK";
+
 type Key = (String, String, Method);
 
 /// A request that came in, and what was answered.
@@ -213,7 +216,8 @@ pub(crate) fn reply_flow(request: &Request, source: Flow) -> Flow {
 fn key(request: &Request, method: Method) -> Option<Key> {
     let via = request.headers.top_via().ok()?;
     let sent_by = via.sent_by();
-    if via.branch().starts_with("z9hG4bK") {
+    // The cookie alone names nothing (RFC 4475 3.2.1).
+    if via.branch().len() > MAGIC_COOKIE.len() && via.branch().starts_with(MAGIC_COOKIE) {
         return Some((via.branch().to_owned(), sent_by, method));
     }
     let from = request.headers.from().ok()?;

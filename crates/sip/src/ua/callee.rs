@@ -130,11 +130,20 @@ impl UserAgent {
     }
 }
 
+/// Whether a range of media types has session descriptions in it.
+fn takes_sdp(range: &str) -> bool {
+    let media_type = range.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    matches!(media_type.as_str(), "application/sdp" | "application/*" | "*/*" | "multipart/mixed" | "multipart/alternative")
+}
+
 /// Why an INVITE can't be taken, whoever is called.
 fn refusal(request: &Request, config: &UaConfig) -> Option<ResponseParts> {
     let describes = request.body.is_empty() || request.sdp().is_some();
     if !describes {
         return Some(ResponseParts::new(415).with("Accept", "application/sdp"));
+    }
+    if request.headers.contains("Accept") && !request.headers.list("Accept").into_iter().any(takes_sdp) {
+        return Some(ResponseParts::new(406));
     }
     interval::refusal(&request.headers, config)
 }

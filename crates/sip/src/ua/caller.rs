@@ -30,7 +30,7 @@ impl UserAgent {
     }
 
     fn invite_request(&mut self, invite: Invite) -> Request {
-        let mut request = Request::new(Method::Invite, invite.uri);
+        let mut request = Request::new(Method::Invite, invite.uri.without_headers());
         let tag = self.core.token();
         let headers = &mut request.headers;
         headers.push("From", invite.from.with_param("tag", Some(&tag)));

@@ -244,10 +244,14 @@ impl Core {
         for route in request.headers.all("Record-Route").filter(|_| makes_dialog) {
             headers.push("Record-Route", route);
         }
-        headers.push("From", request.headers.get("From").unwrap_or_default());
-        headers.push("To", tagged(request.headers.get("To").unwrap_or_default(), local_tag, parts.status));
-        headers.push("Call-ID", request.headers.get("Call-ID").unwrap_or_default());
-        headers.push("CSeq", request.headers.get("CSeq").unwrap_or_default());
+        // A request that is refused may lack some of them.
+        for name in ["From", "To", "Call-ID", "CSeq"] {
+            let Some(value) = request.headers.get(name) else { continue };
+            match name {
+                "To" => headers.push(name, tagged(value, local_tag, parts.status)),
+                _ => headers.push(name, value),
+            }
+        }
         headers.extend(parts.headers);
         let tells = request.method == Method::Invite && makes_dialog || request.method == Method::Options && parts.status < 300;
         if tells || matches!(parts.status, 405 | 501) {

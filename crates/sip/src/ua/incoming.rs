@@ -20,7 +20,8 @@ impl UserAgent {
             match piece {
                 Framed::Message(message) => self.message_received(flow, &message, now),
                 Framed::Ping => self.core.wire.transmit(flow, b"\r\n".to_vec()),
-                Framed::TooLarge(head) => self.too_large(flow, &head),
+                Framed::TooLarge(head) => self.refuse_unread(flow, &head, 513),
+                Framed::Unmeasured(head) => self.refuse_unread(flow, &head, 400),
                 Framed::Broken => self.core.emit(Event::Unframeable { connection }),
             }
         }
@@ -35,20 +36,20 @@ impl UserAgent {
             return;
         }
         if bytes.len() > MAX_MESSAGE {
-            self.too_large(flow, bytes);
+            self.refuse_unread(flow, bytes, 513);
         } else {
             self.message_received(flow, bytes, now);
         }
     }
 
-    /// RFC 3261 21.5.7.
-    fn too_large(&mut self, flow: Flow, bytes: &[u8]) {
+    /// Of a message that is too large, or whose length is unknown, the headers are enough for a refusal.
+    fn refuse_unread(&mut self, flow: Flow, bytes: &[u8], status: u16) {
         let head = bytes.get(..MAX_MESSAGE).unwrap_or(bytes);
         if let Received::Request(request) | Received::BadRequest(request, _) = receive(head)
             && request.method != Method::Ack
         {
             let request = with_source(request, flow);
-            self.core.respond_stateless(&request, flow, ResponseParts::new(513));
+            self.core.respond_stateless(&request, flow, ResponseParts::new(status));
         }
     }
 

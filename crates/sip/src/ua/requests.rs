@@ -48,7 +48,7 @@ impl UserAgent {
     }
 
     fn plain_request(&mut self, outgoing: OutgoingRequest) -> Request {
-        let mut request = Request::new(outgoing.method, outgoing.uri);
+        let mut request = Request::new(outgoing.method, outgoing.uri.without_headers());
         let mut from = outgoing.from;
         if from.tag().is_none() {
             from.params.set("tag", Some(&self.core.token()));

@@ -1,4 +1,4 @@
-//! Transports: UDP, TCP, TLS and WebSocket. Bytes only.
+//! Transports: UDP, TCP, TLS and WebSocket; where a name leads (RFC 3263); what STUN and the machine say of addresses. Bytes only.
 //!
 //! It owns sockets, connection numbers, bounded queues, idle timeouts and size limits. It knows nothing of SIP, HTTP
 //! resources or media, and imports nothing of ours: `client` and `server` give the bytes their meaning.
@@ -6,15 +6,21 @@
 #![warn(missing_docs)]
 
 mod number;
-mod tcp;
+mod resolve;
+mod stream;
+pub mod stun;
 pub mod tls;
 mod udp;
+mod watch;
 mod websocket;
 
 pub use number::{ConnectionNumber, ConnectionNumbers};
-pub use tcp::{StreamEvent, StreamSender, TcpConfig, TcpPort};
-pub use tls::{Fingerprint, InvalidFingerprint, TlsError, Trust};
+pub use resolve::{Protocol, Question, Resolver, Target};
+pub use rustls::pki_types::ServerName;
+pub use stream::{Dial, StreamConfig, StreamEvent, StreamPort, StreamSender, dial};
+pub use tls::{Fingerprint, InvalidFingerprint, ServerKeys, TlsError, Trust};
 pub use udp::{Datagram, UdpPort};
+pub use watch::{Change, NetworkWatch, route_to};
 pub use websocket::{
     CloseReason, ConnectError, ConnectOptions, Frame, SendError, WebSocket, WebSocketReceiver, WebSocketSender, connect,
 };

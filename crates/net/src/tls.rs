@@ -1,15 +1,24 @@
 //! TLS with rustls: whom a client trusts, and what a server shows.
 
-use std::{fmt, io, path::Path, str::FromStr, sync::Arc};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, SystemTime},
+};
 
 use rustls::{
     ClientConfig, DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
 };
 use rustls_platform_verifier::BuilderVerifierExt;
 use sha2::{Digest, Sha256};
+use tokio::{sync::watch, task::JoinHandle};
 
 /// Which certificates a client accepts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -109,23 +118,137 @@ pub fn client_config(trust: &Trust) -> Result<ClientConfig, TlsError> {
     Ok(config)
 }
 
-/// A server's configuration from PEM files: the chain, own certificate first, and its key. HTTP/1.1 is announced.
+/// A client's configuration for SIP over TLS, which announces no application protocol.
 ///
 /// # Errors
-/// Where a file can't be read, or the key doesn't belong to the certificate.
-pub fn server_config(certificates: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
-    let chain: Vec<_> =
-        CertificateDer::pem_file_iter(certificates).and_then(Iterator::collect).map_err(|e| unreadable(certificates, e))?;
-    if chain.is_empty() {
-        return Err(unreadable(certificates, io::Error::other("no certificate in it")));
-    }
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|e| unreadable(key, e))?;
-    let mut config = ServerConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(chain, private)?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+/// Where the system's authorities can't be had.
+pub fn sip_client_config(trust: &Trust) -> Result<ClientConfig, TlsError> {
+    let mut config = client_config(trust)?;
+    config.alpn_protocols.clear();
     Ok(config)
+}
+
+/// A server's certificate and key from PEM files (the chain, own certificate first). The files are watched: when they change,
+/// new connections get the new certificate, and those that are open go on. Dropping it ends the watch.
+#[derive(Debug)]
+pub struct ServerKeys {
+    shown: Arc<Shown>,
+    fingerprints: watch::Receiver<Fingerprint>,
+    task: JoinHandle<()>,
+}
+
+impl ServerKeys {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// Where a file can't be read, or the key doesn't belong to the certificate.
+    pub fn load(certificates: &Path, key: &Path) -> Result<Self, TlsError> {
+        let files = Files { certificates: certificates.to_owned(), key: key.to_owned() };
+        let state = files.state();
+        let first = files.read()?;
+        let (tell, fingerprints) = watch::channel(fingerprint(&first));
+        let shown = Arc::new(Shown(RwLock::new(first)));
+        let task = tokio::spawn(reload(files, state, Arc::clone(&shown), tell));
+        Ok(Self { shown, fingerprints, task })
+    }
+
+    /// For HTTPS and secure WebSockets: HTTP/1.1 is announced.
+    ///
+    /// # Errors
+    /// Where rustls refuses.
+    pub fn http_config(&self) -> Result<ServerConfig, TlsError> {
+        let mut config = self.sip_config()?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(config)
+    }
+
+    /// For SIP over TLS.
+    ///
+    /// # Errors
+    /// Where rustls refuses.
+    pub fn sip_config(&self) -> Result<ServerConfig, TlsError> {
+        let resolver = Arc::clone(&self.shown) as Arc<dyn ResolvesServerCert>;
+        let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+        Ok(builder.with_no_client_auth().with_cert_resolver(resolver))
+    }
+
+    /// The fingerprint of the certificate that is shown, as it changes.
+    #[must_use]
+    pub fn fingerprint(&self) -> watch::Receiver<Fingerprint> {
+        self.fingerprints.clone()
+    }
+}
+
+impl Drop for ServerKeys {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// How often the files are looked at: a renewal has weeks of time.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+async fn reload(files: Files, mut seen: State, shown: Arc<Shown>, tell: watch::Sender<Fingerprint>) {
+    let mut ticks = tokio::time::interval(LOOK_EVERY);
+    loop {
+        ticks.tick().await;
+        let state = files.state();
+        if state == seen {
+            continue;
+        }
+        match files.read() {
+            Ok(key) => {
+                seen = state;
+                let fingerprint = fingerprint(&key);
+                *shown.0.write().unwrap_or_else(PoisonError::into_inner) = key;
+                tracing::info!(%fingerprint, "a changed certificate is in use");
+                tell.send_replace(fingerprint);
+            }
+            // One of the two may be written a moment later than the other: it is looked at again.
+            Err(error) => tracing::warn!(%error, "a changed certificate can't be used; the one before stays"),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Files {
+    certificates: PathBuf,
+    key: PathBuf,
+}
+
+/// When each file was written, and how long it is.
+type State = [Option<(SystemTime, u64)>; 2];
+
+impl Files {
+    fn state(&self) -> State {
+        let look = |path: &Path| path.metadata().ok().and_then(|found| Some((found.modified().ok()?, found.len())));
+        [look(&self.certificates), look(&self.key)]
+    }
+
+    fn read(&self) -> Result<Arc<CertifiedKey>, TlsError> {
+        let Self { certificates, key } = self;
+        let chain: Vec<_> =
+            CertificateDer::pem_file_iter(certificates).and_then(Iterator::collect).map_err(|e| unreadable(certificates, e))?;
+        if chain.is_empty() {
+            return Err(unreadable(certificates, io::Error::other("no certificate in it")));
+        }
+        let private = PrivateKeyDer::from_pem_file(key).map_err(|e| unreadable(key, e))?;
+        Ok(Arc::new(CertifiedKey::from_der(chain, private, &provider())?))
+    }
+}
+
+fn fingerprint(key: &CertifiedKey) -> Fingerprint {
+    Fingerprint::of(key.cert.first().map_or(&[], |certificate| certificate.as_ref()))
+}
+
+/// What is shown now.
+#[derive(Debug)]
+struct Shown(RwLock<Arc<CertifiedKey>>);
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner)))
+    }
 }
 
 fn provider() -> Arc<CryptoProvider> {

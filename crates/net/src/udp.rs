@@ -7,12 +7,14 @@ use tokio::{
     task::JoinHandle,
 };
 
+use crate::stream::canonical;
+
 /// What came in.
 #[derive(Debug, Clone)]
 pub struct Datagram {
     /// The address that the port is bound to; may be the unspecified one.
     pub local: SocketAddr,
-    /// Who sent it.
+    /// Who sent it; an IPv4 address is never in its mapped form.
     pub remote: SocketAddr,
     /// Its payload.
     pub bytes: Bytes,
@@ -49,6 +51,7 @@ impl UdpPort {
 
     /// Sends a datagram without waiting. What doesn't fit into the queue is lost, as the network may lose it.
     pub fn send(&self, remote: SocketAddr, bytes: Bytes) {
+        let remote = self.spelled(remote);
         match self.socket.try_send_to(&bytes, remote) {
             Ok(_) => {}
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
@@ -57,6 +60,14 @@ impl UdpPort {
                 }
             }
             Err(error) => tracing::debug!(%error, "UDP send failed"),
+        }
+    }
+
+    /// As the socket wants it: one for both families takes IPv4 in its mapped form alone.
+    fn spelled(&self, remote: SocketAddr) -> SocketAddr {
+        match (self.local, remote) {
+            (SocketAddr::V6(_), SocketAddr::V4(v4)) => (v4.ip().to_ipv6_mapped(), v4.port()).into(),
+            (SocketAddr::V4(_) | SocketAddr::V6(_), _) => remote,
         }
     }
 }
@@ -84,7 +95,7 @@ async fn receive(socket: Arc<UdpSocket>, local: SocketAddr, inbound: mpsc::Sende
             }
         };
         let bytes = Bytes::copy_from_slice(&buffer[..length]);
-        match inbound.try_send(Datagram { local, remote, bytes }) {
+        match inbound.try_send(Datagram { local, remote: canonical(remote), bytes }) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => tracing::debug!("UDP receive queue is full: datagram dropped"),
             Err(TrySendError::Closed(_)) => return,

@@ -4,8 +4,8 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use aftertone_net::{
-    CloseReason, ConnectError, ConnectOptions, ConnectionNumbers, Datagram, Fingerprint, Frame, StreamEvent, TcpConfig, TcpPort,
-    Trust, UdpPort, connect,
+    CloseReason, ConnectError, ConnectOptions, ConnectionNumbers, Datagram, Fingerprint, Frame, StreamConfig, StreamEvent,
+    StreamPort, Trust, UdpPort, connect,
 };
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
@@ -38,17 +38,17 @@ async fn udp_goes_both_ways() {
     assert_eq!(&buffer[..length], b"and back");
 }
 
-async fn tcp(config: TcpConfig) -> (TcpPort, mpsc::Receiver<StreamEvent>) {
+async fn tcp(config: StreamConfig) -> (StreamPort, mpsc::Receiver<StreamEvent>) {
     let (events, received) = mpsc::channel(64);
-    let port = TcpPort::listen(LOOPBACK.parse().unwrap(), config, ConnectionNumbers::default(), events).await.unwrap();
+    let port = StreamPort::listen(LOOPBACK.parse().unwrap(), None, config, ConnectionNumbers::default(), events).await.unwrap();
     (port, received)
 }
 
 #[tokio::test]
 async fn tcp_opens_carries_and_closes() {
-    let (port, mut events) = tcp(TcpConfig::default()).await;
+    let (port, mut events) = tcp(StreamConfig::default()).await;
     let mut peer = TcpStream::connect(port.local_addr()).await.unwrap();
-    let StreamEvent::Opened { connection, local, remote, sender } = soon(events.recv()).await.unwrap() else { panic!() };
+    let StreamEvent::Opened { connection, local, remote, sender, .. } = soon(events.recv()).await.unwrap() else { panic!() };
     assert_eq!((local, remote), (port.local_addr(), peer.local_addr().unwrap()));
     peer.write_all(b"there").await.unwrap();
     let StreamEvent::Received { connection: of, bytes } = soon(events.recv()).await.unwrap() else { panic!() };
@@ -63,7 +63,7 @@ async fn tcp_opens_carries_and_closes() {
 
 #[tokio::test]
 async fn dropping_the_sender_closes_after_what_is_queued() {
-    let (port, mut events) = tcp(TcpConfig::default()).await;
+    let (port, mut events) = tcp(StreamConfig::default()).await;
     let mut peer = TcpStream::connect(port.local_addr()).await.unwrap();
     let StreamEvent::Opened { sender, .. } = soon(events.recv()).await.unwrap() else { panic!() };
     assert!(sender.try_send(Bytes::from_static(b"last words")));
@@ -75,7 +75,7 @@ async fn dropping_the_sender_closes_after_what_is_queued() {
 
 #[tokio::test]
 async fn an_idle_connection_and_one_too_many_are_closed() {
-    let config = TcpConfig { idle: Duration::from_millis(50), max_connections: 1, ..TcpConfig::default() };
+    let config = StreamConfig { idle: Duration::from_millis(50), max_connections: 1, ..StreamConfig::default() };
     let (port, mut events) = tcp(config).await;
     let mut first = TcpStream::connect(port.local_addr()).await.unwrap();
     let StreamEvent::Opened { sender: _kept, .. } = soon(events.recv()).await.unwrap() else { panic!() };
@@ -169,7 +169,7 @@ fn certificate() -> (TlsAcceptor, Fingerprint) {
     let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
     std::fs::write(&certificate, made.cert.pem()).unwrap();
     std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    let config = aftertone_net::tls::server_config(&certificate, &key).unwrap();
+    let config = aftertone_net::ServerKeys::load(&certificate, &key).unwrap().http_config().unwrap();
     let fingerprint = Fingerprint::of_pem_file(&certificate).unwrap();
     assert_eq!(fingerprint, Fingerprint::of(made.cert.der()));
     std::fs::remove_dir_all(folder).unwrap();

@@ -23,6 +23,8 @@ pub struct Config {
     pub sip_udp: Option<SocketAddr>,
     /// SIP over TCP.
     pub sip_tcp: Option<SocketAddr>,
+    /// SIP over TLS.
+    pub sip_tls: Option<Https>,
     /// The API without encryption: loopback only.
     pub http: Option<SocketAddr>,
     /// The API, the doorbell and `/sip` over TLS.
@@ -41,7 +43,7 @@ pub struct Config {
     pub grace: std::time::Duration,
 }
 
-/// Where https is served and with what.
+/// Where https or SIP over TLS is served, and with what. Both have the same certificate.
 #[derive(Debug, Clone)]
 pub struct Https {
     /// Port 0 for any free one.
@@ -62,6 +64,7 @@ impl Config {
             domain: None,
             sip_udp: loopback(5060),
             sip_tcp: loopback(5060),
+            sip_tls: None,
             http: loopback(8080),
             https: None,
             rtp_ports: 16384..=32767,
@@ -106,8 +109,7 @@ impl Config {
     /// Whether other machines can reach any part of it.
     #[must_use]
     pub fn is_loopback_only(&self) -> bool {
-        let addresses = [self.sip_udp, self.sip_tcp, self.http, self.https.as_ref().map(|https| https.address)];
-        addresses.iter().flatten().all(|address| address.ip().to_canonical().is_loopback())
+        self.sip_addresses().into_iter().chain(self.http).all(|address| address.ip().to_canonical().is_loopback())
     }
 
     /// The domain of a new account, when none is given.
@@ -121,12 +123,17 @@ impl Config {
         host.filter(|host| check_domain(host).is_ok()).unwrap_or_else(|| "localhost".into())
     }
 
+    /// Where SIP is taken, over WebSocket too.
+    pub(crate) fn sip_addresses(&self) -> Vec<SocketAddr> {
+        let secured = [&self.sip_tls, &self.https].map(|secured| secured.as_ref().map(|secured| secured.address));
+        [self.sip_udp, self.sip_tcp].into_iter().chain(secured).flatten().collect()
+    }
+
     /// Where media sockets are bound: as widely as the signalling is reachable.
     pub(crate) fn media_address(&self) -> IpAddr {
-        let addresses = [self.sip_udp, self.sip_tcp, self.https.as_ref().map(|https| https.address)];
-        let wide: Vec<IpAddr> = addresses
+        let wide: Vec<IpAddr> = self
+            .sip_addresses()
             .into_iter()
-            .flatten()
             .map(|address| address.ip())
             .filter(|address| !address.to_canonical().is_loopback())
             .collect();
@@ -210,6 +217,10 @@ pub struct Options {
     #[arg(long, env = "AFTERTONE_SIP_TCP", value_name = "ADDR")]
     #[serde(default, alias = "sip_tcp", deserialize_with = "from_text")]
     pub sip_tcp: Option<Listen>,
+    /// SIP over TLS; needs --cert and --key
+    #[arg(long, env = "AFTERTONE_SIP_TLS", value_name = "ADDR")]
+    #[serde(default, alias = "sip_tls", deserialize_with = "from_text")]
+    pub sip_tls: Option<Listen>,
     /// The API without encryption, on this machine only, or off (default: 127.0.0.1:8080)
     #[arg(long, env = "AFTERTONE_HTTP", value_name = "ADDR")]
     #[serde(default, deserialize_with = "from_text")]
@@ -264,6 +275,7 @@ impl Options {
             domain: self.domain.or(others.domain),
             sip_udp: self.sip_udp.or(others.sip_udp),
             sip_tcp: self.sip_tcp.or(others.sip_tcp),
+            sip_tls: self.sip_tls.or(others.sip_tls),
             http: self.http.or(others.http),
             https: self.https.or(others.https),
             cert: self.cert.or(others.cert),
@@ -283,15 +295,18 @@ impl Options {
     pub fn complete(self) -> anyhow::Result<Config> {
         let data = self.data.context("no data folder is given: --data DIR, AFTERTONE_DATA or data = \"DIR\" in the file")?;
         let default = Config::new(data);
-        let https = match (self.https.and_then(Listen::address), self.cert, self.key) {
-            (Some(address), Some(cert), Some(key)) => Some(Https { address, cert, key }),
-            (Some(_), _, _) => bail!("https needs a certificate and its key: --cert FILE --key FILE"),
-            (None, ..) => None,
+        let keys = self.cert.zip(self.key);
+        let secured = |listen: Option<Listen>, what: &str| match (listen.and_then(Listen::address), &keys) {
+            (Some(address), Some((cert, key))) => Ok(Some(Https { address, cert: cert.clone(), key: key.clone() })),
+            (Some(_), None) => bail!("{what} needs a certificate and its key: --cert FILE --key FILE"),
+            (None, _) => Ok(None),
         };
+        let (https, sip_tls) = (secured(self.https, "https")?, secured(self.sip_tls, "SIP over TLS")?);
         let config = Config {
             domain: self.domain.map(|domain| domain.to_ascii_lowercase()),
             sip_udp: self.sip_udp.map_or(default.sip_udp, Listen::address),
             sip_tcp: self.sip_tcp.map_or(default.sip_tcp, Listen::address),
+            sip_tls,
             http: self.http.map_or(default.http, Listen::address),
             https,
             rtp_ports: self.rtp_ports.map_or(default.rtp_ports.clone(), |ports| ports.0),

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    net::{IpAddr, SocketAddr},
 };
 
 /// Answers from the routing table, remembered.
@@ -37,11 +37,7 @@ impl Routes {
         if let Some(known) = self.known.get(&remote) {
             return Some(*known);
         }
-        let any: IpAddr = if remote.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-        // Connecting a UDP socket sends nothing.
-        let socket = UdpSocket::bind((any, 0)).ok()?;
-        socket.connect(SocketAddr::new(remote, 9)).ok()?;
-        let local = socket.local_addr().ok()?.ip();
+        let local = aftertone_net::route_to(remote)?;
         if self.known.len() >= MAX_KNOWN {
             self.known.clear();
         }

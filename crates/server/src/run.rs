@@ -9,7 +9,7 @@ use std::{
 
 use aftertone_exchange::{Directory, Event, Exchange, MediaCommand, MessageCounts, Output};
 use aftertone_model::{CallId, CallRecord, DeviceId, Now, SubscriberId, Timestamp};
-use aftertone_net::{ConnectionNumber, Datagram, StreamEvent, StreamSender, UdpPort};
+use aftertone_net::{ConnectionNumber, Datagram, StreamEvent, StreamSender, UdpPort, stun};
 use aftertone_sip::{ConnectionId, Flow, Transport};
 use bytes::Bytes;
 use tokio::{
@@ -109,8 +109,8 @@ pub(crate) struct ExchangeLoop {
 /// An open stream or WebSocket connection.
 #[derive(Debug)]
 pub(crate) enum Link {
-    /// SIP over TCP.
-    Tcp { flow: Flow, sender: StreamSender },
+    /// SIP over TCP or TLS.
+    Stream { flow: Flow, sender: StreamSender },
     /// SIP over a WebSocket.
     Socket { sender: mpsc::Sender<Bytes> },
 }
@@ -209,6 +209,11 @@ impl ExchangeLoop {
     }
 
     fn datagram(&mut self, datagram: Datagram) -> Step {
+        // Phones keep their way through a NAT open with STUN (RFC 5626 section 4.4.2).
+        if let Some(answer) = stun::answer(&datagram.bytes, datagram.remote) {
+            self.udp.iter().for_each(|udp| udp.send(datagram.remote, answer.clone().into()));
+            return Step::GoOn;
+        }
         let local = self.routes.local(datagram.local, datagram.remote.ip());
         let flow = Flow { transport: Transport::Udp, local, remote: datagram.remote, connection: None };
         self.exchange.handle_received(flow, &datagram.bytes, now());
@@ -217,19 +222,21 @@ impl ExchangeLoop {
 
     fn stream(&mut self, event: StreamEvent) -> Step {
         match event {
-            StreamEvent::Opened { connection, local, remote, sender } => {
+            StreamEvent::Opened { connection, local, remote, secure, sender, .. } => {
                 let local = self.routes.local(local, remote.ip());
                 let connection = connection_id(connection);
-                let flow = Flow { transport: Transport::Tcp, local, remote, connection: Some(connection) };
-                self.links.insert(connection, Link::Tcp { flow, sender });
+                let transport = if secure { Transport::Tls } else { Transport::Tcp };
+                let flow = Flow { transport, local, remote, connection: Some(connection) };
+                self.links.insert(connection, Link::Stream { flow, sender });
                 self.exchange.handle_connected(flow, None, now());
             }
             StreamEvent::Received { connection, bytes } => {
-                if let Some(Link::Tcp { flow, .. }) = self.links.get(&connection_id(connection)) {
+                if let Some(Link::Stream { flow, .. }) = self.links.get(&connection_id(connection)) {
                     let flow = *flow;
                     self.exchange.handle_received(flow, &bytes, now());
                 }
             }
+            StreamEvent::Failed { .. } => {}
             StreamEvent::Closed { connection } => self.closed(connection_id(connection)),
         }
         Step::GoOn
@@ -314,7 +321,7 @@ impl Link {
     /// False if it is closed or takes nothing.
     fn send(&self, bytes: Bytes) -> bool {
         match self {
-            Self::Tcp { sender, .. } => sender.try_send(bytes),
+            Self::Stream { sender, .. } => sender.try_send(bytes),
             Self::Socket { sender } => sender.try_send(bytes).is_ok(),
         }
     }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use aftertone_exchange::{Exchange, ExchangeConfig};
-use aftertone_net::{ConnectionNumbers, Fingerprint, TcpConfig, TcpPort, UdpPort, tls};
+use aftertone_net::{ConnectionNumbers, Fingerprint, ServerKeys, StreamConfig, StreamPort, UdpPort};
 use aftertone_server_store::{Disk, Spool, SpoolConfig, SqliteStore, Store};
 use anyhow::Context;
 use axum::Router;
@@ -48,11 +48,14 @@ pub struct Addresses {
     pub sip_udp: Option<SocketAddr>,
     /// SIP over TCP.
     pub sip_tcp: Option<SocketAddr>,
+    /// SIP over TLS.
+    #[serde(default)]
+    pub sip_tls: Option<SocketAddr>,
     /// The API on this machine.
     pub http: Option<SocketAddr>,
     /// The API over TLS.
     pub https: Option<SocketAddr>,
-    /// Of the https certificate.
+    /// Of the certificate.
     pub fingerprint: Option<String>,
     /// This program's version.
     pub version: String,
@@ -83,7 +86,8 @@ pub struct Running {
     load: watch::Receiver<Load>,
     stop: watch::Sender<bool>,
     http: Vec<HttpPort>,
-    sip_tcp: Option<TcpPort>,
+    sip_streams: Vec<StreamPort>,
+    keys: Option<ServerKeys>,
     exchange: Task,
     books: Task,
     data: PathBuf,
@@ -116,8 +120,10 @@ impl Server {
         let numbers = ConnectionNumbers::default();
         let (stop, stopping) = watch::channel(false);
 
-        let sip = SipPorts::bind(&config, &numbers).await?;
-        let sip_addresses = (sip.udp.as_ref().map(UdpPort::local_addr), sip.tcp.as_ref().map(TcpPort::local_addr));
+        let keys = server_keys(&config)?;
+        let sip = SipPorts::bind(&config, keys.as_ref(), &numbers).await?;
+        let sip_addresses = [&sip.tcp, &sip.tls].map(|port| port.as_ref().map(StreamPort::local_addr));
+        let sip_udp = sip.udp.as_ref().map(UdpPort::local_addr);
         let (sockets, socket_events) = mpsc::channel::<SocketEvent>(QUEUE);
         let (commands, command_queue) = mpsc::channel(QUEUE);
         let (load, load_seen) = watch::channel(Load::default());
@@ -164,22 +170,21 @@ impl Server {
             numbers,
             stopping: stopping.clone(),
         });
-        let (http, web_addresses) = serve_http(&config, api::router(app), &stopping).await?;
+        let (http, web_addresses) = serve_http(&config, keys.as_ref(), api::router(app), &stopping).await?;
         let addresses = Addresses {
             domain,
-            sip_udp: sip_addresses.0,
-            sip_tcp: sip_addresses.1,
+            sip_udp,
+            sip_tcp: sip_addresses[0],
+            sip_tls: sip_addresses[1],
             http: web_addresses.0,
             https: web_addresses.1,
-            fingerprint: config
-                .https
-                .as_ref()
-                .map(|https| Fingerprint::of_pem_file(&https.cert))
-                .transpose()?
-                .map(|f| f.to_string()),
+            fingerprint: keys.as_ref().map(|keys| keys.fingerprint().borrow().to_string()),
             version: VERSION.to_owned(),
         };
         settings::write_serving(&config.data, &addresses)?;
+        if let Some(keys) = &keys {
+            tokio::spawn(note_renewals(keys.fingerprint(), config.data.clone(), addresses.clone()));
+        }
         Ok(Running {
             addresses,
             grace: config.grace,
@@ -189,7 +194,8 @@ impl Server {
             load: load_seen,
             stop,
             http,
-            sip_tcp: sip.tcp,
+            sip_streams: sip.tcp.into_iter().chain(sip.tls).collect(),
+            keys,
             exchange,
             books,
             data: config.data,
@@ -229,7 +235,8 @@ impl Running {
         for port in std::mem::take(&mut self.http) {
             port.finished().await;
         }
-        drop(self.sip_tcp.take());
+        self.sip_streams.clear();
+        drop(self.keys.take());
         let _ = timeout(COMMIT, &mut self.exchange.0).await;
         if let Ok(spool) = Arc::try_unwrap(self.spool) {
             let _ = timeout(COMMIT, spool.close()).await;
@@ -284,8 +291,7 @@ fn start_media(
 }
 
 fn exchange_config(config: &Config, domain: &str) -> ExchangeConfig {
-    let bound = [config.sip_udp, config.sip_tcp, config.https.as_ref().map(|https| https.address)];
-    let bound = bound.into_iter().flatten().map(|address| address.ip()).filter(|address| !address.is_unspecified());
+    let bound = config.sip_addresses().into_iter().map(|address| address.ip()).filter(|address| !address.is_unspecified());
     let own: BTreeSet<_> = bound.chain(config.public_address).collect();
     ExchangeConfig {
         product: format!("Aftertone/{VERSION}"),
@@ -297,34 +303,57 @@ fn exchange_config(config: &Config, domain: &str) -> ExchangeConfig {
 
 struct SipPorts {
     udp: Option<UdpPort>,
-    tcp: Option<TcpPort>,
+    tcp: Option<StreamPort>,
+    tls: Option<StreamPort>,
     datagrams: mpsc::Receiver<aftertone_net::Datagram>,
     streams: mpsc::Receiver<aftertone_net::StreamEvent>,
 }
 
 impl SipPorts {
-    async fn bind(config: &Config, numbers: &ConnectionNumbers) -> anyhow::Result<Self> {
+    async fn bind(config: &Config, keys: Option<&ServerKeys>, numbers: &ConnectionNumbers) -> anyhow::Result<Self> {
         let (inbound, datagrams) = mpsc::channel(QUEUE);
         let (events, streams) = mpsc::channel(QUEUE);
         let udp = match config.sip_udp {
             Some(at) => Some(UdpPort::bind(at, inbound).await.with_context(|| format!("can't listen on {at} for SIP over UDP"))?),
             None => None,
         };
+        let listen = async |at, tls, what| {
+            let port = StreamPort::listen(at, tls, StreamConfig::default(), numbers.clone(), events.clone()).await;
+            port.with_context(|| format!("can't listen on {at} for SIP over {what}"))
+        };
         let tcp = match config.sip_tcp {
-            Some(at) => {
-                let port = TcpPort::listen(at, TcpConfig::default(), numbers.clone(), events).await;
-                Some(port.with_context(|| format!("can't listen on {at} for SIP over TCP"))?)
-            }
+            Some(at) => Some(listen(at, None, "TCP").await?),
             None => None,
         };
-        Ok(Self { udp, tcp, datagrams, streams })
+        let tls = match (&config.sip_tls, keys) {
+            (Some(at), Some(keys)) => Some(listen(at.address, Some(Arc::new(keys.sip_config()?)), "TLS").await?),
+            (Some(_), None) | (None, _) => None,
+        };
+        Ok(Self { udp, tcp, tls, datagrams, streams })
     }
 }
 
 type WebAddresses = (Option<SocketAddr>, Option<SocketAddr>);
 
+/// The one certificate, for whatever is served over TLS.
+fn server_keys(config: &Config) -> anyhow::Result<Option<ServerKeys>> {
+    let secured = config.https.as_ref().or(config.sip_tls.as_ref());
+    Ok(secured.map(|secured| ServerKeys::load(&secured.cert, &secured.key)).transpose()?)
+}
+
+/// Invitations carry the fingerprint of the certificate that is shown now.
+async fn note_renewals(mut shown: watch::Receiver<Fingerprint>, data: PathBuf, mut addresses: Addresses) {
+    while shown.changed().await.is_ok() {
+        addresses.fingerprint = Some(shown.borrow_and_update().to_string());
+        if let Err(error) = settings::write_serving(&data, &addresses) {
+            tracing::warn!(%error, "the new certificate can't be noted for invitations");
+        }
+    }
+}
+
 async fn serve_http(
     config: &Config,
+    keys: Option<&ServerKeys>,
     router: Router,
     stopping: &watch::Receiver<bool>,
 ) -> anyhow::Result<(Vec<HttpPort>, WebAddresses)> {
@@ -335,8 +364,8 @@ async fn serve_http(
         addresses.0 = Some(port.local);
         ports.push(port);
     }
-    if let Some(https) = &config.https {
-        let acceptor = TlsAcceptor::from(Arc::new(tls::server_config(&https.cert, &https.key)?));
+    if let (Some(https), Some(keys)) = (&config.https, keys) {
+        let acceptor = TlsAcceptor::from(Arc::new(keys.http_config()?));
         let port = HttpPort::listen(https.address, Some(acceptor), router, stopping.clone()).await?;
         addresses.1 = Some(port.local);
         ports.push(port);

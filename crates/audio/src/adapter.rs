@@ -5,38 +5,50 @@ use std::collections::VecDeque;
 use aftertone_media::resample::{ResampleError, Resampler};
 use cpal::{FromSample, Sample, SizedSample};
 
-use crate::{FRAME_SAMPLES, Fill, SAMPLE_RATE, Take};
+use crate::{FRAME_SAMPLES, Fill, Frame, SAMPLE_RATE, Take};
 
-/// Fills a device's interleaved buffers.
+/// So much may wait between a device and ourselves without room being made for it: the longest period of a device.
+const ROOM: usize = 16_384;
+
+/// Fills a device's interleaved buffers, in its callback: everything is as large as it ever gets from the start.
 pub(crate) struct OutputAdapter {
     fill: Fill,
     channels: usize,
     resampler: Resampler,
     /// At the device's rate.
     ready: VecDeque<i16>,
-    block: Vec<i16>,
+    converted: Vec<i16>,
+    block: Frame,
 }
 
 impl OutputAdapter {
     pub(crate) fn new(fill: Fill, rate: u32, channels: u16) -> Result<Self, ResampleError> {
         let resampler = Resampler::new(SAMPLE_RATE, rate)?;
-        Ok(Self { fill, channels: usize::from(channels.max(1)), resampler, ready: VecDeque::new(), block: Vec::new() })
+        let (ready, converted) = (VecDeque::with_capacity(ROOM), Vec::with_capacity(ROOM));
+        Ok(Self { fill, channels: usize::from(channels.max(1)), resampler, ready, converted, block: [0; FRAME_SAMPLES] })
     }
 
     pub(crate) fn fill<T: SizedSample + FromSample<i16>>(&mut self, buffer: &mut [T]) {
-        let frames = buffer.len() / self.channels;
-        if self.resampler.from_rate() == self.resampler.to_rate() {
-            self.block.resize(frames, 0);
-            (self.fill)(&mut self.block);
-            spread(buffer, self.channels, self.block.iter().copied());
-            return;
+        let converts = self.resampler.from_rate() != self.resampler.to_rate();
+        for piece in buffer.chunks_mut(self.channels * FRAME_SAMPLES) {
+            let frames = piece.len() / self.channels;
+            if converts {
+                self.convert(frames);
+                spread(piece, self.channels, self.ready.drain(..frames));
+            } else {
+                (self.fill)(&mut self.block[..frames]);
+                spread(piece, self.channels, self.block[..frames].iter().copied());
+            }
         }
+    }
+
+    fn convert(&mut self, frames: usize) {
         while self.ready.len() < frames {
-            self.block.resize(FRAME_SAMPLES, 0);
             (self.fill)(&mut self.block);
-            self.ready.extend(self.resampler.process(&self.block));
+            self.converted.clear();
+            self.resampler.process_into(&self.block, &mut self.converted);
+            self.ready.extend(&self.converted);
         }
-        spread(buffer, self.channels, self.ready.drain(..frames));
     }
 }
 
@@ -49,30 +61,38 @@ fn spread<T: SizedSample + FromSample<i16>>(buffer: &mut [T], channels: usize, s
     }
 }
 
-/// Takes a device's interleaved buffers.
+/// Takes a device's interleaved buffers, in its callback.
 pub(crate) struct InputAdapter {
     take: Take,
     channels: usize,
     resampler: Resampler,
-    block: Vec<i16>,
+    converted: Vec<i16>,
+    block: Frame,
 }
 
 impl InputAdapter {
     pub(crate) fn new(take: Take, rate: u32, channels: u16) -> Result<Self, ResampleError> {
         let resampler = Resampler::new(rate, SAMPLE_RATE)?;
-        Ok(Self { take, channels: usize::from(channels.max(1)), resampler, block: Vec::new() })
+        let (converted, block) = (Vec::with_capacity(ROOM), [0; FRAME_SAMPLES]);
+        Ok(Self { take, channels: usize::from(channels.max(1)), resampler, converted, block })
     }
 
     pub(crate) fn take<T: SizedSample>(&mut self, buffer: &[T])
     where
         i16: FromSample<T>,
     {
-        self.block.clear();
-        self.block.extend(buffer.chunks_exact(self.channels).map(mix));
-        if self.resampler.from_rate() == self.resampler.to_rate() {
-            (self.take)(&self.block);
-        } else {
-            (self.take)(&self.resampler.process(&self.block));
+        for piece in buffer.chunks(self.channels * FRAME_SAMPLES) {
+            let frames = piece.len() / self.channels;
+            self.block.iter_mut().zip(piece.chunks_exact(self.channels)).for_each(|(sample, frame)| *sample = mix(frame));
+            if self.resampler.from_rate() == self.resampler.to_rate() {
+                (self.take)(&self.block[..frames]);
+                continue;
+            }
+            self.converted.clear();
+            self.resampler.process_into(&self.block[..frames], &mut self.converted);
+            if !self.converted.is_empty() {
+                (self.take)(&self.converted);
+            }
         }
     }
 }

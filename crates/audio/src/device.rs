@@ -44,9 +44,21 @@ impl Devices {
         }
     }
 
+    /// What is taken for this use when none is chosen.
+    #[must_use]
+    pub fn default_of(&self, usage: Use) -> Option<&AudioDevice> {
+        self.of(usage).iter().find(|device| device.is_default)
+    }
+
+    /// The device with this id.
+    #[must_use]
+    pub fn find(&self, usage: Use, id: &str) -> Option<&AudioDevice> {
+        self.of(usage).iter().find(|device| device.id == id)
+    }
+
     /// Whether a device is there for this use.
     #[must_use]
     pub fn has(&self, usage: Use, id: &str) -> bool {
-        self.of(usage).iter().any(|device| device.id == id)
+        self.find(usage, id).is_some()
     }
 }

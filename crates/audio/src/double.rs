@@ -6,14 +6,22 @@ use std::{
     time::Duration,
 };
 
-use crate::{AudioDevice, AudioHost, Devices, Failed, Fill, OpenError, OpenStream, SAMPLE_RATE, Take, Use};
+use crate::{
+    AudioDevice, AudioHost, Devices, Failed, Fill, OpenError, OpenStream, SAMPLE_RATE, Take, Use,
+    adapter::{InputAdapter, OutputAdapter},
+};
+
+/// Runs a device's callback, and whatever a test does around it.
+type Around = Arc<dyn Fn(&mut dyn FnMut()) + Send + Sync>;
 
 /// A person's hands on the double: plugs devices in and out, speaks, listens, and lets time pass.
 #[derive(Clone, Default)]
 pub struct Desk(Arc<Mutex<Bench>>);
 
-#[derive(Default)]
 struct Bench {
+    rate: u32,
+    channels: u16,
+    around: Around,
     devices: Devices,
     broken: Vec<String>,
     frozen: Vec<u64>,
@@ -23,6 +31,23 @@ struct Bench {
     spoken: BTreeMap<String, Vec<i16>>,
 }
 
+impl Default for Bench {
+    fn default() -> Self {
+        Self {
+            rate: SAMPLE_RATE,
+            channels: 1,
+            around: Arc::new(|callback| callback()),
+            devices: Devices::default(),
+            broken: Vec::new(),
+            frozen: Vec::new(),
+            streams: BTreeMap::new(),
+            opened: 0,
+            heard: BTreeMap::new(),
+            spoken: BTreeMap::new(),
+        }
+    }
+}
+
 struct Stream {
     device: String,
     end: End,
@@ -30,8 +55,8 @@ struct Stream {
 }
 
 enum End {
-    Output(Fill),
-    Input(Take),
+    Output(Box<OutputAdapter>),
+    Input(Box<InputAdapter>),
 }
 
 /// The host to give to [`crate::Sound::with_host`].
@@ -52,6 +77,12 @@ impl Drop for Plug {
 }
 
 impl Desk {
+    /// Devices of this rate and with so many channels, whose callbacks run inside `around`.
+    #[must_use]
+    pub fn with_formats(rate: u32, channels: u16, around: impl Fn(&mut dyn FnMut()) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(Mutex::new(Bench { rate, channels, around: Arc::new(around), ..Bench::default() })))
+    }
+
     /// A host for these devices.
     #[must_use]
     pub fn host(&self) -> DoubleHost {
@@ -60,6 +91,11 @@ impl Desk {
 
     fn bench(&self) -> MutexGuard<'_, Bench> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes another device the system's default.
+    pub fn set_default(&self, usage: Use, id: &str) {
+        self.bench().list(usage).iter_mut().for_each(|device| device.is_default = device.id == id);
     }
 
     /// Plugs a device in; the first one of its kind is the default.
@@ -105,12 +141,12 @@ impl Desk {
         bench.streams.values_mut().filter(|stream| stream.device == id).for_each(|stream| (stream.failed)());
     }
 
-    /// What an input will hear.
+    /// What an input will hear, at the device's rate.
     pub fn speak(&self, id: &str, pcm: &[i16]) {
         self.bench().spoken.entry(id.to_owned()).or_default().extend_from_slice(pcm);
     }
 
-    /// What an output played since the last time somebody asked.
+    /// What an output played on its first channel since the last time somebody asked, at the device's rate.
     #[must_use]
     pub fn heard(&self, id: &str) -> Vec<i16> {
         self.bench().heard.remove(id).unwrap_or_default()
@@ -124,24 +160,24 @@ impl Desk {
 
     /// Lets the devices' clocks run on.
     pub fn pass(&self, time: Duration) {
-        let samples = (time.as_millis() * u128::from(SAMPLE_RATE) / 1_000) as usize;
         let mut bench = self.bench();
-        let Bench { devices, streams, heard, spoken, frozen, .. } = &mut *bench;
+        let Bench { rate, channels, around, devices, streams, heard, spoken, frozen, .. } = &mut *bench;
+        let (samples, channels) = ((time.as_millis() * u128::from(*rate) / 1_000) as usize, usize::from(*channels));
         for (number, Stream { device, end, .. }) in streams {
             if frozen.contains(number) || devices.inputs.iter().chain(&devices.outputs).all(|d| d.id != *device) {
                 continue;
             }
-            let mut pcm = vec![0; samples];
+            let mut pcm = vec![0i16; samples * channels];
             match end {
-                End::Output(fill) => {
-                    fill(&mut pcm);
-                    heard.entry(device.clone()).or_default().extend(pcm);
+                End::Output(adapter) => {
+                    around(&mut || adapter.fill(&mut pcm));
+                    heard.entry(device.clone()).or_default().extend(pcm.iter().step_by(channels));
                 }
-                End::Input(take) => {
+                End::Input(adapter) => {
                     let waiting = spoken.entry(device.clone()).or_default();
                     let ready = waiting.len().min(samples);
-                    pcm.iter_mut().zip(waiting.drain(..ready)).for_each(|(sample, spoken)| *sample = spoken);
-                    take(&pcm);
+                    pcm.chunks_mut(channels).zip(waiting.drain(..ready)).for_each(|(frame, spoken)| frame.fill(spoken));
+                    around(&mut || adapter.take(&pcm));
                 }
             }
         }
@@ -158,6 +194,11 @@ impl Bench {
 }
 
 impl DoubleHost {
+    fn format(&self) -> (u32, u16) {
+        let bench = self.0.bench();
+        (bench.rate, bench.channels)
+    }
+
     fn open(&mut self, usage: Use, device: Option<&str>, end: End, failed: Failed) -> Result<OpenStream, OpenError> {
         let mut bench = self.0.bench();
         let fits = |d: &&mut AudioDevice| device.map_or(d.is_default, |id| d.id == id);
@@ -178,10 +219,14 @@ impl AudioHost for DoubleHost {
     }
 
     fn open_output(&mut self, device: Option<&str>, fill: Fill, failed: Failed) -> Result<OpenStream, OpenError> {
-        self.open(Use::Speaker, device, End::Output(fill), failed)
+        let (rate, channels) = self.format();
+        let adapter = OutputAdapter::new(fill, rate, channels).map_err(|e| OpenError::Unusable(e.to_string()))?;
+        self.open(Use::Speaker, device, End::Output(Box::new(adapter)), failed)
     }
 
     fn open_input(&mut self, device: Option<&str>, take: Take, failed: Failed) -> Result<OpenStream, OpenError> {
-        self.open(Use::Microphone, device, End::Input(take), failed)
+        let (rate, channels) = self.format();
+        let adapter = InputAdapter::new(take, rate, channels).map_err(|e| OpenError::Unusable(e.to_string()))?;
+        self.open(Use::Microphone, device, End::Input(Box::new(adapter)), failed)
     }
 }

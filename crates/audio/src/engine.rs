@@ -13,8 +13,9 @@ use rtrb::Producer;
 
 use crate::{
     AudioHost, Devices, OpenError, OpenStream, Use,
-    mixer::{Mixer, Source},
-    splitter::Splitter,
+    meter::Meter,
+    mixer::{Console, Mixer, Source},
+    splitter::{Listeners, Splitter},
 };
 
 /// Looked for new and vanished devices so often: the system doesn't tell.
@@ -47,6 +48,8 @@ pub enum SoundEvent {
         usage: Use,
         /// Which.
         device: Option<String>,
+        /// For people, as far as it is known: the default's name if it is the default.
+        name: Option<String>,
         /// Because the chosen one isn't there.
         fallback: bool,
     },
@@ -80,19 +83,29 @@ pub(crate) struct Engine {
     microphone: Lane,
     speaker: Lane,
     ringer: Lane,
-    speaker_sources: Producer<Box<dyn Source>>,
-    ringer_sources: Producer<Box<dyn Source>>,
-    listeners: Producer<Producer<i16>>,
+    speaker_console: Console,
+    ringer_console: Console,
+    listeners: Listeners,
+    meters: Meters,
     report: Report,
     events: Vec<SoundEvent>,
+}
+
+/// How loud it is, by use.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Meters {
+    pub(crate) microphone: Arc<Meter>,
+    pub(crate) speaker: Arc<Meter>,
+    pub(crate) ringer: Arc<Meter>,
 }
 
 impl Engine {
     /// What `report` is told must come back as [`Self::handle_failed`].
     pub(crate) fn new(mut host: Box<dyn AudioHost>, report: Report, now: Instant) -> Self {
-        let (speaker, speaker_sources) = Mixer::new();
-        let (ringer, ringer_sources) = Mixer::new();
-        let (splitter, listeners) = Splitter::new();
+        let meters = Meters::default();
+        let (speaker, speaker_console) = Mixer::new(Arc::clone(&meters.speaker));
+        let (ringer, ringer_console) = Mixer::new(Arc::clone(&meters.ringer));
+        let (splitter, listeners) = Splitter::new(Arc::clone(&meters.microphone));
         let devices = host.devices();
         Self {
             host,
@@ -101,9 +114,10 @@ impl Engine {
             microphone: Lane::new(Use::Microphone, Worker::Splitter(splitter)),
             speaker: Lane::new(Use::Speaker, Worker::Mixer(speaker)),
             ringer: Lane::new(Use::Ringer, Worker::Mixer(ringer)),
-            speaker_sources,
-            ringer_sources,
+            speaker_console,
+            ringer_console,
             listeners,
+            meters,
             report,
             events: Vec::new(),
         }
@@ -111,6 +125,10 @@ impl Engine {
 
     pub(crate) fn devices(&self) -> &Devices {
         &self.devices
+    }
+
+    pub(crate) fn meters(&self) -> Meters {
+        self.meters.clone()
     }
 
     /// Keeps a use's device open while somebody holds it.
@@ -125,12 +143,12 @@ impl Engine {
 
     /// Something is to be heard; on a microphone it never is.
     pub(crate) fn handle_source(&mut self, usage: Use, source: Box<dyn Source>, now: Instant) {
-        let queue = match usage {
+        let console = match usage {
             Use::Microphone => return,
-            Use::Speaker => &mut self.speaker_sources,
-            Use::Ringer => &mut self.ringer_sources,
+            Use::Speaker => &mut self.speaker_console,
+            Use::Ringer => &mut self.ringer_console,
         };
-        if queue.push(source).is_err() {
+        if !console.put(source) {
             tracing::warn!(?usage, "too many sounds wait for a device");
         }
         self.tend(now);
@@ -138,9 +156,31 @@ impl Engine {
 
     /// Somebody listens to the microphone.
     pub(crate) fn handle_listener(&mut self, ring: Producer<i16>, now: Instant) {
-        if self.listeners.push(ring).is_err() {
+        if !self.listeners.put(ring) {
             tracing::warn!("too many listeners wait for a microphone");
         }
+        self.tend(now);
+    }
+
+    /// Somebody hears what the loudspeaker plays, to take it out of what the microphone hears.
+    pub(crate) fn handle_tap(&mut self, ring: Producer<i16>) {
+        if !self.speaker_console.tap(ring) {
+            tracing::warn!("too many wait for the loudspeaker's sound");
+        }
+    }
+
+    /// In per cent; the microphone has none.
+    pub(crate) fn handle_volume(&mut self, usage: Use, percent: u32) {
+        match usage {
+            Use::Microphone => {}
+            Use::Speaker => self.speaker_console.set_volume(percent),
+            Use::Ringer => self.ringer_console.set_volume(percent),
+        }
+    }
+
+    /// Devices or defaults may have changed.
+    pub(crate) fn handle_change(&mut self, now: Instant) {
+        self.look(now);
         self.tend(now);
     }
 
@@ -204,6 +244,9 @@ impl Engine {
     }
 
     fn tend(&mut self, now: Instant) {
+        self.speaker_console.tidy();
+        self.ringer_console.tidy();
+        self.listeners.tidy();
         for lane in [&mut self.microphone, &mut self.speaker, &mut self.ringer] {
             let mut around =
                 Around { host: &mut *self.host, devices: &self.devices, report: &self.report, events: &mut self.events };
@@ -247,6 +290,8 @@ enum State {
 struct Open {
     _stream: OpenStream,
     device: Option<String>,
+    /// The system's default when it was opened.
+    default: Option<String>,
     since: Instant,
     idle_since: Option<Instant>,
     retry_chosen_at: Instant,
@@ -335,13 +380,14 @@ impl Lane {
             around.events.push(SoundEvent::Lost { usage: self.usage });
         }
         let returns = self.chosen_returned(around.devices, now);
+        let moves = self.default_moved(around.devices);
         match &mut self.state {
             State::Open(open) if !wanted => {
                 if now >= *open.idle_since.get_or_insert(now) + LINGER {
                     self.state = State::Closed;
                 }
             }
-            State::Open(_) if returns => self.open(around, now),
+            State::Open(_) if returns || moves => self.open(around, now),
             State::Open(open) => open.idle_since = None,
             State::Closed if wanted => self.open(around, now),
             State::Failing { retry_at } if wanted && now >= *retry_at => self.open(around, now),
@@ -375,6 +421,13 @@ impl Lane {
         open.device != self.chosen && now >= open.retry_chosen_at && self.available(devices).is_some()
     }
 
+    /// The system's default is in use, and is another one now.
+    fn default_moved(&self, devices: &Devices) -> bool {
+        let State::Open(open) = &self.state else { return false };
+        let default = devices.default_of(self.usage).map(|device| &device.id);
+        open.device.is_none() && default.is_some() && default != open.default.as_ref()
+    }
+
     /// The chosen device, if it is there.
     fn available(&self, devices: &Devices) -> Option<String> {
         self.chosen.clone().filter(|id| devices.has(self.usage, id))
@@ -399,10 +452,14 @@ impl Lane {
         match opened {
             Ok((stream, beats)) => {
                 let fallback = device != self.chosen;
-                around.events.push(SoundEvent::Opened { usage: self.usage, device: device.clone(), fallback });
-                let seen = (0, now);
+                let default = around.devices.default_of(self.usage);
+                let known = device.as_ref().map_or(default, |id| around.devices.find(self.usage, id));
+                let name = known.map(|device| device.name.clone());
+                let default = default.map(|device| device.id.clone());
+                around.events.push(SoundEvent::Opened { usage: self.usage, device: device.clone(), name, fallback });
+                let (since, idle_since, seen) = (now, None, (0, now));
                 self.state =
-                    State::Open(Open { _stream: stream, device, since: now, idle_since: None, retry_chosen_at, beats, seen });
+                    State::Open(Open { _stream: stream, device, default, since, idle_since, retry_chosen_at, beats, seen });
             }
             Err(error) => {
                 if !was_failing {
@@ -438,7 +495,7 @@ impl Lane {
         if let Ok(mut worker) = self.home.1.try_recv() {
             match &mut worker {
                 Worker::Mixer(mixer) => mixer.tidy(),
-                Worker::Splitter(splitter) => splitter.tidy(),
+                Worker::Splitter(splitter) => splitter.forget_gone(),
             }
             // The receiver is right here.
             let _ = self.home.0.send(worker);

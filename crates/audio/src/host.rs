@@ -1,4 +1,4 @@
-use std::any::Any;
+use std::{any::Any, sync::Arc};
 
 use crate::Devices;
 
@@ -42,6 +42,11 @@ impl OpenStream {
 pub trait AudioHost {
     /// The devices that are there now.
     fn devices(&mut self) -> Devices;
+
+    /// Calls `changed` from whatever thread when devices or defaults may have changed, if the system tells.
+    fn watch(&mut self, changed: Arc<dyn Fn() + Send + Sync>) {
+        drop(changed);
+    }
 
     /// Opens an output and starts it; `None` is the system's default.
     ///

@@ -1,19 +1,26 @@
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::{
-    Frame,
+    FRAME_SAMPLES, Frame,
     elastic::{ElasticReader, elastic, write},
     engine::Interest,
+    meter::Meter,
+    splitter::{Listeners, Splitter},
 };
 
-/// How many sources may wait for the next callback to pick them up.
-const WAITING: usize = 32;
+/// How many sources one output plays at once, and how many may wait for its next callback to pick them up.
+const SOURCES: usize = 32;
+/// The volume follows its knob within 10 ms, so that it doesn't click.
+const VOLUME_STEP: f32 = 1.0 / FRAME_SAMPLES as f32;
 
 /// Something to be heard.
 pub(crate) trait Source: Send {
-    /// Adds the next samples to `mix`; `false` when it is over.
+    /// Adds the next samples, at most [`FRAME_SAMPLES`], to `mix`; `false` when it is over.
     fn add(&mut self, mix: &mut [i32]) -> bool;
 
     /// Whether its owner still wants it.
@@ -21,21 +28,78 @@ pub(crate) trait Source: Send {
 }
 
 /// Adds all sources of one output, in its callback. It moves from stream to stream when a device is replaced.
+///
+/// A callback may neither allocate nor free: what is over goes to the [`Console`], whose owner drops it.
 pub(crate) struct Mixer {
     arriving: Consumer<Box<dyn Source>>,
+    over: Producer<Box<dyn Source>>,
     sources: Vec<Box<dyn Source>>,
-    mix: Vec<i32>,
+    mix: [i32; FRAME_SAMPLES],
+    volume: Arc<AtomicU32>,
+    gain: f32,
+    meter: Arc<Meter>,
+    /// Hear what is played, as echo cancellation must.
+    taps: Splitter,
+}
+
+/// The mixer's other end, outside of the callback.
+pub(crate) struct Console {
+    sources: Producer<Box<dyn Source>>,
+    over: Consumer<Box<dyn Source>>,
+    taps: Listeners,
+    volume: Arc<AtomicU32>,
+}
+
+impl Console {
+    /// Puts a source in; `false` when too many wait.
+    pub(crate) fn put(&mut self, source: Box<dyn Source>) -> bool {
+        self.sources.push(source).is_ok()
+    }
+
+    /// Lets somebody hear what is played; `false` when too many wait.
+    pub(crate) fn tap(&mut self, ring: Producer<i16>) -> bool {
+        self.taps.put(ring)
+    }
+
+    /// In per cent.
+    pub(crate) fn set_volume(&self, percent: u32) {
+        self.volume.store(percent, Ordering::Relaxed);
+    }
+
+    /// Drops what is over.
+    pub(crate) fn tidy(&mut self) {
+        while let Ok(source) = self.over.pop() {
+            drop(source);
+        }
+        self.taps.tidy();
+    }
 }
 
 impl Mixer {
-    /// The mixer, and the end where sources are put in.
-    pub(crate) fn new() -> (Self, Producer<Box<dyn Source>>) {
-        let (producer, arriving) = RingBuffer::new(WAITING);
-        (Self { arriving, sources: Vec::with_capacity(WAITING), mix: Vec::new() }, producer)
+    /// The mixer, and the desk to it.
+    pub(crate) fn new(meter: Arc<Meter>) -> (Self, Console) {
+        let (sources, arriving) = RingBuffer::new(SOURCES);
+        // Room for everything that can be in the mixer or on its way there.
+        let (over, finished) = RingBuffer::new(2 * SOURCES);
+        let volume = Arc::new(AtomicU32::new(100));
+        let (taps, tappers) = Splitter::new(Arc::default());
+        let mixer = Self {
+            arriving,
+            over,
+            sources: Vec::with_capacity(SOURCES),
+            mix: [0; FRAME_SAMPLES],
+            volume: Arc::clone(&volume),
+            gain: 1.0,
+            meter,
+            taps,
+        };
+        (mixer, Console { sources, over: finished, taps: tappers, volume })
     }
 
     fn arrive(&mut self) {
-        while let Ok(source) = self.arriving.pop() {
+        while self.sources.len() < SOURCES
+            && let Ok(source) = self.arriving.pop()
+        {
             self.sources.push(source);
         }
     }
@@ -44,17 +108,36 @@ impl Mixer {
     pub(crate) fn tidy(&mut self) {
         self.arrive();
         self.sources.retain(|source| source.is_wanted());
+        self.taps.forget_gone();
     }
 
     pub(crate) fn fill(&mut self, pcm: &mut [i16]) {
         self.arrive();
-        self.mix.clear();
-        self.mix.resize(pcm.len(), 0);
-        let mix = &mut self.mix;
-        self.sources.retain_mut(|source| source.add(mix));
-        for (out, &sum) in pcm.iter_mut().zip(self.mix.iter()) {
-            *out = sum.clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16;
+        for piece in pcm.chunks_mut(FRAME_SAMPLES) {
+            self.piece(piece);
         }
+    }
+
+    fn piece(&mut self, pcm: &mut [i16]) {
+        let mix = &mut self.mix[..pcm.len()];
+        mix.fill(0);
+        let mut at = 0;
+        while at < self.sources.len() {
+            // Without room for it, what is over stays and adds nothing.
+            if self.sources[at].add(mix) || self.over.is_full() {
+                at += 1;
+            } else if let Err(rtrb::PushError::Full(source)) = self.over.push(self.sources.swap_remove(at)) {
+                self.sources.push(source);
+            }
+        }
+        let wanted = self.volume.load(Ordering::Relaxed) as f32 / 100.0;
+        for (out, &sum) in pcm.iter_mut().zip(mix.iter()) {
+            self.gain += (wanted - self.gain).clamp(-VOLUME_STEP, VOLUME_STEP);
+            let sample = if self.gain == 1.0 { sum } else { (sum as f32 * self.gain) as i32 };
+            *out = sample.clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16;
+        }
+        self.meter.hear(pcm);
+        self.taps.take(pcm);
     }
 }
 
@@ -68,7 +151,7 @@ pub struct Speaker {
 impl Speaker {
     pub(crate) fn new(interest: Arc<Interest>) -> (Self, Box<dyn Source>) {
         let (ring, reader) = elastic();
-        let source = Stream { reader, scratch: Vec::new(), _interest: Arc::clone(&interest) };
+        let source = Stream { reader, scratch: [0; FRAME_SAMPLES], _interest: Arc::clone(&interest) };
         (Self { ring, dropped: 0, _interest: interest }, Box::new(source))
     }
 
@@ -89,15 +172,15 @@ impl Speaker {
 
 struct Stream {
     reader: ElasticReader,
-    scratch: Vec<i16>,
+    scratch: Frame,
     _interest: Arc<Interest>,
 }
 
 impl Source for Stream {
     fn add(&mut self, mix: &mut [i32]) -> bool {
-        self.scratch.resize(mix.len(), 0);
-        if self.reader.read(&mut self.scratch) {
-            mix.iter_mut().zip(&self.scratch).for_each(|(sum, &sample)| *sum += i32::from(sample));
+        let scratch = &mut self.scratch[..mix.len().min(FRAME_SAMPLES)];
+        if self.reader.read(scratch) {
+            mix.iter_mut().zip(scratch.iter()).for_each(|(sum, &sample)| *sum += i32::from(sample));
         }
         !self.reader.is_over()
     }

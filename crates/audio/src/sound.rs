@@ -10,10 +10,14 @@ use std::{
 use rtrb::Producer;
 
 use crate::{
-    AudioHost, Clip, CpalHost, Devices, Microphone, Player, SoundEvent, Speaker, Use,
-    engine::{Engine, Failure, Interest},
+    AudioHost, Clip, Devices, Microphone, Player, Processing, SAMPLE_RATE, SoundEvent, Speaker, SystemHost, Use,
+    engine::{Engine, Failure, Interest, Meters},
     mixer::Source,
+    voice::{Switches, VoiceProcessing},
 };
+
+/// What the loudspeaker plays waits so long at most for whoever cancels its echo: 200 ms.
+const PLAYED: usize = SAMPLE_RATE as usize / 5;
 
 /// The machine's sound. A handle: clones control the same devices, and the last one to be dropped closes them all.
 #[derive(Clone)]
@@ -23,12 +27,17 @@ struct Handle {
     commands: Sender<Command>,
     devices: Arc<Mutex<Devices>>,
     interests: [Weak<Interest>; 3],
+    meters: Meters,
+    switches: Arc<Switches>,
 }
 
 enum Command {
     Source(Use, Box<dyn Source>),
     Listener(Producer<i16>),
+    Tap(Producer<i16>),
+    Volume(Use, u32),
     Choose(Use, Option<String>),
+    Changed,
     Failed(Failure),
     End,
 }
@@ -44,7 +53,7 @@ impl Sound {
     /// # Errors
     /// When the system gives no thread.
     pub fn start(listener: impl FnMut(SoundEvent) + Send + 'static) -> Result<Self, StartError> {
-        Self::with_host(|| Box::new(CpalHost::default()), listener)
+        Self::with_host(|| Box::new(SystemHost::default()), listener)
     }
 
     /// The devices of another host, which is made and lives on the audio thread.
@@ -57,18 +66,23 @@ impl Sound {
     ) -> Result<Self, StartError> {
         let (commands, inbox) = channel();
         let (ready, started) = channel();
-        let failures = commands.clone();
+        let (failures, changes) = (commands.clone(), commands.clone());
         let run = move || {
             let report = Arc::new(move |failure| drop(failures.send(Command::Failed(failure))));
-            let engine = Engine::new(host(), report, Instant::now());
+            let mut host = host();
+            let changes = Mutex::new(changes);
+            host.watch(Arc::new(move || {
+                let _ended = changes.lock().unwrap_or_else(PoisonError::into_inner).send(Command::Changed);
+            }));
+            let engine = Engine::new(host, report, Instant::now());
             let devices = Arc::new(Mutex::new(engine.devices().clone()));
             let interests = [Use::Microphone, Use::Speaker, Use::Ringer].map(|usage| Arc::downgrade(&engine.interest(usage)));
-            let _ = ready.send((Arc::clone(&devices), interests));
+            let _ = ready.send((Arc::clone(&devices), interests, engine.meters()));
             serve(engine, &inbox, &devices, listener);
         };
         thread::Builder::new().name("audio".into()).spawn(run).map_err(StartError)?;
-        let (devices, interests) = started.recv().map_err(|e| StartError(std::io::Error::other(e)))?;
-        Ok(Self(Arc::new(Handle { commands, devices, interests })))
+        let (devices, interests, meters) = started.recv().map_err(|e| StartError(std::io::Error::other(e)))?;
+        Ok(Self(Arc::new(Handle { commands, devices, interests, meters, switches: Arc::default() })))
     }
 
     /// The devices as they were found last, at most a few seconds ago.
@@ -97,6 +111,35 @@ impl Sound {
         let (microphone, ring) = Microphone::new(self.interest(Use::Microphone));
         self.send(Command::Listener(ring));
         microphone
+    }
+
+    /// Listens to the microphone as a call does: echo, noise and level are taken care of, as [`Self::set_processing`] says.
+    #[must_use]
+    pub fn call_microphone(&self) -> Microphone {
+        let (played, heard) = rtrb::RingBuffer::new(PLAYED);
+        self.send(Command::Tap(played));
+        self.microphone().with_voice(VoiceProcessing::new(Arc::clone(&self.0.switches), heard))
+    }
+
+    /// What is done to the voice of calls, those that go on included.
+    pub fn set_processing(&self, processing: Processing) {
+        self.0.switches.set(processing);
+    }
+
+    /// How loud everything on a use's device is, in per cent, 0 to 200. The microphone has no such knob.
+    pub fn set_volume(&self, usage: Use, percent: u32) {
+        self.send(Command::Volume(usage, percent.min(200)));
+    }
+
+    /// The loudest moment since this was asked last: 0 (silence, or -60 dBFS) to 100 (as loud as can be).
+    #[must_use]
+    pub fn level(&self, usage: Use) -> u8 {
+        let meters = &self.0.meters;
+        match usage {
+            Use::Microphone => meters.microphone.take(),
+            Use::Speaker => meters.speaker.take(),
+            Use::Ringer => meters.ringer.take(),
+        }
     }
 
     /// Plays a message, a tone or a ringtone. On [`Use::Microphone`] it is mute.
@@ -142,6 +185,9 @@ fn serve(mut engine: Engine, inbox: &Receiver<Command>, devices: &Mutex<Devices>
         match inbox.recv_timeout(wait) {
             Ok(Command::Source(usage, source)) => engine.handle_source(usage, source, Instant::now()),
             Ok(Command::Listener(ring)) => engine.handle_listener(ring, Instant::now()),
+            Ok(Command::Tap(ring)) => engine.handle_tap(ring),
+            Ok(Command::Volume(usage, percent)) => engine.handle_volume(usage, percent),
+            Ok(Command::Changed) => engine.handle_change(Instant::now()),
             Ok(Command::Choose(usage, device)) => engine.handle_choice(usage, device, Instant::now()),
             Ok(Command::Failed(failure)) => engine.handle_failed(failure, Instant::now()),
             Ok(Command::End) | Err(RecvTimeoutError::Disconnected) => return,

@@ -1,5 +1,5 @@
-//! Real devices through ALSA: a private PulseAudio with null sinks, started and ended here. Skipped with a word where
-//! PulseAudio isn't installed.
+//! Real devices through a sound server and through ALSA: a private PulseAudio with null sinks, started and ended here.
+//! Skipped with a word where PulseAudio isn't installed.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aftertone_audio::{Clip, FRAME_SAMPLES, SAMPLE_RATE, Sound, SoundEvent, Use};
+use aftertone_audio::{Clip, CpalHost, FRAME_SAMPLES, SAMPLE_RATE, Sound, SoundEvent, Use};
 use aftertone_media::level::dbfs;
 
 /// The tests' own server; it ends with this.
@@ -55,10 +55,25 @@ impl Pulse {
         command.env("XDG_RUNTIME_DIR", &self.home).env("HOME", &self.home).env_remove("PULSE_SERVER");
     }
 
-    fn control(&self, arguments: &[&str]) -> bool {
+    fn pactl(&self, arguments: &[&str]) -> Command {
         let mut pactl = Command::new("pactl");
         self.environment(&mut pactl);
-        pactl.args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success()
+        pactl.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
+        pactl
+    }
+
+    fn control(&self, arguments: &[&str]) -> bool {
+        self.pactl(arguments).status().unwrap().success()
+    }
+
+    /// Plugs a loudspeaker in; what pulls it out again.
+    fn plug_in(&self, name: &str) -> String {
+        let sink = format!("sink_name={name}");
+        let description = format!("sink_properties=device.description=The-{name}");
+        let loaded = self.pactl(&["load-module", "module-null-sink", &sink, &description, "rate=48000", "norewinds=1"]);
+        let loaded = { loaded }.stdout(Stdio::piped()).output().unwrap();
+        assert!(loaded.status.success());
+        String::from_utf8(loaded.stdout).unwrap().trim().to_owned()
     }
 }
 
@@ -141,21 +156,35 @@ fn sound_through_a_real_server() {
 
 fn scenario(home: &Path) {
     let mut pulse = Pulse::start(home);
+    through_alsa();
     let (sender, events) = channel();
     let sound = Sound::start(move |event| drop(sender.send(event))).unwrap();
     devices_are_listed(&sound);
     a_tone_is_heard(&sound);
     frames_are_heard(&sound);
     a_chosen_device_is_used(&pulse, &sound);
+    the_default_is_followed(&pulse, &sound, &events);
+    a_headset_may_be_pulled_out_in_mid_call(&pulse, &sound, &events);
     the_server_may_go_and_come_back(&mut pulse, &sound, &events);
+}
+
+/// Where there is no sound server.
+fn through_alsa() {
+    let sound = Sound::with_host(|| Box::new(CpalHost::default()), |_| {}).unwrap();
+    let devices = sound.devices();
+    let names: Vec<&str> = devices.outputs.iter().map(|d| d.name.as_str()).collect();
+    assert!(names.contains(&"The head speaker"), "{devices:?}");
+    assert!(devices.outputs.iter().all(|d| d.id != "alsa:null"), "{devices:?}");
+    a_tone_is_heard(&sound);
 }
 
 fn devices_are_listed(sound: &Sound) {
     let devices = sound.devices();
-    let names: Vec<&str> = devices.outputs.iter().map(|d| d.name.as_str()).collect();
-    assert_eq!(devices.outputs.iter().filter(|d| d.is_default).count(), 1, "{devices:?}");
-    assert!(names.contains(&"The head speaker"), "{devices:?}");
-    assert!(devices.outputs.iter().all(|d| d.id != "alsa:null"), "{devices:?}");
+    let ids: Vec<(&str, bool)> = devices.outputs.iter().map(|d| (d.id.as_str(), d.is_default)).collect();
+    assert_eq!(ids, [("desk", true), ("head", false)]);
+    // What a loudspeaker plays is a microphone here, because it was made the default.
+    let inputs: Vec<&str> = devices.inputs.iter().map(|d| d.id.as_str()).collect();
+    assert_eq!(inputs, ["desk.monitor"]);
 }
 
 /// Listens until half a second of nothing but this tone was heard, as loud as it was played: a busy machine may need
@@ -203,16 +232,51 @@ fn frames_are_heard(sound: &Sound) {
 }
 
 fn a_chosen_device_is_used(pulse: &Pulse, sound: &Sound) {
-    sound.choose(Use::Speaker, Some("alsa:head".into()));
+    sound.choose(Use::Speaker, Some("head".into()));
     let _player = sound.play(Use::Speaker, Clip::repeating(tone(500.0, 1_000)));
     sleep(Duration::from_millis(600));
     // The desk's loudspeaker is silent now, the headset isn't.
     assert!(dbfs(&listen(sound, 600)) < -60.0);
-    // A stream stays with its source, so it has to be opened anew.
     assert!(pulse.control(&["set-default-source", "head.monitor"]));
-    sound.choose(Use::Microphone, Some("alsa:pulse".into()));
     expect(sound, 500.0);
-    sound.choose(Use::Microphone, None);
+    sound.choose(Use::Speaker, None);
+    assert!(pulse.control(&["set-default-source", "desk.monitor"]));
+}
+
+fn the_default_is_followed(pulse: &Pulse, sound: &Sound, events: &Receiver<SoundEvent>) {
+    let _player = sound.play(Use::Speaker, Clip::repeating(tone(600.0, 1_000)));
+    expect(sound, 600.0);
+    while events.try_recv().is_ok() {}
+    assert!(pulse.control(&["set-default-sink", "head"]));
+    let head =
+        |event: &SoundEvent| matches!(event, SoundEvent::Opened { usage: Use::Speaker, device: None, fallback: false, .. });
+    wait_for(events, head);
+    assert!(pulse.control(&["set-default-source", "head.monitor"]));
+    expect(sound, 600.0);
+    assert!(pulse.control(&["set-default-sink", "desk"]) && pulse.control(&["set-default-source", "desk.monitor"]));
+}
+
+/// It is said, the sound goes on where it can be heard, and comes back with the headset.
+fn a_headset_may_be_pulled_out_in_mid_call(pulse: &Pulse, sound: &Sound, events: &Receiver<SoundEvent>) {
+    let opened = |wanted: Option<&'static str>, fell_back: bool| {
+        move |event: &SoundEvent| {
+            let SoundEvent::Opened { usage: Use::Speaker, device, fallback, .. } = event else { return false };
+            device.as_deref() == wanted && *fallback == fell_back
+        }
+    };
+    let headset = pulse.plug_in("bluetooth");
+    wait_for(events, |event| matches!(event, SoundEvent::Devices(devices) if devices.has(Use::Speaker, "bluetooth")));
+    sound.choose(Use::Speaker, Some("bluetooth".into()));
+    let _player = sound.play(Use::Speaker, Clip::repeating(tone(800.0, 1_000)));
+    wait_for(events, opened(Some("bluetooth"), false));
+    assert!(pulse.control(&["unload-module", &headset]));
+    wait_for(events, |event| matches!(event, SoundEvent::Lost { usage: Use::Speaker }));
+    wait_for(events, opened(None, true));
+    expect(sound, 800.0);
+    pulse.plug_in("bluetooth");
+    wait_for(events, opened(Some("bluetooth"), false));
+    assert!(pulse.control(&["set-default-source", "bluetooth.monitor"]));
+    expect(sound, 800.0);
     sound.choose(Use::Speaker, None);
     assert!(pulse.control(&["set-default-source", "desk.monitor"]));
 }

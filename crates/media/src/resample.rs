@@ -54,9 +54,17 @@ impl Resampler {
 
     /// Takes a piece and gives what is ready; the pieces that come out vary in length.
     pub fn process(&mut self, pcm: &[i16]) -> Vec<i16> {
+        let mut out = Vec::new();
+        self.process_into(pcm, &mut out);
+        out
+    }
+
+    /// The same, put behind what `out` holds. It allocates nothing where `out` has room and `pcm` is at most 20 ms: a
+    /// device's callback may call it.
+    pub fn process_into(&mut self, pcm: &[i16], out: &mut Vec<i16>) {
         match &mut self.engine {
-            None => pcm.to_vec(),
-            Some(engine) => engine.process(pcm),
+            None => out.extend_from_slice(pcm),
+            Some(engine) => engine.process(pcm, out),
         }
     }
 
@@ -68,7 +76,7 @@ impl Resampler {
         let mut rest = Vec::new();
         let silence = vec![0; engine.fft.input_frames_next()];
         while engine.given < due {
-            rest.extend(engine.process(&silence));
+            engine.process(&silence, &mut rest);
         }
         let surplus = usize::try_from(engine.given - due).unwrap_or(0);
         rest.truncate(rest.len().saturating_sub(surplus));
@@ -85,22 +93,22 @@ impl Engine {
             .map_err(|source| ResampleError { from, to, source })?;
         let output = vec![0.0; fft.output_frames_max()];
         let delay = fft.output_delay();
-        Ok(Self { fft, waiting: Vec::new(), output, delay, taken: 0, given: 0 })
+        let waiting = Vec::with_capacity(fft.input_frames_max() + chunk);
+        Ok(Self { fft, waiting, output, delay, taken: 0, given: 0 })
     }
 
-    fn process(&mut self, pcm: &[i16]) -> Vec<i16> {
+    fn process(&mut self, pcm: &[i16], out: &mut Vec<i16>) {
         self.taken += pcm.len() as u64;
         self.waiting.extend(pcm.iter().map(|&s| f32::from(s)));
-        let mut out = Vec::new();
+        let before = out.len();
         let mut used = 0;
         while self.waiting.len() - used >= self.fft.input_frames_next() {
             let block = self.fft.input_frames_next();
-            self.block(used, block, &mut out);
+            self.block(used, block, out);
             used += block;
         }
         self.waiting.drain(..used);
-        self.given += out.len() as u64;
-        out
+        self.given += (out.len() - before) as u64;
     }
 
     fn block(&mut self, start: usize, length: usize, out: &mut Vec<i16>) {

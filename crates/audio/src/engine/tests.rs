@@ -68,7 +68,7 @@ impl World {
     fn opened(&mut self) -> Vec<(Use, Option<String>, bool)> {
         let events = std::mem::take(&mut self.events);
         let opened = events.into_iter().filter_map(|event| match event {
-            SoundEvent::Opened { usage, device, fallback } => Some((usage, device, fallback)),
+            SoundEvent::Opened { usage, device, fallback, name: _ } => Some((usage, device, fallback)),
             SoundEvent::Devices(_) | SoundEvent::Lost { .. } | SoundEvent::Unavailable { .. } => None,
         });
         opened.collect()
@@ -373,4 +373,43 @@ fn plugging_is_told() {
     world.pass(2_100);
     let told = world.events.iter().any(|e| matches!(e, SoundEvent::Devices(devices) if devices.has(Use::Ringer, "monitor")));
     assert!(told, "{:?}", world.events);
+}
+
+#[test]
+fn the_systems_default_is_followed_as_it_changes() {
+    let mut world = World::new();
+    let player = world.play(Use::Speaker, Clip::repeating(tone(1_000)));
+    assert_eq!(world.desk.open(), ["headset"]);
+    world.desk.set_default(Use::Speaker, "loudspeaker");
+    world.engine.handle_change(world.now);
+    assert_eq!(world.desk.open(), ["loudspeaker"]);
+    world.pass(500);
+    assert!(is_loud(&world.desk.heard("loudspeaker")));
+    let named = world.events.iter().filter_map(|event| match event {
+        SoundEvent::Opened { name, .. } => name.clone(),
+        SoundEvent::Devices(_) | SoundEvent::Lost { .. } | SoundEvent::Unavailable { .. } => None,
+    });
+    assert_eq!(named.collect::<Vec<_>>(), ["The headset", "The loudspeaker"]);
+    // A chosen device stays, whatever the default is.
+    world.engine.handle_choice(Use::Speaker, Some("headset".into()), world.now);
+    world.desk.set_default(Use::Speaker, "headset");
+    world.desk.set_default(Use::Speaker, "loudspeaker");
+    world.engine.handle_change(world.now);
+    assert_eq!(world.desk.open(), ["headset"]);
+    drop(player);
+}
+
+#[test]
+fn ringing_has_a_volume_of_its_own_and_levels_are_shown() {
+    let mut world = World::new();
+    let (_ring, _call) =
+        (world.play(Use::Ringer, Clip::repeating(tone(1_000))), world.play(Use::Speaker, Clip::repeating(tone(1_000))));
+    world.engine.handle_choice(Use::Ringer, Some("loudspeaker".into()), world.now);
+    world.engine.handle_volume(Use::Ringer, 25);
+    world.pass(200);
+    let (loud, soft) = (world.desk.heard("headset"), world.desk.heard("loudspeaker"));
+    let (loud, soft) = (aftertone_media::level::dbfs(&loud[4_800..]), aftertone_media::level::dbfs(&soft[4_800..]));
+    assert!((loud - soft - 12.0).abs() < 0.5, "{loud} and {soft}");
+    let meters = world.engine.meters();
+    assert!(meters.speaker.take() > meters.ringer.take());
 }

@@ -1,12 +1,15 @@
 //! What the person chose on this device; nothing here is secret.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
-use aftertone_view::Language;
+use aftertone_view::{Language, ToneRegion, VoiceProcessing};
 use serde::{Deserialize, Serialize};
 
 /// The choices.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Settings {
     /// The interface's language; none follows the system.
@@ -23,6 +26,35 @@ pub(crate) struct Settings {
     pub(crate) speaker: Option<String>,
     /// The chosen output for ringing; none follows the system.
     pub(crate) ringer: Option<String>,
+    /// What the chosen devices were called when they were chosen, by id: they needn't be plugged in now.
+    pub(crate) device_names: BTreeMap<String, String>,
+    /// In per cent.
+    pub(crate) speaker_volume: u8,
+    /// In per cent.
+    pub(crate) ringer_volume: u8,
+    /// What is done to the voice.
+    pub(crate) voice: VoiceProcessing,
+    /// Whose tones are heard.
+    pub(crate) region: ToneRegion,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            language: None,
+            file_secrets: false,
+            server: String::new(),
+            user: String::new(),
+            microphone: None,
+            speaker: None,
+            ringer: None,
+            device_names: BTreeMap::default(),
+            speaker_volume: 100,
+            ringer_volume: 100,
+            voice: VoiceProcessing::default(),
+            region: ToneRegion::default(),
+        }
+    }
 }
 
 impl Settings {
@@ -42,6 +74,11 @@ impl Settings {
         if let Err(error) = saved {
             tracing::warn!(%error, "the settings can't be kept");
         }
+    }
+
+    /// What a device was called when it was chosen.
+    pub(crate) fn device_name(&self, id: &str) -> String {
+        self.device_names.get(id).cloned().unwrap_or_else(|| id.to_owned())
     }
 
     /// The language that was chosen, or the system's.

@@ -42,7 +42,7 @@ pub(crate) enum Input {
     /// A link was opened with the app.
     Link(String),
     /// A sound device came, went or failed.
-    SoundDevices,
+    Sound(aftertone_audio::SoundEvent),
     /// An ended call was shown long enough.
     Forget(CallId),
     /// End the app.
@@ -174,7 +174,12 @@ impl Shell {
             Input::Toast(about) => self.toast(about),
             Input::Pressed(subject, pressed) => self.pressed(subject, pressed).await,
             Input::Link(link) => self.link(link),
-            Input::SoundDevices => self.tell_audio_devices(),
+            Input::Sound(event) => {
+                if let Some(notice) = self.sound.happened(event) {
+                    window::tell(&self.app, &Event::AudioNotice(notice));
+                }
+                self.tell_audio_devices();
+            }
             Input::Forget(call) => {
                 self.calls.forget(call);
                 self.tell_app();
@@ -381,7 +386,8 @@ impl Shell {
         self.calls = Calls::default();
         self.playback = None;
         self.test = TestMessageView::Idle;
-        self.sound.stop_ringing();
+        self.sound.sound(None, &self.settings);
+        self.sound.show_levels(false);
     }
 
     fn session(&self) -> Option<Session> {
@@ -468,6 +474,8 @@ impl Shell {
         let id = call.id;
         let ringing = call.direction == aftertone_model::Direction::Incoming && matches!(call.phase, CallPhase::Ringing);
         let ended = matches!(call.phase, CallPhase::Ended(_));
+        let is_busy = call.direction == aftertone_model::Direction::Outgoing
+            && call.phase == CallPhase::Ended(aftertone_model::EndReason::Busy);
         if ringing && !self.calls.knows(id) {
             let party = aftertone_view::PartyView::from(&call.party);
             self.notifications.call(id, &party, self.settings.language());
@@ -477,10 +485,10 @@ impl Shell {
             self.notifications.close(Subject::Call(id));
         }
         self.calls.update(call);
-        if self.calls.any_rings() {
-            self.sound.ring();
-        } else {
-            self.sound.stop_ringing();
+        self.sound.sound(self.calls.cue(), &self.settings);
+        self.sound.show_levels(self.calls.any_connected());
+        if is_busy {
+            self.sound.busy(&self.settings);
         }
         if ended {
             let inputs = self.inputs.clone();

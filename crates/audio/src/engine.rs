@@ -112,8 +112,8 @@ impl Engine {
             devices,
             next_poll: now + POLL,
             microphone: Lane::new(Use::Microphone, Worker::Splitter(splitter)),
-            speaker: Lane::new(Use::Speaker, Worker::Mixer(speaker)),
-            ringer: Lane::new(Use::Ringer, Worker::Mixer(ringer)),
+            speaker: Lane::new(Use::Speaker, Worker::Mixer(Box::new(speaker))),
+            ringer: Lane::new(Use::Ringer, Worker::Mixer(Box::new(ringer))),
             speaker_console,
             ringer_console,
             listeners,
@@ -313,7 +313,7 @@ impl Open {
 
 /// What a stream runs.
 enum Worker {
-    Mixer(Mixer),
+    Mixer(Box<Mixer>),
     Splitter(Splitter),
 }
 

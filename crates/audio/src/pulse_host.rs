@@ -6,7 +6,6 @@ use std::{
     io::{self, BufReader, Read, Write},
     net::Shutdown,
     os::unix::net::UnixStream,
-    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -16,10 +15,10 @@ use std::{
 };
 
 use pulseaudio::protocol::{
-    AuthParams, AuthReply, ChannelMap, ChannelVolume, Command, CreatePlaybackStreamReply, CreateRecordStreamReply, DEFAULT_SINK,
-    DEFAULT_SOURCE, DESCRIPTOR_SIZE, Descriptor, DescriptorFlags, MAX_VERSION, PlaybackStreamParams, Prop, Props, ProtocolError,
-    RecordStreamParams, SampleFormat, SampleSpec, ServerInfo, SetClientNameReply, SinkInfo, SourceInfo, SubscriptionMask,
-    encode_descriptor, read_ack_message, read_descriptor, read_reply_message,
+    AuthParams, AuthReply, ChannelMap, ChannelVolume, Command, CommandReply, CreatePlaybackStreamReply, CreateRecordStreamReply,
+    DEFAULT_SINK, DEFAULT_SOURCE, DESCRIPTOR_SIZE, Descriptor, DescriptorFlags, MAX_VERSION, PlaybackStreamParams, Prop, Props,
+    ProtocolError, PulseError, RecordStreamParams, SampleFormat, SampleSpec, ServerInfo, SetClientNameReply, SinkInfo,
+    SourceInfo, SubscriptionMask, encode_descriptor, read_ack_message, read_descriptor, read_reply_message,
     stream::{BufferAttr, StreamFlags},
     write_command_message,
 };
@@ -112,7 +111,7 @@ impl AudioHost for PulseHost {
             connection.ask(&Command::CreatePlaybackStream(params)).map_err(|error| refused(&error))?;
         let mut player = PlayingStream { fill, pcm: [0; FRAME_SAMPLES], bytes: vec![0; DESCRIPTOR_SIZE + FRAME_BYTES as usize] };
         let (channel, first) = (reply.channel, reply.requested_bytes as usize);
-        connection.stream(failed, move |connection, inside| player.run(connection, channel, first, inside))
+        connection.stream(failed, move |connection| player.run(connection, channel, first))
     }
 
     fn open_input(&mut self, device: Option<&str>, mut take: Take, failed: Failed) -> Result<OpenStream, OpenError> {
@@ -129,7 +128,7 @@ impl AudioHost for PulseHost {
         };
         let _reply: CreateRecordStreamReply =
             connection.ask(&Command::CreateRecordStream(params)).map_err(|error| refused(&error))?;
-        connection.stream(failed, move |connection, inside| record(connection, &mut take, inside))
+        connection.stream(failed, move |connection| record(connection, &mut take))
     }
 }
 
@@ -147,11 +146,14 @@ fn stream_props() -> Props {
 }
 
 fn refused(error: &ProtocolError) -> OpenError {
-    match error {
-        ProtocolError::ServerError(pulseaudio::protocol::PulseError::NoEntity) | ProtocolError::Io(_) => OpenError::NotThere,
-        ProtocolError::ServerError(pulseaudio::protocol::PulseError::AccessDenied) => OpenError::Denied,
-        ProtocolError::ServerError(pulseaudio::protocol::PulseError::Busy) => OpenError::Busy,
-        other => OpenError::Unusable(other.to_string()),
+    if matches!(error, ProtocolError::ServerError(PulseError::NoEntity) | ProtocolError::Io(_)) {
+        OpenError::NotThere
+    } else if matches!(error, ProtocolError::ServerError(PulseError::AccessDenied)) {
+        OpenError::Denied
+    } else if matches!(error, ProtocolError::ServerError(PulseError::Busy)) {
+        OpenError::Busy
+    } else {
+        OpenError::Unusable(error.to_string())
     }
 }
 
@@ -164,7 +166,7 @@ struct Connection {
 
 impl Connection {
     fn open() -> Result<Self, ProtocolError> {
-        let path = socket_path().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        let path = pulseaudio::socket_path_from_env().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
         let socket = UnixStream::connect(path)?;
         socket.set_read_timeout(Some(PATIENCE))?;
         socket.set_write_timeout(Some(PATIENCE))?;
@@ -184,7 +186,7 @@ impl Connection {
         write_command_message(self.socket.get_mut(), self.asked, command, self.version)
     }
 
-    fn ask<R: pulseaudio::protocol::CommandReply>(&mut self, command: &Command) -> Result<R, ProtocolError> {
+    fn ask<R: CommandReply>(&mut self, command: &Command) -> Result<R, ProtocolError> {
         self.send(command)?;
         let (_, reply) = read_reply_message(&mut self.socket, self.version)?;
         Ok(reply)
@@ -212,19 +214,19 @@ impl Connection {
     fn stream(
         self,
         mut failed: Failed,
-        mut run: impl FnMut(&mut Connection, &Guard) -> Result<(), ProtocolError> + Send + 'static,
+        mut run: impl FnMut(&mut Connection) -> Result<(), ProtocolError> + Send + 'static,
     ) -> Result<OpenStream, OpenError> {
         let unusable = |error: io::Error| OpenError::Unusable(error.to_string());
         let mut connection = self;
         let socket = connection.socket.get_ref().try_clone().map_err(unusable)?;
         socket.set_read_timeout(None).map_err(unusable)?;
         let ending = Arc::new(AtomicBool::new(false));
-        let guard = Guard { ending: Arc::clone(&ending) };
+        let ends = Arc::clone(&ending);
         let body = move || {
-            let ended = run(&mut connection, &guard);
+            let ended = run(&mut connection);
             // The callback goes home before anybody is told.
             drop(run);
-            if !guard.ending.load(Ordering::Acquire) {
+            if !ends.load(Ordering::Acquire) {
                 tracing::info!(error = ended.err().map(|e| e.to_string()), "a sound stream failed");
                 failed();
             }
@@ -237,15 +239,6 @@ impl Connection {
 /// Sinks that stand in where there is no device at all.
 fn is_stand_in(name: &CStr) -> bool {
     name.to_bytes().starts_with(b"auto_null")
-}
-
-/// Where the server listens: as the environment says, else where it always does.
-fn socket_path() -> Option<PathBuf> {
-    pulseaudio::socket_path_from_env()
-}
-
-struct Guard {
-    ending: Arc<AtomicBool>,
 }
 
 struct RunningStream {
@@ -273,7 +266,7 @@ struct PlayingStream {
 
 impl PlayingStream {
     /// Gives the server what it asks for, until it has enough of us.
-    fn run(&mut self, connection: &mut Connection, channel: u32, first: usize, _guard: &Guard) -> Result<(), ProtocolError> {
+    fn run(&mut self, connection: &mut Connection, channel: u32, first: usize) -> Result<(), ProtocolError> {
         self.give(connection, channel, first)?;
         loop {
             match next_command(connection)? {
@@ -318,7 +311,7 @@ fn next_command(connection: &mut Connection) -> Result<Option<Command>, Protocol
     Ok(command.and_then(Result::ok).map(|(_, command)| command))
 }
 
-fn record(connection: &mut Connection, take: &mut Take, _guard: &Guard) -> Result<(), ProtocolError> {
+fn record(connection: &mut Connection, take: &mut Take) -> Result<(), ProtocolError> {
     let (mut bytes, mut pcm) = ([0u8; FRAME_SAMPLES * 2], [0i16; FRAME_SAMPLES]);
     loop {
         let descriptor = read_descriptor(&mut connection.socket)?;

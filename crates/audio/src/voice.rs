@@ -115,7 +115,7 @@ impl VoiceProcessing {
     fn hear_played(&mut self) {
         while let Ok(chunk) = self.played.read_chunk(FRAME_SAMPLES) {
             let mut frame = [0; FRAME_SAMPLES];
-            frame.iter_mut().zip(chunk.into_iter()).for_each(|(sample, played)| *sample = played);
+            frame.iter_mut().zip(chunk).for_each(|(sample, played)| *sample = played);
             if self.applied.echo_cancellation {
                 let mut out = [0; FRAME_SAMPLES];
                 if let Err(error) = self.engine.process_render_i16(&frame, &mut out) {

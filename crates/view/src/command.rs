@@ -4,7 +4,7 @@ use aftertone_model::{CallId, DeviceId, MessageAction, MessageId};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::{AudioUse, Language, NotificationsView, PlayerView, Window};
+use crate::{AudioUse, Language, NotificationsView, PlayerView, ToneRegion, VoiceProcessing, Window};
 
 /// What the interface asks for. The answer is `()` or a [`Code`](crate::Code); what it changes comes as an [`Event`](crate::Event).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
@@ -209,6 +209,36 @@ pub enum Command {
         usage: AudioUse,
         /// Which; none follows the system.
         device: Option<String>,
+    },
+    /// Set how loud a use's device is; the microphone has no such knob.
+    SetVolume {
+        /// Whose.
+        #[serde(rename = "use")]
+        usage: AudioUse,
+        /// 0 to 150.
+        percent: u8,
+    },
+    /// Choose what is done to the voice; calls that go on follow.
+    SetVoiceProcessing {
+        /// What.
+        processing: VoiceProcessing,
+    },
+    /// Choose whose tones are heard.
+    SetToneRegion {
+        /// Whose.
+        region: ToneRegion,
+    },
+    /// Play the test sound once on a use's device.
+    TestSpeaker {
+        /// Whose.
+        #[serde(rename = "use")]
+        usage: AudioUse,
+    },
+    /// Listen to the microphone: [`Event::AudioLevels`](crate::Event::AudioLevels). Switched off, what was said is played,
+    /// the last five seconds of it.
+    TestMicrophone {
+        /// On or off.
+        on: bool,
     },
 }
 

@@ -2,7 +2,10 @@ use aftertone_model::MessageId;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::{AppView, AudioDevicesView, CallLogView, Code, DevicesView, DirectoryView, MailboxView, MessageView, SettingsView};
+use crate::{
+    AppView, AudioDevicesView, AudioLevels, AudioNotice, CallLogView, Code, DevicesView, DirectoryView, MailboxView, MessageView,
+    SettingsView,
+};
 
 /// What the shell tells the interface: always a whole view model, which replaces the last one of its kind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
@@ -27,6 +30,10 @@ pub enum Event {
     Directory(DirectoryView),
     /// The sound devices; sent again when one is plugged in or out.
     AudioDevices(AudioDevicesView),
+    /// How loud it is; about ten times a second while a call is connected or the microphone is tested.
+    AudioLevels(AudioLevels),
+    /// A device that is in use went, came back, or can't be used.
+    AudioNotice(AudioNotice),
     /// The devices of the account.
     Devices(DevicesView),
     /// What was chosen on this device.

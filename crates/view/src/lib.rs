@@ -25,7 +25,10 @@ mod party;
 mod settings;
 
 pub use account::{AccountView, AppView, ConnectionView, MeView, OfflineReason, SecretsView};
-pub use audio::{AudioDeviceView, AudioDevicesView, AudioUse};
+pub use audio::{
+    AudioDeviceView, AudioDevicesView, AudioInUse, AudioLevels, AudioNotice, AudioNoticeAbout, AudioUse, ToneRegion,
+    VoiceProcessing,
+};
 pub use calls::{CallLogRow, CallLogView, CallState, CallView, LogMessage, Outcome, QualityView};
 pub use code::Code;
 pub use command::{Command, Secret};

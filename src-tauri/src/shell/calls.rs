@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use crate::sound::Cue;
 use aftertone_client::{CallPhase, CallSnapshot};
 use aftertone_model::{CallId, Direction, Timestamp};
 use aftertone_view::{CallState, CallView, PartyView};
@@ -29,6 +30,21 @@ impl Calls {
     /// Whether an incoming call wants to be heard.
     pub(super) fn any_rings(&self) -> bool {
         self.0.values().any(|call| call.direction == Direction::Incoming && matches!(call.phase, CallPhase::Ringing))
+    }
+
+    /// Whether somebody can be heard.
+    pub(super) fn any_connected(&self) -> bool {
+        self.0.values().any(|call| matches!(call.phase, CallPhase::Active | CallPhase::Connecting))
+    }
+
+    /// What these calls let be heard besides voices.
+    pub(super) fn cue(&self) -> Option<Cue> {
+        let rings_there = |call: &CallSnapshot| call.direction == Direction::Outgoing && matches!(call.phase, CallPhase::Ringing);
+        match (self.any_rings(), self.any_connected()) {
+            (true, false) => Some(Cue::Ring),
+            (true, true) => Some(Cue::Waiting),
+            (false, _) => self.0.values().any(rings_there).then_some(Cue::Ringback),
+        }
     }
 
     pub(super) fn views(&self, waiting: impl Fn(&str) -> u32) -> Vec<CallView> {

@@ -88,14 +88,44 @@ impl Shell {
                 Ok(())
             }
             Command::ChooseAudioDevice { usage, device } => {
+                let named = device.clone().and_then(|id| Some((self.sound.name_of(usage, &id)?, id)));
+                if let Some((name, id)) = named {
+                    self.settings.device_names.insert(id, name);
+                }
                 match usage {
                     AudioUse::Microphone => self.settings.microphone = device,
                     AudioUse::Speaker => self.settings.speaker = device,
                     AudioUse::Ringer => self.settings.ringer = device,
                 }
-                self.settings.save(&self.folder);
-                self.sound.choose(&self.settings);
-                self.tell_audio_devices();
+                self.sound_chosen();
+                Ok(())
+            }
+            Command::SetVolume { usage, percent } => {
+                match usage {
+                    AudioUse::Microphone => {}
+                    AudioUse::Speaker => self.settings.speaker_volume = percent.min(150),
+                    AudioUse::Ringer => self.settings.ringer_volume = percent.min(150),
+                }
+                self.sound_chosen();
+                Ok(())
+            }
+            Command::SetVoiceProcessing { processing } => {
+                self.settings.voice = processing;
+                self.sound_chosen();
+                Ok(())
+            }
+            Command::SetToneRegion { region } => {
+                self.settings.region = region;
+                self.sound_chosen();
+                Ok(())
+            }
+            Command::TestSpeaker { usage } => {
+                self.sound.test_speaker(usage);
+                Ok(())
+            }
+            Command::TestMicrophone { on } => {
+                self.sound.test_microphone(on);
+                self.sound.show_levels(self.calls.any_connected());
                 Ok(())
             }
             other => self.perform_with_phone(other).await,
@@ -112,7 +142,10 @@ impl Shell {
             Command::Decline { call } => session.decline(call).await,
             Command::HangUp { call } => session.hang_up(call).await,
             Command::SetMuted { call, muted } => session.mute(call, muted).await,
-            Command::SendDigit { call, digit } => session.press(call, digit).await,
+            Command::SendDigit { call, digit } => {
+                self.sound.key(digit);
+                session.press(call, digit).await
+            }
             Command::Reconnect => {
                 session.reconnect();
                 Ok(())
@@ -165,7 +198,12 @@ impl Shell {
             | Command::ListDevices
             | Command::RevokeDevice { .. }
             | Command::ListAudioDevices
-            | Command::ChooseAudioDevice { .. } => Ok(()),
+            | Command::ChooseAudioDevice { .. }
+            | Command::SetVolume { .. }
+            | Command::SetVoiceProcessing { .. }
+            | Command::SetToneRegion { .. }
+            | Command::TestSpeaker { .. }
+            | Command::TestMicrophone { .. } => Ok(()),
         };
         result.map_err(|error| command_code(&error))
     }
@@ -260,6 +298,13 @@ impl Shell {
             let told = list.await.map(|devices| inputs.send(Input::Tell(Box::new(Event::Devices(DevicesView::new(&devices))))));
             let _window_gone = reply.send(told);
         });
+    }
+
+    /// Keeps what was chosen about sound, and lets it work.
+    fn sound_chosen(&self) {
+        self.settings.save(&self.folder);
+        self.sound.choose(&self.settings);
+        self.tell_audio_devices();
     }
 
     pub(super) fn tell_audio_devices(&self) {

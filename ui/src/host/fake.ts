@@ -86,6 +86,13 @@ export class FakeHost implements Host {
     microphone: null,
     speaker: null,
     ringer: "built-in",
+    microphone_in_use: { name: "Jabra Evolve2 65", fallback: false, missing: null },
+    speaker_in_use: { name: "Jabra Evolve2 65", fallback: false, missing: null },
+    ringer_in_use: { name: "Built-in speakers", fallback: false, missing: null },
+    speaker_volume: 100,
+    ringer_volume: 100,
+    processing: { echo_cancellation: true, noise_suppression: true, gain_control: true },
+    region: "germany",
   };
 
   constructor(
@@ -272,6 +279,19 @@ export class FakeHost implements Host {
       case "choose_audio_device":
         this.#devices = { ...this.#devices, [command.use]: command.device };
         return this.#send({ type: "audio_devices", view: this.#devices });
+      case "set_volume":
+        if (command.use !== "microphone") this.#devices = { ...this.#devices, [`${command.use}_volume`]: command.percent };
+        return this.#send({ type: "audio_devices", view: this.#devices });
+      case "set_voice_processing":
+        this.#devices = { ...this.#devices, processing: command.processing };
+        return this.#send({ type: "audio_devices", view: this.#devices });
+      case "set_tone_region":
+        this.#devices = { ...this.#devices, region: command.region };
+        return this.#send({ type: "audio_devices", view: this.#devices });
+      case "test_microphone":
+        return this.#send({ type: "audio_levels", view: { microphone: command.on ? 62 : 0, speaker: 0 } });
+      case "test_speaker":
+        return;
     }
   }
 

@@ -102,7 +102,87 @@ speaker: string | null,
 /**
  * The chosen output for ringing; none follows the system.
  */
-ringer: string | null, };
+ringer: string | null, 
+/**
+ * What is open for speaking.
+ */
+microphone_in_use: AudioInUse, 
+/**
+ * What is open for hearing.
+ */
+speaker_in_use: AudioInUse, 
+/**
+ * What is open for ringing.
+ */
+ringer_in_use: AudioInUse, 
+/**
+ * In per cent, 0 to 150.
+ */
+speaker_volume: number, 
+/**
+ * In per cent, 0 to 150.
+ */
+ringer_volume: number, 
+/**
+ * What is done to the voice.
+ */
+processing: VoiceProcessing, 
+/**
+ * Whose tones are heard while it rings at the other end.
+ */
+region: ToneRegion, };
+
+/**
+ * What a use's device is at this moment.
+ */
+export type AudioInUse = { 
+/**
+ * The device that is open, or was last; none where none could be opened.
+ */
+name: string | null, 
+/**
+ * It is used because the chosen one isn't there or can't be opened.
+ */
+fallback: boolean, 
+/**
+ * The chosen device's name, when it isn't plugged in.
+ */
+missing: string | null, };
+
+/**
+ * How loud it is: 0 (silence) to 100 (as loud as can be).
+ */
+export type AudioLevels = { 
+/**
+ * What is said.
+ */
+microphone: number, 
+/**
+ * What is heard.
+ */
+speaker: number, };
+
+/**
+ * Something happened to a device that is in use.
+ */
+export type AudioNotice = { 
+/**
+ * Which one.
+ */
+use: AudioUse, 
+/**
+ * What.
+ */
+about: AudioNoticeAbout, 
+/**
+ * The device that is used now, or for [`AudioNoticeAbout::Unavailable`] the one that isn't.
+ */
+device: string | null, };
+
+/**
+ * What happened to a device.
+ */
+export type AudioNoticeAbout = "fallback" | "returned" | "unavailable";
 
 /**
  * What a device is chosen for.
@@ -389,7 +469,31 @@ use: AudioUse,
 /**
  * Which; none follows the system.
  */
-device: string | null, };
+device: string | null, } | { "type": "set_volume", 
+/**
+ * Whose.
+ */
+use: AudioUse, 
+/**
+ * 0 to 150.
+ */
+percent: number, } | { "type": "set_voice_processing", 
+/**
+ * What.
+ */
+processing: VoiceProcessing, } | { "type": "set_tone_region", 
+/**
+ * Whose.
+ */
+region: ToneRegion, } | { "type": "test_speaker", 
+/**
+ * Whose.
+ */
+use: AudioUse, } | { "type": "test_microphone", 
+/**
+ * On or off.
+ */
+on: boolean, };
 
 /**
  * Whether calls and messages come in.
@@ -489,7 +593,7 @@ export type EndReason = "local_hangup" | "remote_hangup" | "declined" | "busy" |
 /**
  * What the shell tells the interface: always a whole view model, which replaces the last one of its kind.
  */
-export type Event = { "type": "app", "view": AppView } | { "type": "mailbox", "view": MailboxView } | { "type": "message", "view": MessageView | null } | { "type": "playback", "view": PlaybackView | null } | { "type": "player", "view": PlayerView } | { "type": "selection", "view": SelectionView } | { "type": "call_log", "view": CallLogView } | { "type": "directory", "view": DirectoryView } | { "type": "audio_devices", "view": AudioDevicesView } | { "type": "devices", "view": DevicesView } | { "type": "settings", "view": SettingsView } | { "type": "test_message", "view": TestMessageView } | { "type": "toast", "view": ToastView } | { "type": "show", "view": Place };
+export type Event = { "type": "app", "view": AppView } | { "type": "mailbox", "view": MailboxView } | { "type": "message", "view": MessageView | null } | { "type": "playback", "view": PlaybackView | null } | { "type": "player", "view": PlayerView } | { "type": "selection", "view": SelectionView } | { "type": "call_log", "view": CallLogView } | { "type": "directory", "view": DirectoryView } | { "type": "audio_devices", "view": AudioDevicesView } | { "type": "audio_levels", "view": AudioLevels } | { "type": "audio_notice", "view": AudioNotice } | { "type": "devices", "view": DevicesView } | { "type": "settings", "view": SettingsView } | { "type": "test_message", "view": TestMessageView } | { "type": "toast", "view": ToastView } | { "type": "show", "view": Place };
 
 /**
  * A view of the mailbox.
@@ -1006,3 +1110,25 @@ about: ToastAbout,
  * It can be undone.
  */
 undo: boolean, };
+
+/**
+ * Whose tones are heard.
+ */
+export type ToneRegion = "germany" | "austria" | "switzerland" | "france" | "united_kingdom" | "north_america";
+
+/**
+ * What is done to a voice on its way to a call.
+ */
+export type VoiceProcessing = { 
+/**
+ * Takes out what the loudspeaker plays.
+ */
+echo_cancellation: boolean, 
+/**
+ * Takes out fans, keyboards and streets.
+ */
+noise_suppression: boolean, 
+/**
+ * Makes quiet voices louder and loud ones quieter.
+ */
+gain_control: boolean, };

@@ -291,7 +291,7 @@ export class FakeHost implements Host {
       case "test_microphone":
         return this.#send({ type: "audio_levels", view: { microphone: command.on ? 62 : 0, speaker: 0 } });
       case "test_speaker":
-        return;
+        return null;
     }
   }
 

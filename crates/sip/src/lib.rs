@@ -9,6 +9,7 @@
 
 #![warn(missing_docs)]
 
+pub mod dialog_info;
 pub mod digest;
 mod event;
 mod flow;
@@ -16,6 +17,7 @@ mod grammar;
 mod message;
 mod method;
 pub mod mwi;
+pub mod origin;
 mod params;
 mod refer;
 mod timers;

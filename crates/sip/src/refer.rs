@@ -44,13 +44,10 @@ impl FromStr for Replaces {
     fn from_str(text: &str) -> Result<Self, InvalidRefer> {
         let (call_id, params) = text.split_once(';').ok_or(InvalidRefer::Replaces)?;
         let params = Params::parse(params);
-        let tag = |name: &str| params.get(name).filter(|tag| !tag.is_empty()).map(str::to_owned).ok_or(InvalidRefer::Replaces);
-        let call_id = call_id.trim();
-        if call_id.is_empty() {
-            return Err(InvalidRefer::Replaces);
-        }
+        let word = |text: &str| Some(text.to_owned()).filter(|text| is_word(text)).ok_or(InvalidRefer::Replaces);
+        let tag = |name: &str| word(params.get(name).unwrap_or_default());
         let early_only = params.contains("early-only");
-        Ok(Self { call_id: call_id.to_owned(), to_tag: tag("to-tag")?, from_tag: tag("from-tag")?, early_only })
+        Ok(Self { call_id: word(call_id.trim())?, to_tag: tag("to-tag")?, from_tag: tag("from-tag")?, early_only })
     }
 }
 
@@ -152,6 +149,11 @@ impl Refer {
     pub fn new(to: ReferTo) -> Self {
         Self { to, referred_by: None, headers: Headers::new() }
     }
+}
+
+/// Call-IDs and tags are more than tokens in practice, but nothing that ends them may stand in them.
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, ';' | ',' | '"'))
 }
 
 /// The body that tells a status.

@@ -71,11 +71,16 @@ impl Authorizer {
         }
     }
 
+    /// With a secret for its hash, and a quality of protection that is known (RFC 7616 3.3).
+    fn can_answer(&self, challenge: &Challenge) -> bool {
+        let is_known = challenge.qop.is_empty() || challenge.qop.iter().any(|qop| matches!(qop.as_str(), "auth" | "auth-int"));
+        is_known && self.credentials.ha1(challenge.algorithm, &challenge.realm).is_some()
+    }
+
     /// One challenge per realm: the first with a strong hash, else the first at all (RFC 8760 2.4).
     fn choose(&self, all: Vec<Challenge>) -> Vec<Challenge> {
         let mut chosen: BTreeMap<String, Challenge> = BTreeMap::new();
-        for challenge in all.into_iter().filter(|challenge| self.credentials.ha1(challenge.algorithm, &challenge.realm).is_some())
-        {
+        for challenge in all.into_iter().filter(|challenge| self.can_answer(challenge)) {
             match chosen.get(&challenge.realm) {
                 Some(better) if better.algorithm != Algorithm::Md5 || challenge.algorithm == Algorithm::Md5 => {}
                 Some(_) | None => {

@@ -19,6 +19,8 @@ pub struct Verifier {
     started: Option<Instant>,
     issued: u64,
     used: BTreeMap<String, Used>,
+    /// Nonces up to this time whose counters are not known may have been used.
+    forgotten: Option<Duration>,
 }
 
 /// How long a nonce is good for. Clients get `stale=true` afterwards and try again by themselves.
@@ -71,7 +73,7 @@ impl Verifier {
     /// `key` comes from the system's random numbers; `algorithms` are offered in that order, the best first (RFC 8760 2.4).
     #[must_use]
     pub fn new(realm: impl Into<String>, key: [u8; 32], algorithms: Vec<Algorithm>) -> Self {
-        Self { realm: realm.into(), algorithms, key, started: None, issued: 0, used: BTreeMap::new() }
+        Self { realm: realm.into(), algorithms, key, started: None, issued: 0, used: BTreeMap::new(), forgotten: None }
     }
 
     /// The realm that HA1s are made for.
@@ -131,6 +133,10 @@ impl Verifier {
             return Verdict::Stale { username };
         }
         let Some(nc) = given.nc else { return Verdict::Refused { username } };
+        let is_forgotten = self.forgotten.is_some_and(|forgotten| issued_at <= forgotten);
+        if is_forgotten && !self.used.contains_key(&given.nonce) {
+            return Verdict::Stale { username };
+        }
         self.forget_old(now);
         if self.count(&given.nonce, nc, issued_at) { Verdict::Accepted { username } } else { Verdict::Stale { username } }
     }
@@ -180,9 +186,10 @@ impl Verifier {
         }
         let elapsed = self.elapsed(now);
         self.used.retain(|_, used| elapsed.saturating_sub(used.issued_at) <= NONCE_LIFETIME);
-        // Nonces begin with their time, so the first is the oldest.
-        while self.used.len() >= MOST_USED {
-            self.used.pop_first();
+        // Nonces begin with their time, so the first is the oldest. A tenth at once, or each request would pay for it.
+        while self.used.len() > MOST_USED - MOST_USED / 10 {
+            let Some((_, oldest)) = self.used.pop_first() else { return };
+            self.forgotten = self.forgotten.max(Some(oldest.issued_at));
         }
     }
 

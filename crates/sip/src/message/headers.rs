@@ -255,9 +255,8 @@ impl fmt::Display for CSeq {
 }
 
 fn header(name: &str, value: &str) -> Header {
-    let value = value.trim();
-    let value = if value.contains(['\r', '\n', '\0']) { grammar::one_line(value) } else { value.to_owned() };
-    Header { name: canonical_name(name), value }
+    let value = if value.contains(['\r', '\n', '\0']) { Cow::Owned(grammar::one_line(value)) } else { Cow::Borrowed(value) };
+    Header { name: canonical_name(name), value: value.trim().to_owned() }
 }
 
 fn same_name(known: &str, name: &str) -> bool {
@@ -301,7 +300,7 @@ const COMPACT: [(&str, &str); 19] = [
     ("x", "Session-Expires"),
 ];
 
-const KNOWN: [&str; 48] = [
+const KNOWN: [&str; 54] = [
     "Via",
     "From",
     "To",
@@ -350,4 +349,10 @@ const KNOWN: [&str; 48] = [
     "Identity-Info",
     "Reject-Contact",
     "Request-Disposition",
+    "Identity",
+    "RAck",
+    "RSeq",
+    "Refer-Sub",
+    "Warning",
+    "Remote-Party-ID",
 ];

@@ -73,7 +73,11 @@ impl StartLine {
             let (status, reason) = rest.split_once([' ', '\t']).unwrap_or((rest, ""));
             let digits = status.len() == 3 && status.bytes().all(|byte| byte.is_ascii_digit());
             let status = status.parse().ok().filter(|status| digits && (100..700).contains(status))?;
-            return Some(Self::Response { status, reason: grammar::one_line(reason.trim()), is_version_2: is_version_2(first) });
+            return Some(Self::Response {
+                status,
+                reason: grammar::one_line(reason).trim().to_owned(),
+                is_version_2: is_version_2(first),
+            });
         }
         let (uri, version) = rest.rsplit_once([' ', '\t'])?;
         if !is_version(version) || !grammar::is_token(first) {

@@ -240,7 +240,7 @@ impl UserAgent {
         let key = dialog_key(notify)?;
         let event = notify.headers.get("Event").unwrap_or_default();
         let number =
-            Params::parse(event.split_once(';').map_or("", |(_, params)| params)).get("id").and_then(|id| id.parse().ok());
+            Params::parse(event.split_once(';').map_or("", |(_, params)| params)).get("id").and_then(|id| id.parse::<u32>().ok());
         let fits = |referral: &&Referral| match &referral.role {
             Role::Ours { request, .. } => {
                 number.is_none_or(|number| request.headers.cseq().is_ok_and(|cseq| cseq.number == number))

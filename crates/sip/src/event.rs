@@ -363,12 +363,13 @@ pub enum Event {
         /// The request: the state in its body.
         request: Request,
     },
-    /// A subscription of ours is over, and not by `unwatch`. Refreshes and new attempts are made inside as long as they make sense.
+    /// A subscription of ours is over, and not by `unwatch`. Refreshes, and new attempts after failures that may pass, are
+    /// made inside.
     Unwatched {
         /// Which; it is over.
         watch: WatchId,
         /// Why.
-        failure: RequestFailure,
+        by: UnwatchedBy,
     },
     /// INFO in a session; already answered 200.
     Info {
@@ -457,6 +458,15 @@ pub enum EndedBy {
     Timeout,
     /// Its connection went away and no new one took its place for 64*T1.
     Transport,
+}
+
+/// What ended a subscription of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UnwatchedBy {
+    /// SUBSCRIBE was refused for good, or its connection is gone: subscribe anew over another one.
+    Failure(RequestFailure),
+    /// The notifier ended it for good: `rejected`, `noresource` or `invariant` (RFC 6665 4.1.3).
+    Notifier(String),
 }
 
 /// What ended a subscription.

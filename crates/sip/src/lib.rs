@@ -29,7 +29,7 @@ mod uri;
 pub use digest::Credentials;
 pub use event::{
     Body, Counts, EndedBy, Event, IncomingId, Invite, OutgoingRequest, Output, ReferEnd, ReferralId, RequestFailure, RequestId,
-    ResponseParts, SessionId, SubscriptionId, SubscriptionState, Timers, UaConfig, UnsubscribedBy, Watch, WatchId,
+    ResponseParts, SessionId, SubscriptionId, SubscriptionState, Timers, UaConfig, UnsubscribedBy, UnwatchedBy, Watch, WatchId,
 };
 pub use flow::{ConnectionId, Flow, Transport};
 pub use message::{

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use crate::event::{ReferralId, SessionId, SubscriptionId};
+use crate::event::{ReferralId, SessionId, SubscriptionId, WatchId};
 use crate::transaction::TxId;
 
 /// What a timer is for. Each runs at most once at a time.
@@ -37,6 +37,10 @@ pub(crate) enum TimerKey {
     Detached(SessionId),
     /// A subscription's time is over (RFC 6665 4.2.1.4).
     Subscription(SubscriptionId),
+    /// A subscription of ours has to be refreshed, or tried again.
+    WatchRefresh(WatchId),
+    /// The last NOTIFY of a subscription of ours never came.
+    WatchGone(WatchId),
     /// A transfer took too long, of either side.
     Referral(ReferralId),
     /// Nobody takes the report of its end.

@@ -1,5 +1,7 @@
 //! The seeds of the fuzz targets, and whatever they once found, through the same bodies.
 
+#![expect(unreachable_pub, clippy::disallowed_methods, reason = "the bodies are a library elsewhere, and the seeds are files")]
+
 use std::path::Path;
 
 #[path = "../fuzz/src/bodies.rs"]

@@ -1,4 +1,4 @@
-//! SUBSCRIBE and NOTIFY (RFC 6665), as the one who notifies, and requests outside dialogs.
+//! SUBSCRIBE and NOTIFY (RFC 6665) from either side, and requests outside dialogs.
 
 #![expect(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "tests")]
 
@@ -7,8 +7,8 @@ mod common;
 use std::time::Duration;
 
 use aftertone_sip::{
-    Body, Event, Headers, IncomingId, Method, NameAddr, OutgoingRequest, Request, RequestFailure, ResponseParts, SubscriptionId,
-    SubscriptionState, Transport, UnsubscribedBy, Uri, mwi,
+    Body, Credentials, Event, Headers, IncomingId, Method, NameAddr, OutgoingRequest, Request, RequestFailure, ResponseParts,
+    SubscriptionId, SubscriptionState, Transport, UnsubscribedBy, UnwatchedBy, Uri, Watch, WatchId, mwi,
 };
 
 use common::{ALICE, BOB, Network, World};
@@ -192,4 +192,118 @@ fn a_message_nobody_answers_times_out_and_a_lost_connection_tells_at_once() {
     world.act(ALICE, |ua, now| ua.request(again, flow, None, now));
     world.act(ALICE, |ua, now| ua.handle_closed(flow.connection.unwrap(), now));
     assert_eq!(world.wait(ALICE, failure), RequestFailure::Transport);
+}
+
+fn watch_bob(world: &mut World, expires: u32) -> WatchId {
+    let me = NameAddr::new(Uri::sip("alice", "example.com"));
+    let watch = Watch {
+        uri: world.uri("bob", BOB),
+        from: me.clone(),
+        to: me,
+        contact: world.contact("alice", ALICE),
+        event: mwi::EVENT.to_owned(),
+        accept: vec![mwi::CONTENT_TYPE.to_owned()],
+        expires,
+        headers: Headers::new(),
+        credentials: Some(Credentials::new("alice", "secret")),
+    };
+    let flow = world.flow(ALICE, BOB);
+    world.act(ALICE, |ua, now| ua.watch(watch, flow, now))
+}
+
+fn asked(world: &mut World) -> aftertone_sip::IncomingId {
+    world.wait(BOB, |event| match event {
+        Event::Request { id, request, .. } if request.method == Method::Subscribe => Some(*id),
+        _ => None,
+    })
+}
+
+fn grant(world: &mut World, expires: u32) -> SubscriptionId {
+    let id = asked(world);
+    let contact = world.contact("bob", BOB);
+    let subscription = world.act(BOB, |ua, now| ua.accept_subscription(id, contact, expires, now));
+    let subscription = subscription.unwrap_or_else(|| panic!("it is open"));
+    let body = Body::new(mwi::CONTENT_TYPE, "Messages-Waiting: no\r\n");
+    world.act(BOB, |ua, now| ua.notify(subscription, SubscriptionState::Active, Some(body), now));
+    subscription
+}
+
+fn heard(world: &mut World) -> String {
+    world.wait(ALICE, |event| match event {
+        Event::Notified { request, .. } => Some(String::from_utf8_lossy(&request.body).into_owned()),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_subscription_of_ours_lives_over_a_bad_network_until_it_is_ended() {
+    for seed in 1..10 {
+        let mut world = World::lossy(seed, Network { loss: 200, doubled: 200, jitter: 200 });
+        let watch = watch_bob(&mut world, 600);
+        let subscription = grant(&mut world, 100);
+        assert_eq!(heard(&mut world), "Messages-Waiting: no\r\n");
+        world.run(Duration::from_secs(2000));
+        let body = Body::new(mwi::CONTENT_TYPE, "Messages-Waiting: yes\r\n");
+        world.act(BOB, |ua, now| ua.notify(subscription, SubscriptionState::Active, Some(body), now));
+        while heard(&mut world) != "Messages-Waiting: yes\r\n" {}
+        world.act(ALICE, |ua, now| ua.unwatch(watch, now));
+        world.network = Network::default();
+        world.assert_idle_later();
+    }
+}
+
+#[test]
+fn challenges_short_intervals_and_a_forgetful_notifier_are_overcome() {
+    let mut world = World::new(Transport::Udp);
+    let watch = watch_bob(&mut world, 60);
+    let id = asked(&mut world);
+    let challenge = "Digest realm=\"example.com\", nonce=\"n\", qop=\"auth\", algorithm=SHA-256";
+    world.act(BOB, |ua, now| ua.respond(id, ResponseParts::new(401).with("WWW-Authenticate", challenge), now));
+    let id = asked(&mut world);
+    world.act(BOB, |ua, now| ua.respond(id, ResponseParts::new(423).with("Min-Expires", 300), now));
+    grant(&mut world, 300);
+    heard(&mut world);
+    // Restarted, it knows nothing of us: 481 to the refresh, and a new subscription.
+    world.agents[BOB].ua = aftertone_sip::UserAgent::new(aftertone_sip::UaConfig::new("Restarted/1", [99; 32]));
+    let subscription = grant(&mut world, 300);
+    heard(&mut world);
+    // Sent away for a while, and then for good.
+    world.act(BOB, |ua, now| ua.terminate_subscription(subscription, "probation;retry-after=10", now));
+    let subscription = grant(&mut world, 300);
+    world.act(BOB, |ua, now| ua.terminate_subscription(subscription, "noresource", now));
+    let (over, by) = world.wait(ALICE, |event| match event {
+        Event::Unwatched { watch, by } => Some((*watch, by.clone())),
+        _ => None,
+    });
+    assert_eq!((over, by), (watch, UnwatchedBy::Notifier("noresource".to_owned())));
+    world.assert_idle_later();
+}
+
+#[test]
+fn a_notifier_that_is_away_is_asked_again_later_and_later() {
+    let mut world = World::new(Transport::Udp);
+    world.network.loss = 1000;
+    let watch = watch_bob(&mut world, 600);
+    world.run(Duration::from_secs(3600));
+    let starts = world.trace.iter().filter(|(_, _, text)| text.starts_with("SUBSCRIBE")).count();
+    assert!((6 * 11..=8 * 11).contains(&starts), "{starts} messages of 11 an attempt");
+    world.network.loss = 0;
+    grant(&mut world, 600);
+    heard(&mut world);
+    world.act(ALICE, |ua, now| ua.unwatch(watch, now));
+    world.assert_idle_later();
+}
+
+#[test]
+fn a_subscription_that_nobody_takes_ends_at_once() {
+    let mut world = World::new(Transport::Ws);
+    watch_bob(&mut world, 600);
+    let id = asked(&mut world);
+    world.act(BOB, |ua, now| ua.respond(id, ResponseParts::new(489), now));
+    world.wait(ALICE, |event| matches!(event, Event::Unwatched { by: UnwatchedBy::Failure(_), .. }).then_some(()));
+    let watch = watch_bob(&mut world, 600);
+    world.act(ALICE, |ua, now| ua.unwatch(watch, now));
+    let id = asked(&mut world);
+    world.act(BOB, |ua, now| ua.respond(id, ResponseParts::new(404), now));
+    world.assert_idle_later();
 }

@@ -5,7 +5,7 @@ use rand::{Rng, SeedableRng};
 
 use super::dialog::Dialog;
 use crate::digest::{Authorizer, Challenged, hex};
-use crate::event::{Body, Event, Output, ReferralId, RequestId, ResponseParts, SessionId, SubscriptionId, UaConfig};
+use crate::event::{Body, Event, Output, ReferralId, RequestId, ResponseParts, SessionId, SubscriptionId, UaConfig, WatchId};
 use crate::flow::Flow;
 use crate::message::{Headers, Request, Response, Via, reason_phrase};
 use crate::method::Method;
@@ -32,6 +32,7 @@ pub(crate) enum Owner {
     Notify(SubscriptionId),
     Prack(SessionId),
     Refer(ReferralId),
+    Watch(WatchId),
     /// NOTIFY about a REFER of the peer's.
     Report(ReferralId),
 }

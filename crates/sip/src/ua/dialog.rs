@@ -63,7 +63,9 @@ impl Dialog {
         let headers = &tx.request.headers;
         let remote = headers.from().ok()?;
         let mut local = headers.to().ok()?;
-        local.params.set("tag", Some(&tx.local_tag));
+        if local.tag().is_none() {
+            local.params.set("tag", Some(&tx.local_tag));
+        }
         Some(Self {
             call_id: headers.call_id().ok()?.to_owned(),
             local,
@@ -87,6 +89,12 @@ impl Dialog {
 
     pub(crate) fn next_number(&self) -> u32 {
         self.last_number.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Our next request has a number above this one.
+    pub(crate) fn numbered_from(self, number: u32) -> Self {
+        self.last_number.store(number, Ordering::Relaxed);
+        self
     }
 
     /// Goes on where the early dialog of the same branch was.

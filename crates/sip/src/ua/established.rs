@@ -196,7 +196,7 @@ impl UserAgent {
     pub(super) fn session_of(&self, request: &Request) -> Option<SessionId> {
         match self.dialogs.get(&super::dialog_key(request)?)? {
             super::DialogOwner::Session(id) => Some(*id),
-            super::DialogOwner::Subscription(_) | super::DialogOwner::Remains => None,
+            super::DialogOwner::Subscription(_) | super::DialogOwner::Watch(_) | super::DialogOwner::Remains => None,
         }
     }
 

@@ -97,6 +97,7 @@ impl UserAgent {
             Some(key) => match self.dialogs.get(&key).copied() {
                 Some(DialogOwner::Session(id)) => self.in_session(id, tx, request, flow, now),
                 Some(DialogOwner::Subscription(id)) => self.in_subscription(id, tx, &request, flow, now),
+                Some(DialogOwner::Watch(id)) => self.in_watch(id, tx, request, flow, now),
                 Some(DialogOwner::Remains) => self.in_remains(tx, &request, flow, now),
                 None => self.in_unknown_dialog(IncomingId(tx.0), request, flow, now),
             },

@@ -14,6 +14,7 @@ mod replaced;
 mod requests;
 mod session;
 mod subscriptions;
+mod watches;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -23,10 +24,11 @@ use self::referrals::Referral;
 use self::requests::{AuthorizerKey, Pending};
 use self::session::Session;
 use self::subscriptions::Subscription;
+use self::watches::Watching;
 use crate::digest::{Authorizer, Credentials};
 use crate::event::{
     Body, Counts, EndedBy, IncomingId, Invite, OutgoingRequest, Output, ReferralId, RequestId, ResponseParts, SessionId,
-    SubscriptionId, SubscriptionState, UaConfig,
+    SubscriptionId, SubscriptionState, UaConfig, Watch, WatchId,
 };
 use crate::flow::{ConnectionId, Flow};
 use crate::message::{Headers, Request, StreamBuffer};
@@ -47,6 +49,7 @@ pub struct UserAgent {
     subscriptions: BTreeMap<SubscriptionId, Subscription>,
     requests: BTreeMap<RequestId, Pending>,
     referrals: BTreeMap<ReferralId, Referral>,
+    watches: BTreeMap<WatchId, Watching>,
     /// By Call-ID and our tag.
     dialogs: BTreeMap<(String, String), DialogOwner>,
     streams: BTreeMap<ConnectionId, StreamBuffer>,
@@ -58,6 +61,7 @@ pub struct UserAgent {
 enum DialogOwner {
     Session(SessionId),
     Subscription(SubscriptionId),
+    Watch(WatchId),
     /// Transfers that were asked in a session that is gone, or in none.
     Remains,
 }
@@ -73,6 +77,7 @@ impl UserAgent {
             subscriptions: BTreeMap::new(),
             requests: BTreeMap::new(),
             referrals: BTreeMap::new(),
+            watches: BTreeMap::new(),
             dialogs: BTreeMap::new(),
             streams: BTreeMap::new(),
             authorizers: BTreeMap::new(),
@@ -98,6 +103,7 @@ impl UserAgent {
         }
         self.sessions_closed(connection, now);
         self.subscriptions_closed(connection);
+        self.watches_closed(connection);
     }
 
     /// The time that `Output::Timeout` told has come. Calling it too early or too often does no harm.
@@ -252,6 +258,17 @@ impl UserAgent {
         self.close_subscription(subscription, reason, now);
     }
 
+    /// Subscribes to a state of somebody's (RFC 6665). Refreshes, digest, 423, a notifier that forgot us, and new attempts
+    /// with growing pauses are handled inside. `Event::Notified` tells each state, `Event::Unwatched` the end.
+    pub fn watch(&mut self, watch: Watch, flow: Flow, now: Instant) -> WatchId {
+        self.begin_watch(watch, flow, now)
+    }
+
+    /// Ends a subscription of ours. Nothing is told of it afterwards.
+    pub fn unwatch(&mut self, watch: WatchId, now: Instant) {
+        self.end_watch(watch, now);
+    }
+
     /// Where requests of a session go now; `None` if it is over.
     #[must_use]
     pub fn session_flow(&self, session: SessionId) -> Option<Flow> {
@@ -264,7 +281,7 @@ impl UserAgent {
         Counts {
             sessions: self.sessions.len(),
             subscriptions: self.subscriptions.len(),
-            watches: 0,
+            watches: self.watches.len(),
             referrals: self.referrals.len(),
             requests: self.requests.len(),
             client_transactions: self.core.clients.len(),
@@ -302,6 +319,10 @@ impl UserAgent {
             TimerKey::Glare(session) => self.glare_over(session, now),
             TimerKey::Refresh(session) => self.refresh(session, now),
             TimerKey::Subscription(subscription) => self.subscription_over(subscription, now),
+            TimerKey::WatchRefresh(watch) => self.resubscribe(watch, now),
+            TimerKey::WatchGone(watch) => {
+                self.forget_watch(watch);
+            }
             TimerKey::Referral(referral) => self.referral_over(referral, now),
             TimerKey::ReferralGone(referral) => self.forget_referral(referral),
         }
@@ -319,6 +340,7 @@ impl UserAgent {
             Owner::Notify(id) => self.notify_outcome(id, &outcome.result, now),
             Owner::Prack(id) => self.prack_outcome(id, &outcome, now),
             Owner::Refer(id) => self.refer_outcome(id, outcome.result, now),
+            Owner::Watch(id) => self.watch_outcome(id, outcome, now),
             Owner::Report(id) => self.report_outcome(id, &outcome.result, now),
         }
     }

@@ -178,7 +178,7 @@ impl World {
 
     /// Runs until an agent has an event that `pick` wants, dropping those before it.
     pub fn wait<T>(&mut self, agent: usize, mut pick: impl FnMut(&Event) -> Option<T>) -> T {
-        let end = self.now + Duration::from_secs(300);
+        let end = self.now + Duration::from_secs(3600);
         loop {
             while let Some(event) = self.agents[agent].events.pop_front() {
                 if let Some(found) = pick(&event) {

@@ -241,6 +241,11 @@ impl Shell {
         match told {
             Told::Connection(_) => self.tell_app(),
             Told::Call(call) => self.call(call),
+            Told::Quality(quality) => {
+                if self.calls.heard(&quality) {
+                    self.tell_app();
+                }
+            }
             Told::MessageArrived { message, fresh } => {
                 self.read_mailbox().await;
                 self.arrived(&message, fresh);

@@ -4,6 +4,7 @@
 //! stays on 127.0.0.1.
 
 pub mod baresip;
+pub mod browser;
 pub mod desktop;
 pub mod hosted;
 pub mod notifications;

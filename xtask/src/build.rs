@@ -36,13 +36,20 @@ pub(crate) fn interface() -> Result<()> {
 
 /// Fetches the interface's packages if they changed since the last time.
 pub(crate) fn interface_packages() -> Result<()> {
-    let lock = std::fs::read("ui/package-lock.json").context("reading ui/package-lock.json")?;
-    let mark = PathBuf::from("ui/node_modules/.fetched-package-lock.json");
+    packages_of("ui")
+}
+
+/// Fetches the npm packages of a folder if they changed since the last time.
+pub(crate) fn packages_of(folder: &str) -> Result<()> {
+    let lock_file = format!("{folder}/package-lock.json");
+    let lock = std::fs::read(&lock_file).with_context(|| format!("reading {lock_file}"))?;
+    let mark = PathBuf::from(format!("{folder}/node_modules/.fetched-package-lock.json"));
     if std::fs::read(&mark).is_ok_and(|fetched| fetched == lock) {
         return Ok(());
     }
-    say("fetching the interface's packages");
-    npm(&["ci", "--no-audit", "--no-fund"])?;
+    say(&format!("fetching the packages of {folder}"));
+    call("npm", &["--prefix", folder, "ci", "--no-audit", "--no-fund"])
+        .context("Node 20 with npm is needed for the interface")?;
     Ok(std::fs::write(&mark, lock)?)
 }
 

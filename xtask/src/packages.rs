@@ -26,6 +26,7 @@ const BUILD: &[&str] = &[
 const TEST: &[&str] = &[
     "at-spi2-core",
     "baresip",
+    "chromium",
     "dbus",
     "dbus-x11",
     "debootstrap",

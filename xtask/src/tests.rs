@@ -21,6 +21,7 @@ struct Count {
 /// Installs what the tests need and this machine lacks.
 pub(crate) fn set_up() -> Result<()> {
     packages::install(packages::Need::Test)?;
+    build::packages_of("tests/browser")?;
     peers::install()
 }
 

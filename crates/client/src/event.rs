@@ -4,6 +4,8 @@ use aftertone_model::{CallId, CallRecord, DeviceId, Message, MessageId, Timestam
 use aftertone_sync::{Me, ProblemCode};
 use tokio::sync::mpsc;
 
+use crate::CallQuality;
+
 /// Something happened. Each event carries the whole new state of what it is about.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
@@ -11,6 +13,8 @@ pub enum Event {
     Connection(Connection),
     /// A call began, changed, or ended ([`CallPhase::Ended`] is the last event of a call).
     Call(CallSnapshot),
+    /// How the last second of a connected call sounded.
+    Quality(CallQuality),
     /// A message is in the mailbox that was not there before. With `fresh` it was left after this session had
     /// caught up once; without, it belongs to the first or a catching-up synchronisation.
     MessageArrived {

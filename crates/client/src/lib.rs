@@ -21,6 +21,7 @@ mod line;
 mod link;
 mod peer;
 mod playback;
+mod quality;
 mod run;
 mod secrets;
 mod session;
@@ -40,6 +41,7 @@ pub use event::{
     TestMessage,
 };
 pub use frames::{AudioIo, AudioSink, AudioSource, FRAME_SAMPLES, Frame, SAMPLE_RATE, Silence};
+pub use quality::{CallQuality, MediaPath};
 #[cfg(feature = "keyring")]
 pub use secrets::KeyringSecrets;
 pub use secrets::{FileSecrets, MemorySecrets, SecretError, SecretStore};

@@ -14,11 +14,12 @@ use rand::RngExt;
 use rtc::{
     ice::mdns::MulticastDnsMode,
     media_stream::MediaStreamTrack,
-    peer_connection::transport::RTCDtlsRole,
+    peer_connection::transport::{RTCDtlsRole, RTCIceCandidateType},
     rtp,
     rtp_transceiver::rtp_sender::{
         RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters, RtpCodecKind,
     },
+    statistics::report::RTCStatsReportEntry,
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -31,15 +32,16 @@ use webrtc::{
     },
     peer_connection::{
         MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCIceGatheringState,
-        RTCPeerConnectionState, RTCSessionDescription, Registry, SettingEngineBuilder, register_default_interceptors,
+        RTCPeerConnectionState, RTCSessionDescription, Registry, SettingEngineBuilder, StatsSelector,
+        register_default_interceptors,
     },
     rtp_transceiver::RTCRtpTransceiverDirection,
 };
 
-use crate::station::media_addresses;
+use crate::{quality::MediaPath, station::media_addresses};
 
 /// How long addresses are gathered before the description goes out with what is there.
-const GATHERING: Duration = Duration::from_secs(2);
+const GATHERING: Duration = Duration::from_millis(500);
 /// Packets that wait for the sound to start; the oldest second is enough.
 const EARLY_PACKETS: usize = 256;
 
@@ -228,6 +230,20 @@ impl Link {
 
     pub(crate) fn voice(&self) -> Voice {
         Voice(Arc::clone(&self.track))
+    }
+
+    /// How the packets go now, and how long there and back takes.
+    pub(crate) async fn path(&self) -> (MediaPath, Option<Duration>) {
+        let report = self.connection.get_stats(std::time::Instant::now(), StatsSelector::None).await;
+        let busiest = report.candidate_pairs().max_by_key(|pair| (pair.nominated, pair.packets_received));
+        let Some(pair) = busiest else { return (MediaPath::Direct, None) };
+        let is_relay = |id: &str| {
+            let candidate = report.get(id);
+            matches!(candidate, Some(RTCStatsReportEntry::LocalCandidate(own)) if own.candidate_type == RTCIceCandidateType::Relay)
+        };
+        let path = if is_relay(&pair.local_candidate_id) { MediaPath::Relayed } else { MediaPath::Direct };
+        let seconds = pair.current_round_trip_time;
+        (path, (seconds > 0.0).then(|| Duration::from_secs_f64(seconds)))
     }
 
     pub(crate) fn ssrc(&self) -> u32 {

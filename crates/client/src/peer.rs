@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use aftertone_call::{Describe, MediaFailure, MediaRequestId};
-use aftertone_media::{Codec, dtmf::Digit, playout::Playout, rtp::RtpSender, webrtc as work_around};
+use aftertone_media::{Codec, dtmf::Digit, playout::Playout, rtp::RtpSender, sdp::Direction, webrtc as work_around};
 use aftertone_model::CallId;
 use rand::RngExt;
 use tokio::{
@@ -16,6 +16,7 @@ use webrtc::peer_connection::RTCPeerConnectionState;
 use crate::{
     AudioIo, AudioSink, AudioSource, FRAME_SAMPLES,
     link::{Link, Packets, Voice},
+    quality::{self, CallQuality, MediaPath, Watch},
     sound::{self, Outgoing},
 };
 
@@ -25,9 +26,19 @@ const CONNECTING: Duration = Duration::from_secs(15);
 /// What the media of a description tell.
 #[derive(Debug)]
 pub(crate) enum PeerEvent {
-    Described { request: MediaRequestId, result: Result<String, MediaFailure> },
-    Applied { media: MediaRequestId, result: Result<(), MediaFailure> },
-    Lost { media: MediaRequestId },
+    Described {
+        request: MediaRequestId,
+        result: Result<String, MediaFailure>,
+    },
+    Applied {
+        media: MediaRequestId,
+        result: Result<(), MediaFailure>,
+    },
+    Lost {
+        media: MediaRequestId,
+    },
+    /// How the last second sounded.
+    Quality(CallQuality),
 }
 
 /// A handle. Its task always closes the connection: one that is dropped without that leaks its socket for ever.
@@ -137,11 +148,13 @@ async fn talk(
     // Pressed before there was a connection to press them on.
     let mut keys = Vec::new();
     let mut ticks = ticks();
+    let mut looks = interval(quality::EVERY);
     loop {
         let connected = *state.borrow() == RTCPeerConnectionState::Connected;
         if connected && let Some(Wanted { audio, call, .. }) = wanted.take() {
             pump = start(link, audio, call, muted).await;
             ticks.reset();
+            looks.reset();
             match &mut pump {
                 Some(pump) => keys.drain(..).for_each(|key| pump.press(key)),
                 None => tell(PeerEvent::Lost { media }),
@@ -168,6 +181,10 @@ async fn talk(
                 },
             },
             _ = ticks.tick(), if pump.is_some() => if let Some(pump) = &mut pump { pump.tick().await },
+            _ = looks.tick(), if pump.is_some() => if let Some(pump) = &mut pump {
+                let (path, round_trip) = link.path().await;
+                tell(PeerEvent::Quality(pump.quality(path, round_trip)));
+            },
             Ok(()) = state.changed() => {
                 let now = *state.borrow_and_update();
                 tracing::debug!(?media, state = %now, "media");
@@ -212,7 +229,9 @@ async fn start(link: &mut Link, audio: Arc<dyn AudioIo>, call: CallId, muted: bo
     match sound {
         Ok((incoming, outgoing)) => {
             let (front, second) = ([0; FRAME_SAMPLES], false);
-            Some(Pump { packets, incoming, outgoing, voice: link.voice(), source, sink, muted, front, second })
+            let expects = agreed.direction == Direction::Sendrecv;
+            let watch = Watch::new(agreed.codec, expects, std::time::Instant::now());
+            Some(Pump { call, watch, packets, incoming, outgoing, voice: link.voice(), source, sink, muted, front, second })
         }
         Err(e) => {
             tracing::warn!(error = %e, "a call's sound could not be set up");
@@ -223,6 +242,8 @@ async fn start(link: &mut Link, audio: Arc<dyn AudioIo>, call: CallId, muted: bo
 
 /// Moves sound: what came to the sink, what the source gives to the other end.
 struct Pump {
+    call: CallId,
+    watch: Watch,
     packets: Packets,
     incoming: Playout,
     outgoing: Outgoing,
@@ -240,6 +261,7 @@ impl Pump {
     async fn tick(&mut self) {
         let now = std::time::Instant::now();
         while let Ok(packet) = self.packets.try_recv() {
+            self.watch.receive(&packet, now);
             if let Err(e) = self.incoming.receive(packet, now) {
                 tracing::debug!(error = %e, "a packet could not be taken");
             }
@@ -260,6 +282,10 @@ impl Pump {
                 self.voice.send(packet).await;
             }
         }
+    }
+
+    fn quality(&mut self, path: MediaPath, round_trip: Option<Duration>) -> CallQuality {
+        self.watch.look(self.call, path, round_trip, self.incoming.target(), std::time::Instant::now())
     }
 
     fn press(&mut self, key: Digit) {

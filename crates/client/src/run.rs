@@ -263,6 +263,7 @@ impl Run {
                 self.snapshot.calls = self.station.phone().calls().cloned().collect();
                 self.tell(Event::Call(call));
             }
+            StationEvent::Quality(quality) => self.tell(Event::Quality(quality)),
         }
     }
 

@@ -17,6 +17,7 @@ use crate::{
     AudioIo,
     line::{self, LineEvent},
     peer::{Peer, PeerEvent},
+    quality::CallQuality,
 };
 
 /// What a phone tells beyond what the station does itself.
@@ -25,6 +26,7 @@ pub(crate) enum StationEvent {
     Registered,
     NotRegistered { status: u16, retry_in: Duration },
     Call(CallSnapshot),
+    Quality(CallQuality),
 }
 
 /// One phone. Whoever owns it hands on what comes from its line and its media, and calls [`Station::drain`] after that.
@@ -35,6 +37,7 @@ pub(crate) struct Station {
     peers: BTreeMap<MediaRequestId, Peer>,
     closing: JoinSet<()>,
     media: mpsc::UnboundedSender<PeerEvent>,
+    quality: Vec<CallQuality>,
 }
 
 struct Socket {
@@ -46,7 +49,7 @@ struct Socket {
 impl Station {
     /// A station without a connection; what its media tell goes to `media`, and comes back by [`Station::media`].
     pub(crate) fn new(phone: Phone, audio: Arc<dyn AudioIo>, media: mpsc::UnboundedSender<PeerEvent>) -> Self {
-        Self { phone, audio, socket: None, peers: BTreeMap::new(), closing: JoinSet::new(), media }
+        Self { phone, audio, socket: None, peers: BTreeMap::new(), closing: JoinSet::new(), media, quality: Vec::new() }
     }
 
     pub(crate) fn phone(&self) -> &Phone {
@@ -80,6 +83,7 @@ impl Station {
             PeerEvent::Described { request, result } => self.phone.handle_description(request, result, now()),
             PeerEvent::Applied { media, result } => self.phone.handle_applied(media, result, now()),
             PeerEvent::Lost { media } => self.phone.handle_media_lost(media, now()),
+            PeerEvent::Quality(quality) => self.quality.push(quality),
         }
     }
 
@@ -90,7 +94,7 @@ impl Station {
     /// Does what the phone wants, until it wants nothing more. Returns what it tells, and when to call
     /// [`Station::timeout`].
     pub(crate) fn drain(&mut self) -> (Vec<StationEvent>, Option<Instant>) {
-        let mut told = Vec::new();
+        let mut told: Vec<_> = std::mem::take(&mut self.quality).into_iter().map(StationEvent::Quality).collect();
         loop {
             match self.phone.poll_output() {
                 Output::Timeout(at) => return (told, at),

@@ -22,6 +22,7 @@ pub mod dtmf;
 pub mod jitter;
 pub mod level;
 pub mod playout;
+pub mod quality;
 pub mod resample;
 pub mod rtp;
 pub mod sdp;

@@ -38,14 +38,12 @@ pub(crate) enum Command {
 /// What happens on the WebSockets of `/sip`. Of one connection: `Opened`, any number of `Received`, `Closed`.
 #[derive(Debug)]
 pub(crate) enum SocketEvent {
-    /// Somebody who showed a token.
+    /// Somebody came.
     Opened {
         /// With its connection.
         flow: Flow,
-        /// Whose.
-        subscriber: SubscriberId,
-        /// Which device.
-        device: DeviceId,
+        /// Whose it is and which, if a token said so; without one it authenticates in SIP.
+        device: Option<(SubscriberId, DeviceId)>,
         /// To send on it; dropping it closes the connection.
         sender: mpsc::Sender<Bytes>,
     },
@@ -244,11 +242,11 @@ impl ExchangeLoop {
 
     fn socket(&mut self, event: SocketEvent) -> Step {
         match event {
-            SocketEvent::Opened { flow, subscriber, device, sender } => {
+            SocketEvent::Opened { flow, device, sender } => {
                 if let Some(connection) = flow.connection {
                     self.links.insert(connection, Link::Socket { sender });
                 }
-                self.exchange.handle_connected(flow, Some((subscriber, device)), now());
+                self.exchange.handle_connected(flow, device, now());
             }
             SocketEvent::Received { flow, bytes } => self.exchange.handle_received(flow, &bytes, now()),
             SocketEvent::Closed { connection } => self.closed(connection),

@@ -45,6 +45,12 @@ pub struct QualityView {
     pub loss_permille: u32,
     /// How unevenly they come.
     pub jitter_ms: u32,
+    /// What a listener would say, in tenths: 10 (bad) to 45 (ITU-T G.107).
+    pub mos_tenths: u8,
+    /// It goes through a relay.
+    pub relayed: bool,
+    /// Nothing comes for some seconds, though it should: warn.
+    pub one_way: bool,
 }
 
 /// Where a call stands.

@@ -3,23 +3,30 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::sound::Cue;
-use aftertone_client::{CallPhase, CallSnapshot};
+use aftertone_client::{CallPhase, CallQuality, CallSnapshot, MediaPath};
 use aftertone_model::{CallId, Direction, Timestamp};
-use aftertone_view::{CallState, CallView, PartyView};
+use aftertone_view::{CallState, CallView, PartyView, QualityView};
 
 /// How long an ended call stays, so that the reason can be read.
 pub(super) const SHOWN_AFTER_END: Duration = Duration::from_secs(4);
 
 /// The calls, in the order they began.
 #[derive(Debug, Default)]
-pub(super) struct Calls(BTreeMap<(Timestamp, CallId), CallSnapshot>);
+pub(super) struct Calls(BTreeMap<(Timestamp, CallId), CallSnapshot>, BTreeMap<CallId, QualityView>);
 
 impl Calls {
     pub(super) fn update(&mut self, call: CallSnapshot) {
         self.0.insert((call.started_at, call.id), call);
     }
 
+    /// How a call sounds; `true` when that is news.
+    pub(super) fn heard(&mut self, quality: &CallQuality) -> bool {
+        let view = quality_view(quality);
+        self.1.insert(quality.call, view.clone()).is_none_or(|before| before != view)
+    }
+
     pub(super) fn forget(&mut self, id: CallId) {
+        self.1.remove(&id);
         self.0.retain(|(_, call), _| *call != id);
     }
 
@@ -56,11 +63,27 @@ impl Calls {
             muted: call.muted,
             held: false,
             held_by_other: false,
-            quality: None,
+            quality: self.1.get(&call.id).cloned(),
             digits: String::new(),
             waiting_messages: waiting(&call.party.number),
         };
         self.0.values().map(view).collect()
+    }
+}
+
+fn quality_view(quality: &CallQuality) -> QualityView {
+    let ms = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+    // What people call excellent, good, fair, poor and bad (ITU-T P.800).
+    let bars = [2.0, 2.8, 3.4, 4.0].iter().filter(|least| quality.mos >= **least).count();
+    QualityView {
+        bars: u8::try_from(bars).unwrap_or(0),
+        codec: quality.codec.name().into(),
+        round_trip_ms: quality.round_trip.map(ms),
+        loss_permille: quality.loss_permille,
+        jitter_ms: ms(quality.jitter),
+        mos_tenths: (quality.mos * 10.0).round() as u8,
+        relayed: quality.path == MediaPath::Relayed,
+        one_way: quality.one_way,
     }
 }
 

@@ -29,7 +29,16 @@ export type Scene = "signed_out" | "revoked" | "invited" | "locked" | "empty" | 
 
 const SPEED_MS = 100;
 const INVITATION = "aftertone://invite?server=https://phone.example.com&token=T";
-const GOOD: CallView["quality"] = { bars: 4, codec: "Opus", round_trip_ms: 38, loss_permille: 0, jitter_ms: 6 };
+const GOOD: CallView["quality"] = {
+  bars: 4,
+  codec: "Opus",
+  round_trip_ms: 38,
+  loss_permille: 0,
+  jitter_ms: 6,
+  mos_tenths: 44,
+  relayed: false,
+  one_way: false,
+};
 const SIGNED_IN: AccountView = {
   type: "signed_in",
   me: {

@@ -31,6 +31,20 @@ impl FromRequestParts<SharedApp> for SignedInDevice {
     }
 }
 
+/// A request that needn't show a token: phones of other makes authenticate in SIP. A token that is shown must be valid.
+pub(super) struct PerhapsSignedIn(pub(super) Option<SignedInDevice>);
+
+impl FromRequestParts<SharedApp> for PerhapsSignedIn {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &SharedApp) -> Result<Self, ApiError> {
+        if !parts.headers.contains_key(header::AUTHORIZATION) {
+            return Ok(Self(None));
+        }
+        SignedInDevice::from_request_parts(parts, app).await.map(|asking| Self(Some(asking)))
+    }
+}
+
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     let token = token.trim();

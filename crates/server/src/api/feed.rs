@@ -62,7 +62,7 @@ pub(super) async fn doorbell(
     let upgrade = upgrade.map_err(|_| not_an_upgrade())?;
     // Listening begins before the answer: what changes after the device sees the open socket rings.
     let mut bell = app.bells.listen(asking.device.subscriber);
-    let session = Session::begin(app, asking);
+    let session = Session::begin(app, Some(asking));
     let limited = upgrade.max_message_size(1024).max_frame_size(1024);
     Ok(limited.on_upgrade(async move |socket| {
         let mut session = session.over(socket);

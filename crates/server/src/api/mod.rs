@@ -44,7 +44,12 @@ pub(crate) struct App {
     limiter: Mutex<Limiter>,
     /// Argon2 takes a core and many megabytes for a while: few at once.
     hashing: Semaphore,
+    /// WebSockets of those who showed no token: so many at once.
+    strangers: Arc<Semaphore>,
 }
+
+/// A browser or a phone of another make takes one.
+const STRANGERS: usize = 512;
 
 /// What an [`App`] is made of.
 pub(crate) struct Parts {
@@ -62,7 +67,7 @@ pub(crate) struct Parts {
 
 impl App {
     pub(crate) fn new(parts: Parts) -> Self {
-        Self { parts, limiter: Mutex::default(), hashing: Semaphore::new(2) }
+        Self { parts, limiter: Mutex::default(), hashing: Semaphore::new(2), strangers: Arc::new(Semaphore::new(STRANGERS)) }
     }
 
     /// The feed of this mailbox grew: devices are told at once, lamps right after.

@@ -59,6 +59,10 @@ impl ApiError {
         }
     }
 
+    pub(crate) fn too_many_connections() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, ProblemCode::RateLimited, "too many connections without a token")
+    }
+
     pub(crate) fn not_found(what: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, ProblemCode::NotFound, format!("there is no such {what}"))
     }

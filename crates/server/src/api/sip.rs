@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::{
     Extension,
     extract::{State, WebSocketUpgrade, ws::Message, ws::rejection::WebSocketUpgradeRejection},
@@ -8,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::{
     SharedApp,
-    auth::SignedInDevice,
+    auth::PerhapsSignedIn,
     document::{CommonProblems, TokenProblem, UpgradeProblem},
     problem::{ApiError, ApiResult},
     socket::{OpenSession, Session, Turn, not_an_upgrade},
@@ -25,22 +27,30 @@ const QUEUE: usize = 256;
 
 /// SIP over a WebSocket (RFC 7118), subprotocol `sip`.
 ///
-/// One SIP message per WebSocket message. The token authenticates everything on it; there is no digest.
+/// One SIP message per WebSocket message. The token of a device authenticates everything on it. Without one, every request is
+/// challenged (digest) as over any other transport: so browsers and phones of other makes come in, as WebRTC phones.
 #[utoipa::path(get, path = "/sip", tag = "calls",
     responses((status = 101, description = "The WebSocket is open."), UpgradeProblem, TokenProblem, CommonProblems))]
 pub(super) async fn sip(
     State(app): State<SharedApp>,
     Extension(peer): Extension<Peer>,
-    asking: SignedInDevice,
+    PerhapsSignedIn(asking): PerhapsSignedIn,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> ApiResult<Response> {
     let upgrade = upgrade.map_err(|_| not_an_upgrade())?.protocols(["sip"]);
     if upgrade.selected_protocol().is_none() {
         return Err(ApiError::bad_request("the subprotocol must be sip: Sec-WebSocket-Protocol: sip"));
     }
+    let place = match &asking {
+        Some(_) => None,
+        None => Some(Arc::clone(&app.strangers).try_acquire_owned().map_err(|_| ApiError::too_many_connections())?),
+    };
     let session = Session::begin(app, asking);
     let limited = upgrade.max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE);
-    Ok(limited.on_upgrade(async move |socket| carry(session.over(socket), peer).await))
+    Ok(limited.on_upgrade(async move |socket| {
+        let _place = place;
+        carry(session.over(socket), peer).await;
+    }))
 }
 
 async fn carry(mut session: OpenSession, peer: Peer) {
@@ -48,8 +58,8 @@ async fn carry(mut session: OpenSession, peer: Peer) {
     let connection = app.numbers.next();
     let flow = socket_flow(peer.local, peer.remote, peer.secure, connection);
     let (sender, mut outgoing) = mpsc::channel(QUEUE);
-    let device = &session.asking().device;
-    let opened = SocketEvent::Opened { flow, subscriber: device.subscriber, device: device.id, sender };
+    let device = session.asking().map(|asking| (asking.device.subscriber, asking.device.id));
+    let opened = SocketEvent::Opened { flow, device, sender };
     if app.sockets.send(opened).await.is_err() {
         return;
     }

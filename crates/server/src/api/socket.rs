@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use aftertone_model::DeviceId;
 use aftertone_sync::ProblemCode;
 use axum::{
     extract::ws::{CloseFrame, Message, WebSocket, close_code},
@@ -28,7 +29,8 @@ const WRITE: Duration = Duration::from_secs(10);
 /// A connection that was authenticated and is about to be upgraded. Revocations are heard from here on.
 pub(super) struct Session {
     app: SharedApp,
-    asking: SignedInDevice,
+    /// Nobody: a phone that shows its credentials in SIP.
+    asking: Option<SignedInDevice>,
     revocations: RevocationListener,
     stopping: watch::Receiver<bool>,
 }
@@ -52,7 +54,7 @@ pub(super) enum Turn<T> {
 }
 
 impl Session {
-    pub(super) fn begin(app: SharedApp, asking: SignedInDevice) -> Self {
+    pub(super) fn begin(app: SharedApp, asking: Option<SignedInDevice>) -> Self {
         let (revocations, stopping) = (app.revocations.listen(), app.stopping.clone());
         Self { app, asking, revocations, stopping }
     }
@@ -65,7 +67,8 @@ impl Session {
 
     /// Unknown for the moment counts as valid: a store that is busy is no reason to hang up on somebody.
     async fn is_still_valid(&self) -> bool {
-        match self.app.store.authenticate(&self.asking.token).await {
+        let Some(asking) = &self.asking else { return true };
+        match self.app.store.authenticate(&asking.token).await {
             Ok(device) => device.is_some(),
             Err(error) => {
                 tracing::warn!(%error, "can't look whether a token is still valid");
@@ -76,9 +79,9 @@ impl Session {
 }
 
 impl OpenSession {
-    /// Whose connection it is.
-    pub(super) fn asking(&self) -> &SignedInDevice {
-        &self.session.asking
+    /// Whose connection it is, if a token said so.
+    pub(super) fn asking(&self) -> Option<&SignedInDevice> {
+        self.session.asking.as_ref()
     }
 
     pub(super) fn app(&self) -> SharedApp {
@@ -88,6 +91,7 @@ impl OpenSession {
     /// Waits for a message, for `mine` (whose `None` ends the connection), or for the end.
     pub(super) async fn next<T>(&mut self, mine: impl Future<Output = Option<T>>) -> Turn<T> {
         tokio::pin!(mine);
+        let device = self.session.asking.as_ref().map(|asking| asking.device.id);
         loop {
             tokio::select! {
                 mine = &mut mine => return match mine {
@@ -111,7 +115,7 @@ impl OpenSession {
                         return self.revoked().await;
                     }
                 }
-                revocation = self.session.revocations.next(self.session.asking.device.id) => {
+                revocation = revocation(&mut self.session.revocations, device) => {
                     let dead = match revocation {
                         Revocation::Device(_) => true,
                         Revocation::LookAgain => !self.session.is_still_valid().await,
@@ -139,6 +143,14 @@ impl OpenSession {
     async fn close<T>(&mut self, code: u16, reason: &'static str) -> Turn<T> {
         self.send(Message::Close(Some(CloseFrame { code, reason: reason.into() }))).await;
         Turn::Over
+    }
+}
+
+/// The next revocation that may concern this device; none ever does where there is none.
+async fn revocation(listener: &mut RevocationListener, device: Option<DeviceId>) -> Revocation {
+    match device {
+        Some(device) => listener.next(device).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -166,7 +166,7 @@ impl State {
             }
             Some(_) => self.webrtc_answer_moved(id, peer, &normal, prefer, now)?,
         };
-        let sdp = drop_duplicate_payload_types(&sdp);
+        let sdp = with_protocol_of(offer, &drop_duplicate_payload_types(&sdp));
         let read = payloads(&sdp).map_err(unacceptable)?;
         let codec = read.codec;
         if let Some(leg) = self.legs.get_mut(&id) {
@@ -248,6 +248,18 @@ fn new_leg(transport: Transport) -> Leg {
     let session = (u64::from(rand::random::<u32>()), 0);
     let stream = SendStream::new(rand::random());
     Leg { transport, offered: Vec::new(), agreed: None, stream, usage: Usage::Idle, session }
+}
+
+/// The answer in the offer's transport protocol (RFC 3264 section 6): not everybody offers the one with feedback, `SAVPF`.
+fn with_protocol_of(offer: &str, answer: &str) -> String {
+    let protocol = |description: &str| {
+        let line = description.lines().find(|line| line.starts_with("m=audio "))?;
+        line.split(' ').nth(2).map(str::to_owned)
+    };
+    match (protocol(offer), protocol(answer)) {
+        (Some(offered), Some(answered)) if offered != answered => answer.replacen(&answered, &offered, 1),
+        (Some(_) | None, Some(_) | None) => answer.to_owned(),
+    }
 }
 
 fn failed(error: impl std::fmt::Display) -> MediaFailure {

@@ -2,7 +2,9 @@
 
 use std::{fmt::Display, io::Write};
 
-use aftertone_client::{CallPhase, CallSnapshot, CommandError, Connection, Event, OfflineReason, SignInError, TestMessage};
+use aftertone_client::{
+    CallPhase, CallQuality, CallSnapshot, CommandError, Connection, Event, MediaPath, OfflineReason, SignInError, TestMessage,
+};
 use aftertone_model::{Direction, Message, Timestamp};
 use serde_json::{Value, json};
 
@@ -79,6 +81,7 @@ pub(crate) fn call_event(event: &Event) {
             error(&Failure::new(reason_code(*reason), detail));
         }
         Event::Call(call) => call_line(call),
+        Event::Quality(quality) => quality_line(quality),
         Event::SignedOut { by_us: false } => error(&Failure::new("credentials", "the server signed this device out")),
         Event::TestMessage(state) => test_line(state),
         Event::Connection(Connection::Connecting)
@@ -92,6 +95,24 @@ pub(crate) fn call_event(event: &Event) {
         | Event::Playback(_)
         | Event::SignedOut { by_us: true } => {}
     }
+}
+
+/// The figures of the last second.
+fn quality_line(quality: &CallQuality) {
+    let ms = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let path = match quality.path {
+        MediaPath::Direct => "direct",
+        MediaPath::Relayed => "relayed",
+    };
+    line(
+        "quality",
+        json!({
+            "call": quality.call.to_string(), "codec": quality.codec.to_string(), "path": path,
+            "loss_permille": quality.loss_permille, "jitter_ms": ms(quality.jitter),
+            "round_trip_ms": quality.round_trip.map(ms), "delay_ms": ms(quality.delay),
+            "mos": (quality.mos * 100.0).round() / 100.0, "one_way": quality.one_way,
+        }),
+    );
 }
 
 fn call_line(call: &CallSnapshot) {

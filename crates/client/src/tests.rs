@@ -184,6 +184,7 @@ async fn what_was_stored_is_there_without_the_server() {
         | Event::MessageArrived { .. }
         | Event::MessageChanged(_)
         | Event::MessageExpunged(_)
+        | Event::Quality(_)
         | Event::CallRecord(_)
         | Event::CaughtUp
         | Event::AudioCached(_)

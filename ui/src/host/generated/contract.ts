@@ -935,7 +935,19 @@ loss_permille: number,
 /**
  * How unevenly they come.
  */
-jitter_ms: number, };
+jitter_ms: number, 
+/**
+ * What a listener would say, in tenths: 10 (bad) to 45 (ITU-T G.107).
+ */
+mos_tenths: number, 
+/**
+ * It goes through a relay.
+ */
+relayed: boolean, 
+/**
+ * Nothing comes for some seconds, though it should: warn.
+ */
+one_way: boolean, };
 
 /**
  * Hours of the day, in local time. Where they end before they begin, they go over midnight.

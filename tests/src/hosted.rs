@@ -100,7 +100,9 @@ impl Hosted {
     pub fn anonymous(&self) -> Result<Api> {
         // Whichever test comes first.
         let _installed = rustls::crypto::ring::default_provider().install_default();
-        Ok(Api { client: reqwest::Client::builder().build()?, base: self.http.clone(), token: String::new() })
+        // Sooner than the server closes a connection that idles.
+        let client = reqwest::Client::builder().pool_idle_timeout(Duration::from_secs(10)).build()?;
+        Ok(Api { client, base: self.http.clone(), token: String::new() })
     }
 
     /// How many bytes the recording that runs now has so far; 0 if none runs.

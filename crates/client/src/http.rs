@@ -73,6 +73,8 @@ impl Api {
             .tls_backend_preconfigured(config)
             // A redirect could lead the token elsewhere.
             .redirect(reqwest::redirect::Policy::none())
+            // Sooner than the server closes a connection that idles, else a request can meet its end.
+            .pool_idle_timeout(Duration::from_secs(10))
             .connect_timeout(Duration::from_secs(10))
             .read_timeout(Duration::from_secs(30))
             .no_proxy()

@@ -4,6 +4,7 @@
 //! what a message is and how they stay in step with the account is `client`'s business; what they look like is `ui`'s.
 
 mod arguments;
+mod invitation_picture;
 mod mailbox;
 mod notifications;
 mod settings;
@@ -43,9 +44,8 @@ pub fn main() -> ExitCode {
                 return Ok(());
             }
             let inputs = shell::start(app.handle(), &arguments)?;
+            inputs.send(Input::Show(None));
             app.manage(inputs);
-            tray::build(app.handle());
-            window::show(app.handle());
             Ok(())
         })
         .build(tauri::generate_context!());
@@ -73,8 +73,8 @@ async fn perform(command: Command, inputs: State<'_, Inputs>) -> Result<(), Code
 
 /// The app was started a second time: show the window, open a link, or quit.
 fn called_again(app: &tauri::AppHandle, arguments: &[String]) {
-    let Ok(arguments) = Arguments::try_parse_from(arguments) else { return window::show(app) };
     let Some(inputs) = app.try_state::<Inputs>() else { return };
+    let Ok(arguments) = Arguments::try_parse_from(arguments) else { return inputs.send(Input::Show(None)) };
     if arguments.quit {
         inputs.send(Input::Quit);
         return;
@@ -82,5 +82,5 @@ fn called_again(app: &tauri::AppHandle, arguments: &[String]) {
     if let Some(link) = arguments.link {
         inputs.send(Input::Link(link));
     }
-    window::show(app);
+    inputs.send(Input::Show(None));
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use aftertone_client::{CommandError, Session};
-use aftertone_model::{CallRecord, Message, MessageAction, MessageId, MessageState};
+use aftertone_model::{CallId, CallRecord, Message, MessageAction, MessageId, MessageState};
 use aftertone_view::{
     CallLogRow, CallLogView, Event, FolderCounts, MailboxView, MessageView, ToastAbout, ToastView, Window, undoing,
 };
@@ -55,6 +55,11 @@ impl Mailbox {
     /// A message at hand.
     pub(crate) fn message(&self, id: MessageId) -> Option<&Message> {
         self.messages.iter().find(|message| message.envelope.id == id)
+    }
+
+    /// An entry of the call log at hand.
+    pub(crate) fn record(&self, call: CallId) -> Option<&CallRecord> {
+        self.records.iter().find(|record| record.call == call)
     }
 
     /// How many messages are new.

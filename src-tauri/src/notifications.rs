@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aftertone_model::{CallId, MessageId, Reason};
+use aftertone_model::{CallId, CallRecord, MessageId, Reason};
 use aftertone_view::{Language, MessageRow, PartyView};
 use notify_rust::{Hint, Notification, Timeout};
 use tokio::sync::oneshot;
@@ -16,6 +16,8 @@ pub(crate) enum Subject {
     Message(MessageId),
     /// A ringing call.
     Call(CallId),
+    /// A call that was missed and left no message.
+    Missed(CallId),
     /// Messages that came while the app was not connected.
     Several,
 }
@@ -79,6 +81,22 @@ impl Notifications {
         let words = Words::of(language);
         let actions = [("default", words.open), ("answer", words.answer), ("decline", words.decline)];
         self.show(Subject::Call(call), &shown(party, words), words.incoming_call, &actions);
+    }
+
+    /// Tells of a call that was missed and left no message.
+    pub(crate) fn missed(&mut self, record: &CallRecord, language: Language) {
+        let words = Words::of(language);
+        let party = PartyView::from(&record.party);
+        let mut actions = vec![("default", words.open)];
+        if !party.number.is_empty() {
+            actions.push(("call_back", words.call_back));
+        }
+        self.show(
+            Subject::Missed(record.call),
+            &format!("{}: {}", words.missed_call, shown(&party, words)),
+            words.no_message,
+            &actions,
+        );
     }
 
     /// Tells of `count` messages at once.
@@ -154,6 +172,8 @@ struct Words {
     new_messages: &'static str,
     while_away: &'static str,
     incoming_call: &'static str,
+    missed_call: &'static str,
+    no_message: &'static str,
     open: &'static str,
     play: &'static str,
     call_back: &'static str,
@@ -188,6 +208,8 @@ const ENGLISH: Words = Words {
     new_messages: "new messages",
     while_away: "They came while Aftertone was not connected.",
     incoming_call: "Incoming call",
+    missed_call: "Missed call",
+    no_message: "No message was left.",
     open: "Open",
     play: "Play",
     call_back: "Call back",
@@ -202,6 +224,8 @@ const GERMAN: Words = Words {
     new_messages: "neue Nachrichten",
     while_away: "Sie kamen, als Aftertone nicht verbunden war.",
     incoming_call: "Eingehender Anruf",
+    missed_call: "Verpasster Anruf",
+    no_message: "Ohne Nachricht.",
     open: "Öffnen",
     play: "Abspielen",
     call_back: "Zurückrufen",

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aftertone_view::{Language, ToneRegion, VoiceProcessing};
+use aftertone_view::{Language, NotificationsView, ToneRegion, VoiceProcessing};
 use serde::{Deserialize, Serialize};
 
 /// The choices.
@@ -36,6 +36,8 @@ pub(crate) struct Settings {
     pub(crate) voice: VoiceProcessing,
     /// Whose tones are heard.
     pub(crate) region: ToneRegion,
+    /// What notifications tell, and when.
+    pub(crate) notifications: NotificationsView,
 }
 
 impl Default for Settings {
@@ -53,6 +55,7 @@ impl Default for Settings {
             ringer_volume: 100,
             voice: VoiceProcessing::default(),
             region: ToneRegion::default(),
+            notifications: NotificationsView::default(),
         }
     }
 }
@@ -79,6 +82,14 @@ impl Settings {
     /// What a device was called when it was chosen.
     pub(crate) fn device_name(&self, id: &str) -> String {
         self.device_names.get(id).cloned().unwrap_or_else(|| id.to_owned())
+    }
+
+    /// Whether notifications rest at this moment, in local time.
+    pub(crate) fn quiet_now(&self) -> bool {
+        let now = jiff::ZonedDateTime::now();
+        let weekday = u8::try_from(now.weekday().to_monday_zero_offset()).unwrap_or_default();
+        let minute = u16::from(now.hour().unsigned_abs()) * 60 + u16::from(now.minute().unsigned_abs());
+        self.notifications.quiet.as_ref().is_some_and(|hours| hours.cover(weekday, minute))
     }
 
     /// The language that was chosen, or the system's.

@@ -6,10 +6,10 @@ mod perform;
 use std::{collections::BTreeSet, path::PathBuf, time::Instant};
 
 use aftertone_client::{CallPhase, Connection, Event as Told, OfflineReason, PlaybackState, Session, TestMessage};
-use aftertone_model::{CallId, MessageId, MessageState};
+use aftertone_model::{CallId, CallRecord, MessageId, MessageState, Timestamp};
 use aftertone_view::{
     AccountView, AppView, Code, Command, ConnectionView, Event, MeView, MessageRow, Place, PlaybackView, SecretsView,
-    TestMessageView, ToastAbout,
+    SettingsView, TestMessageView, ToastAbout,
 };
 use tauri::{AppHandle, Manager};
 use tokio::sync::{mpsc, oneshot};
@@ -21,9 +21,13 @@ use crate::{
     settings::Settings,
     shell::calls::Calls,
     sign_in::{self, Started},
-    sound::Sound,
-    tray, window,
+    sound::{Cue, Sound},
+    tray::Tray,
+    window,
 };
+
+/// A missed call is told of when it just ended, not when its record comes days later.
+const MISSED_IS_NEWS: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
 
 /// What reaches the loop.
 pub(crate) enum Input {
@@ -43,6 +47,8 @@ pub(crate) enum Input {
     Link(String),
     /// A sound device came, went or failed.
     Sound(aftertone_audio::SoundEvent),
+    /// Show the window, at a place if one is named.
+    Show(Option<Place>),
     /// An ended call was shown long enough.
     Forget(CallId),
     /// End the app.
@@ -97,6 +103,8 @@ pub(crate) fn start(app: &AppHandle, arguments: &Arguments) -> Result<Inputs, Bo
         hung_up_at: None,
         missed_while_away: BTreeSet::new(),
         notifications: Notifications::new(inputs.clone()),
+        tray: Tray::build(app),
+        go_to: None,
         inputs: inputs.clone(),
     };
     tauri::async_runtime::spawn(shell.run(receive));
@@ -131,6 +139,9 @@ struct Shell {
     hung_up_at: Option<Instant>,
     missed_while_away: BTreeSet<MessageId>,
     notifications: Notifications,
+    tray: Tray,
+    /// Where a window that is being made goes once it listens.
+    go_to: Option<Place>,
     inputs: Inputs,
 }
 
@@ -180,6 +191,8 @@ impl Shell {
                 }
                 self.tell_audio_devices();
             }
+            Input::Show(Some(place)) => self.show(place),
+            Input::Show(None) => self.show_window(),
             Input::Forget(call) => {
                 self.calls.forget(call);
                 self.tell_app();
@@ -239,7 +252,10 @@ impl Shell {
 
     async fn told(&mut self, told: Told) {
         match told {
-            Told::Connection(_) => self.tell_app(),
+            Told::Connection(_) => {
+                self.tell_app();
+                self.update_tray();
+            }
             Told::Call(call) => self.call(call),
             Told::Quality(quality) => {
                 if self.calls.heard(&quality) {
@@ -260,7 +276,10 @@ impl Shell {
                 self.notifications.close(Subject::Message(message));
                 self.read_mailbox().await;
             }
-            Told::CallRecord(_) => self.read_mailbox().await,
+            Told::CallRecord(record) => {
+                self.read_mailbox().await;
+                self.missed(&record);
+            }
             Told::CaughtUp => self.caught_up(),
             Told::AudioCached(_) => {}
             Told::ActionRefused { code, .. } => {
@@ -279,10 +298,12 @@ impl Shell {
 
     fn arrived(&mut self, message: &aftertone_model::Message, fresh: bool) {
         let (id, is_new) = (message.envelope.id, message.state == MessageState::New);
-        if fresh && is_new {
-            self.notifications.message(&MessageRow::new(message, true), self.settings.language());
-        } else if is_new && self.phone.as_ref().is_some_and(|phone| phone.caught_up) {
-            self.missed_while_away.insert(id);
+        if is_new && self.tells(self.settings.notifications.messages) {
+            if fresh {
+                self.notifications.message(&MessageRow::new(message, true), self.settings.language());
+            } else if self.caught_up_once() {
+                self.missed_while_away.insert(id);
+            }
         }
         if self.test_call.is_some_and(|call| call == message.envelope.call) {
             let after = self.hung_up_at.map_or(0, |at| at.elapsed().as_millis());
@@ -290,6 +311,24 @@ impl Shell {
             self.test = TestMessageView::Arrived { message: id, after_ms: u32::try_from(after).unwrap_or(u32::MAX) };
             window::tell(&self.app, &Event::TestMessage(self.test));
         }
+    }
+
+    /// A call that was missed and left no message; one that did is told by its message.
+    fn missed(&mut self, record: &CallRecord) {
+        let fresh = Timestamp::now().duration_since(record.ended_at) < MISSED_IS_NEWS;
+        let missed = record.is_missed() && record.message.is_none() && record.end != aftertone_model::EndReason::Declined;
+        if missed && fresh && self.caught_up_once() && self.tells(self.settings.notifications.missed_calls) {
+            self.notifications.missed(record, self.settings.language());
+        }
+    }
+
+    /// Whether notifications of a kind that is `wanted` are shown at this moment.
+    fn tells(&self, wanted: bool) -> bool {
+        wanted && !self.settings.quiet_now()
+    }
+
+    fn caught_up_once(&self) -> bool {
+        self.phone.as_ref().is_some_and(|phone| phone.caught_up)
     }
 
     /// After time offline, many new messages are one notification.
@@ -361,17 +400,24 @@ impl Shell {
                 if let Err(code) = self.call_back(message).await {
                     self.toast(ToastAbout::Failed { code });
                 }
-                window::show(&self.app);
+                self.show_window();
             }
             (Subject::Message(message), Pressed::Open | Pressed::Answer | Pressed::Decline) => {
                 self.show(Place::Message { message })
             }
             (Subject::Call(call), Pressed::Answer) => {
-                window::show(&self.app);
+                self.show_window();
                 self.toast_failure(session.answer(call).await);
             }
             (Subject::Call(call), Pressed::Decline) => self.toast_failure(session.decline(call).await),
-            (Subject::Call(_), Pressed::Open | Pressed::Play | Pressed::CallBack) => window::show(&self.app),
+            (Subject::Call(_), Pressed::Open | Pressed::Play | Pressed::CallBack) => self.show_window(),
+            (Subject::Missed(call), Pressed::CallBack) => {
+                if let Err(code) = self.call_again(call).await {
+                    self.toast(ToastAbout::Failed { code });
+                }
+                self.show_window();
+            }
+            (Subject::Missed(_), _) => self.show(Place::Calls { number: None }),
             (Subject::Several, _) => self.show(Place::Mailbox),
         }
     }
@@ -383,6 +429,10 @@ impl Shell {
         } else if let Some((_scheme, number)) = link.split_once(':') {
             self.show(Place::Calls { number: Some(number.to_owned()) });
         }
+    }
+
+    fn show_window(&self) {
+        let _was_open = window::show(&self.app);
     }
 
     fn forget_phone(&mut self) {
@@ -413,9 +463,13 @@ impl Shell {
         self.tell_app();
     }
 
-    fn show(&self, place: Place) {
-        window::show(&self.app);
-        window::tell(&self.app, &Event::Show(place));
+    /// Shows the window at a place; one that is only being made goes there once it listens.
+    fn show(&mut self, place: Place) {
+        if window::show(&self.app) {
+            window::tell(&self.app, &Event::Show(place));
+        } else {
+            self.go_to = Some(place);
+        }
     }
 
     fn toast(&mut self, about: ToastAbout) {
@@ -434,15 +488,31 @@ impl Shell {
         self.tell_mailbox();
         window::tell(&self.app, &Event::Playback(self.playback.clone()));
         window::tell(&self.app, &Event::TestMessage(self.test));
+        self.tell_settings();
     }
 
-    fn tell_mailbox(&self) {
+    fn tell_settings(&self) {
+        window::tell(
+            &self.app,
+            &Event::Settings(SettingsView {
+                notifications: self.settings.notifications.clone(),
+                quiet_now: self.settings.quiet_now(),
+                tray: self.tray.is_shown(),
+            }),
+        );
+    }
+
+    fn update_tray(&mut self) {
+        let connection = self.phone.as_ref().map(|phone| phone.session.snapshot().connection.clone());
+        self.tray.update(connection.as_ref(), self.mailbox.new_messages(), self.settings.language());
+    }
+
+    fn tell_mailbox(&mut self) {
         for view in self.mailbox.views() {
             window::tell(&self.app, &view);
         }
-        let (count, language) = (self.mailbox.new_messages(), self.settings.language());
-        tray::update(&self.app, count, language);
-        window::badge(&self.app, count);
+        window::badge(&self.app, self.mailbox.new_messages());
+        self.update_tray();
     }
 
     fn tell_app(&mut self) {
@@ -483,14 +553,17 @@ impl Shell {
             && call.phase == CallPhase::Ended(aftertone_model::EndReason::Busy);
         if ringing && !self.calls.knows(id) {
             let party = aftertone_view::PartyView::from(&call.party);
-            self.notifications.call(id, &party, self.settings.language());
-            window::show(&self.app);
+            if self.settings.notifications.calls {
+                self.notifications.call(id, &party, self.settings.language());
+            }
+            self.show_window();
         }
         if !ringing {
             self.notifications.close(Subject::Call(id));
         }
         self.calls.update(call);
-        self.sound.sound(self.calls.cue(), &self.settings);
+        let quiet = self.settings.quiet_now();
+        self.sound.sound(self.calls.cue().filter(|cue| *cue != Cue::Ring || !quiet), &self.settings);
         self.sound.show_levels(self.calls.any_connected());
         if is_busy {
             self.sound.busy(&self.settings);

@@ -4,14 +4,14 @@ use tauri::{AppHandle, Emitter, Manager, WebviewUrl, WebviewWindowBuilder};
 
 const LABEL: &str = "main";
 
-/// Shows the window, and makes it where there is none.
-pub(crate) fn show(app: &AppHandle) {
+/// Shows the window, and makes it where there is none. Whether it was there.
+pub(crate) fn show(app: &AppHandle) -> bool {
     if let Some(window) = app.get_webview_window(LABEL) {
         let shown = window.unminimize().and_then(|()| window.show()).and_then(|()| window.set_focus());
         if let Err(error) = shown {
             tracing::warn!(%error, "the window can't be shown");
         }
-        return;
+        return true;
     }
     let window = WebviewWindowBuilder::new(app, LABEL, WebviewUrl::default())
         .title("Aftertone")
@@ -20,6 +20,7 @@ pub(crate) fn show(app: &AppHandle) {
     if let Err(error) = window.build() {
         tracing::error!(%error, "the window can't be made");
     }
+    false
 }
 
 /// Tells the window, if there is one.

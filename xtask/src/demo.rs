@@ -34,8 +34,14 @@ pub(crate) fn run() -> Result<()> {
         app.arg("--invite").arg(server.invite(PEOPLE[0].0)?);
     }
     say("the app opens, signed in as 1001 (closing the window leaves it running; quit it in its tray, or press Ctrl+C here)");
-    let status = app.status().context("starting the app")?;
-    ensure!(status.success(), "the app ended with {status}");
+    let mut app = app.spawn().context("starting the app")?;
+    let id = app.id().to_string();
+    // The app ends in its own way, and then the account; whoever presses Ctrl+C has told the app already.
+    ctrlc::set_handler(move || {
+        let _ended_already = Command::new("kill").arg(&id).stderr(Stdio::null()).status();
+    })?;
+    let status = app.wait()?;
+    ensure!(status.success() || status.code().is_none(), "the app ended with {status}");
     Ok(())
 }
 

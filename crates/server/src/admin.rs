@@ -14,7 +14,7 @@ use aftertone_server_store::{Disk, HashedPassword, NewSubscriber, SqliteStore, S
 use anyhow::{Context, bail, ensure};
 use serde_json::json;
 
-use crate::{lock::make_folder, settings};
+use crate::{lock::make_folder, qr, settings};
 
 /// A person to be added.
 #[derive(Debug, Clone)]
@@ -76,12 +76,14 @@ pub struct InviteTo {
     pub server: Option<String>,
     /// The server's certificate, for its fingerprint; without it, that of the running server.
     pub cert: Option<PathBuf>,
+    /// A new file for the invitation's QR code, a PNG.
+    pub qr: Option<PathBuf>,
 }
 
 /// Makes an invitation, one-time and good for seven days.
 ///
 /// # Errors
-/// Where there is no such person, or the server's URL isn't known.
+/// Where there is no such person, the server's URL isn't known, or the QR code's file can't be made.
 pub async fn invite(data: &Path, user: &str, to: InviteTo) -> anyhow::Result<String> {
     let store = open(data).await?;
     let person = find(&store, user).await?;
@@ -99,6 +101,9 @@ pub async fn invite(data: &Path, user: &str, to: InviteTo) -> anyhow::Result<Str
     let mut link = format!("aftertone://invite?server={}&token={}", percent_encoded(server), percent_encoded(token.expose()));
     if let Some(fingerprint) = fingerprint.filter(|_| server.starts_with("https://")) {
         let _ = write!(link, "&fingerprint={fingerprint}");
+    }
+    if let Some(file) = to.qr {
+        qr::write(&link, &file).with_context(|| format!("{} can't be made", file.display()))?;
     }
     Ok(link + "\n")
 }

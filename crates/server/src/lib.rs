@@ -19,6 +19,7 @@ mod config;
 mod listen;
 mod lock;
 mod media;
+mod qr;
 mod repair;
 mod routes;
 mod run;

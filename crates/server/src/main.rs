@@ -47,6 +47,9 @@ enum Command {
         /// The server's certificate, for its fingerprint in the link (default: that of the running server)
         #[arg(long, env = "AFTERTONE_CERT", value_name = "FILE")]
         cert: Option<PathBuf>,
+        /// Also write it as a QR code: a new PNG, for one person's eyes
+        #[arg(long, value_name = "FILE")]
+        qr: Option<PathBuf>,
         #[command(flatten)]
         data: Data,
     },
@@ -142,7 +145,9 @@ async fn run(command: Command) -> anyhow::Result<()> {
             admin::add_user(&data.folder, add).await?
         }
         Command::User(UserCommand::List { json, data }) => admin::list_users(&data.folder, json).await?,
-        Command::Invite { name, server, cert, data } => admin::invite(&data.folder, &name, InviteTo { server, cert }).await?,
+        Command::Invite { name, server, cert, qr, data } => {
+            admin::invite(&data.folder, &name, InviteTo { server, cert, qr }).await?
+        }
         Command::Device(DeviceCommand::Add { name, device_name, domain, json, data }) => {
             admin::add_device(&data.folder, &name, &device_name, domain, json).await?
         }

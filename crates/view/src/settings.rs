@@ -47,6 +47,21 @@ pub struct QuietHours {
     pub days: Vec<u8>,
 }
 
+impl QuietHours {
+    /// Whether it is quiet at `minute` of `weekday` (0 is Monday), both in local time. Where both ends are the same, it is
+    /// quiet for 24 hours.
+    #[must_use]
+    pub fn cover(&self, weekday: u8, minute: u16) -> bool {
+        let begun = |day: u8| self.days.contains(&day);
+        let yesterday = (weekday + 6) % 7;
+        if self.from_minute < self.to_minute {
+            begun(weekday) && (self.from_minute..self.to_minute).contains(&minute)
+        } else {
+            (begun(weekday) && minute >= self.from_minute) || (begun(yesterday) && minute < self.to_minute)
+        }
+    }
+}
+
 /// The devices of the account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[ts(export_to = "contract.ts")]
@@ -95,6 +110,38 @@ impl From<&Device> for DeviceView {
             this_one: device.current,
             since: device.created_at,
             last_seen: device.last_seen_at,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quiet_hours_go_over_midnight() {
+        // Weekdays, 22:00 to 7:00; then 12:00 to 13:00; then all of a Sunday.
+        let night = QuietHours { from_minute: 22 * 60, to_minute: 7 * 60, days: vec![0, 1, 2, 3, 4] };
+        let noon = QuietHours { from_minute: 12 * 60, to_minute: 13 * 60, days: vec![0] };
+        let sunday = QuietHours { from_minute: 0, to_minute: 0, days: vec![6] };
+        let cases = [
+            (&night, 0, 22 * 60, true),
+            (&night, 0, 21 * 60 + 59, false),
+            (&night, 1, 6 * 60 + 59, true),
+            (&night, 1, 7 * 60, false),
+            // Friday's night reaches into Saturday; Saturday has none of its own, and Monday's morning belongs to Sunday.
+            (&night, 5, 3 * 60, true),
+            (&night, 5, 23 * 60, false),
+            (&night, 0, 3 * 60, false),
+            (&noon, 0, 12 * 60, true),
+            (&noon, 0, 13 * 60, false),
+            (&noon, 1, 12 * 60, false),
+            (&sunday, 6, 0, true),
+            (&sunday, 6, 1439, true),
+            (&sunday, 0, 0, false),
+        ];
+        for (hours, weekday, minute, quiet) in cases {
+            assert_eq!(hours.cover(weekday, minute), quiet, "{hours:?} on day {weekday} at minute {minute}");
         }
     }
 }

@@ -1,12 +1,12 @@
 //! What each command of the window does.
 
 use aftertone_client::CommandError;
-use aftertone_model::{DeviceId, MessageAction, MessageId};
-use aftertone_view::{AudioUse, Code, Command, DevicesView, DirectoryView, Event, SecretsView, ToastAbout};
+use aftertone_model::{CallId, DeviceId, MessageAction, MessageId};
+use aftertone_view::{AudioUse, Code, Command, DevicesView, DirectoryView, Event, Secret, SecretsView, ToastAbout};
 use tokio::sync::oneshot;
 
 use super::{Input, Shell, offline_code};
-use crate::{arguments::Secrets, sign_in, window};
+use crate::{arguments::Secrets, invitation_picture, sign_in, window};
 
 type Reply = oneshot::Sender<Result<(), Code>>;
 
@@ -33,6 +33,7 @@ impl Shell {
             Command::ListDirectory => self.list_directory(reply),
             Command::ListDevices => self.list_devices(None, reply),
             Command::RevokeDevice { device } => self.list_devices(Some(device), reply),
+            Command::ReadInvitation { picture } => self.read_invitation(picture, reply),
             other => {
                 let result = self.perform_at_once(other).await;
                 let _window_gone = reply.send(result);
@@ -46,6 +47,9 @@ impl Shell {
             Command::Attach => {
                 self.tell_all();
                 self.tell_audio_devices();
+                if let Some(place) = self.go_to.take() {
+                    window::tell(&self.app, &Event::Show(place));
+                }
                 Ok(())
             }
             Command::RetrySecrets => {
@@ -66,6 +70,13 @@ impl Shell {
                 self.settings.language = Some(language);
                 self.settings.save(&self.folder);
                 self.tell_app();
+                self.update_tray();
+                Ok(())
+            }
+            Command::SetNotifications { notifications } => {
+                self.settings.notifications = notifications;
+                self.settings.save(&self.folder);
+                self.tell_settings();
                 Ok(())
             }
             Command::OpenFolder { window } => {
@@ -169,12 +180,9 @@ impl Shell {
                 Ok(())
             }
             // Not done yet: the phone has no way to do them.
-            Command::SetHeld { .. }
-            | Command::ReadInvitation { .. }
-            | Command::SetNotifications { .. }
-            | Command::SetPlayer { .. }
-            | Command::ExportMessages { .. }
-            | Command::SelectAll => return Err(Code::Internal),
+            Command::SetHeld { .. } | Command::SetPlayer { .. } | Command::ExportMessages { .. } | Command::SelectAll => {
+                return Err(Code::Internal);
+            }
             Command::Act { messages, action } => return self.act(&messages, action).await,
             Command::Unsave { messages } => return self.unsave(&messages).await,
             Command::Undo { toast } => return self.undo(toast).await,
@@ -188,6 +196,8 @@ impl Shell {
             | Command::SignIn { .. }
             | Command::SignInWithInvitation { .. }
             | Command::RetrySecrets
+            | Command::ReadInvitation { .. }
+            | Command::SetNotifications { .. }
             | Command::ChooseFileSecrets
             | Command::SetLanguage { .. }
             | Command::OpenFolder { .. }
@@ -248,6 +258,22 @@ impl Shell {
         let session = self.session().ok_or(Code::NotSignedIn)?;
         let number = self.mailbox.message(message).map(|message| message.envelope.caller.number.clone()).ok_or(Code::Gone)?;
         session.dial(&number).await.map(|_call| ()).map_err(|error| command_code(&error))
+    }
+
+    /// Calls who called then.
+    pub(super) async fn call_again(&mut self, call: CallId) -> Result<(), Code> {
+        let session = self.session().ok_or(Code::NotSignedIn)?;
+        let number = self.mailbox.record(call).map(|record| record.party.number.clone()).ok_or(Code::Gone)?;
+        session.dial(&number).await.map(|_call| ()).map_err(|error| command_code(&error))
+    }
+
+    /// Looks for an invitation in a picture; found, it waits to be accepted as one that was opened as a link does.
+    fn read_invitation(&self, picture: Secret, reply: Reply) {
+        let inputs = self.inputs.clone();
+        tauri::async_runtime::spawn_blocking(move || {
+            let found = invitation_picture::read(picture.reveal());
+            let _window_gone = reply.send(found.map(|link| inputs.send(Input::Link(link))));
+        });
     }
 
     fn forward(&self, messages: Vec<MessageId>, to: Vec<String>, note: String, reply: Reply) {

@@ -252,7 +252,8 @@ impl Shell {
 
     async fn told(&mut self, told: Told) {
         match told {
-            Told::Connection(_) => {
+            Told::Connection(connection) => {
+                log_connection(&connection);
                 self.tell_app();
                 self.update_tray();
             }
@@ -298,6 +299,7 @@ impl Shell {
 
     fn arrived(&mut self, message: &aftertone_model::Message, fresh: bool) {
         let (id, is_new) = (message.envelope.id, message.state == MessageState::New);
+        tracing::info!(%id, fresh, "a new message");
         if is_new && self.tells(self.settings.notifications.messages) {
             if fresh {
                 self.notifications.message(&MessageRow::new(message, true), self.settings.language());
@@ -576,6 +578,14 @@ impl Shell {
             });
         }
         self.tell_app();
+    }
+}
+
+fn log_connection(connection: &Connection) {
+    match connection {
+        Connection::Connecting => tracing::info!("connecting to the account"),
+        Connection::Online => tracing::info!("the account is online"),
+        Connection::Offline { reason, detail, .. } => tracing::info!(?reason, detail, "not connected to the account"),
     }
 }
 

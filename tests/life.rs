@@ -1,0 +1,194 @@
+//! The app with its window closed: it goes on taking calls and messages, and its notifications do what they offer.
+
+use std::{path::PathBuf, time::Duration};
+
+use aftertone_tests::{
+    baresip::{Baresip, Setup},
+    desktop::Desktop,
+    hosted::{self, ALICE, Api, BOB, Hosted},
+    notifications::Shown,
+    process::{self, Running},
+    sound::{self, Sound},
+};
+use anyhow::{Context, Result};
+use serde_json::json;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+struct World {
+    desktop: Desktop,
+    hosted: Hosted,
+    alice: Api,
+    bob: Baresip,
+    app: Running,
+    profile: PathBuf,
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    /// Alice's app runs without its window, and Bob's desk phone stands by.
+    async fn new(settings: &serde_json::Value) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let data = folder.path().join("account");
+        hosted::add_person(&data, &ALICE).await?;
+        hosted::add_person(&data, &BOB).await?;
+        let phone = hosted::add_phone(&data, BOB.name).await?;
+        let hosted = Hosted::start_wary(&data, &[]).await?;
+        let speech = folder.path().join("speech.wav");
+        sound::speech()?.then(&Sound::silence(60.0)).save(&speech)?;
+        let account = phone.account(&BOB, hosted.sip_udp, ";audio_codecs=PCMU;answermode=manual");
+        let mut bob = Baresip::start(&Setup { account, speech, rate: sound::RATE }).await?;
+        bob.registered().await?;
+        let desktop = Desktop::start().await?;
+        let profile = desktop.folder().join("alice");
+        std::fs::create_dir(&profile)?;
+        std::fs::write(profile.join("settings.json"), settings.to_string())?;
+        let link = hosted.admin(&["invite", ALICE.name, "--server", &hosted.http], "").await?;
+        let mut command = desktop.command(&process::built("aftertone")?);
+        command.arg("--profile").arg(&profile).args(["--invite", link.trim()]).env("NO_COLOR", "1");
+        let app = process::start(&mut command, &folder.path().join("app.log"))?;
+        let alice = hosted.sign_in(ALICE.name).await?;
+        let world = Self { desktop, hosted, alice, bob, app, profile, folder };
+        world.logged("the account is online").await?;
+        world.close_window().await?;
+        Ok(world)
+    }
+
+    async fn logged(&self, line: &str) -> Result<()> {
+        let log = self.folder.path().join("app.log");
+        process::eventually(line, PATIENCE, || async { Ok(std::fs::read_to_string(&log)?.contains(line).then_some(())) }).await
+    }
+
+    async fn has_window(&self) -> Result<bool> {
+        let mut search = self.desktop.command("xdotool".as_ref());
+        let found = search.args(["search", "--onlyvisible", "--name", "^Aftertone$"]).output().await?;
+        Ok(!found.stdout.is_empty())
+    }
+
+    async fn window(&self, there: bool) -> Result<()> {
+        let what = if there { "the window is there" } else { "the window is gone" };
+        process::eventually(what, PATIENCE, || async { Ok((self.has_window().await? == there).then_some(())) }).await
+    }
+
+    /// As a person does it: by the window's own close button, here its key.
+    async fn close_window(&self) -> Result<()> {
+        self.window(true).await?;
+        let arguments = ["search", "--onlyvisible", "--name", "^Aftertone$", "windowactivate", "--sync", "key", "alt+F4"];
+        let status = self.desktop.command("xdotool".as_ref()).args(arguments).status().await?;
+        anyhow::ensure!(status.success(), "xdotool can't close the window");
+        self.window(false).await
+    }
+
+    /// A second start of the app, which hands its arguments to the one that runs.
+    async fn start_again(&self, arguments: &[&str]) -> Result<()> {
+        let mut command = self.desktop.command(&process::built("aftertone")?);
+        let status = command.arg("--profile").arg(&self.profile).args(arguments).status().await?;
+        anyhow::ensure!(status.success(), "the second start ended with {status}");
+        Ok(())
+    }
+
+    async fn notified(&self, action: &str, but: &[u32]) -> Result<Shown> {
+        process::eventually(&format!("a notification with {action}"), PATIENCE, || async {
+            let shown = self.desktop.notifications.shown();
+            Ok(shown.into_iter().find(|one| one.actions.iter().any(|key| key == action) && !but.contains(&one.id)))
+        })
+        .await
+    }
+
+    async fn closed(&self, id: u32) -> Result<()> {
+        process::eventually("the notification is closed", PATIENCE, || async {
+            Ok(self.desktop.notifications.shown().iter().any(|one| one.id == id && one.closed).then_some(()))
+        })
+        .await
+    }
+
+    async fn call(&mut self) -> Result<()> {
+        let target = format!("dial sip:1001@{};transport=udp", self.hosted.sip_udp);
+        self.bob.command(&target).await
+    }
+
+    /// Bob, who reached the mailbox, goes straight to the beep and leaves some seconds.
+    async fn leave_message(&mut self, nth: usize) -> Result<()> {
+        self.bob.happening("CALL_ESTABLISHED", PATIENCE).await?;
+        self.bob.hears(0.4, PATIENCE).await?;
+        self.bob.command("sndcode #").await?;
+        let before = self.hosted.recorded_bytes()?;
+        process::eventually("some seconds are recorded", PATIENCE, || async {
+            Ok((self.hosted.recorded_bytes()? > before + 24_000).then_some(()))
+        })
+        .await?;
+        self.bob.command("hangup").await?;
+        self.alice.wait_for_messages(nth, PATIENCE).await?;
+        Ok(())
+    }
+
+    async fn end(mut self) -> Result<()> {
+        self.start_again(&["--quit"]).await?;
+        anyhow::ensure!(self.app.ended(PATIENCE).await?.success(), "the app did not end well");
+        self.hosted.stop().await
+    }
+}
+
+#[tokio::test]
+async fn with_the_window_closed_notifications_answer_play_and_call_back() -> Result<()> {
+    let mut world = World::new(&json!({})).await?;
+    world.call().await?;
+    let ringing = world.notified("answer", &[]).await?;
+    assert!(ringing.summary.contains(BOB.display_name), "{ringing:?}");
+    world.desktop.notifications.press(ringing.id, "answer").await?;
+    world.bob.happening("CALL_ESTABLISHED", PATIENCE).await?;
+    world.closed(ringing.id).await?;
+    world.bob.command("hangup").await?;
+    world.close_window().await?;
+
+    world.call().await?;
+    let ringing = world.notified("decline", &[ringing.id]).await?;
+    world.desktop.notifications.press(ringing.id, "decline").await?;
+    world.leave_message(1).await?;
+    world.close_window().await?;
+    let told = world.notified("call_back", &[]).await?;
+    assert!(told.summary.contains(BOB.display_name) && told.actions.iter().any(|key| key == "play"), "{told:?}");
+    world.desktop.notifications.press(told.id, "call_back").await?;
+    world.bob.happening("CALL_INCOMING", PATIENCE).await?;
+    world.window(true).await?;
+    world.bob.command("hangup").await?;
+    world.bob.happening("CALL_CLOSED", PATIENCE).await?;
+    world.end().await
+}
+
+/// A message that was heard on another device takes its notification with it; in quiet hours nobody is told at all.
+#[tokio::test]
+async fn a_message_heard_elsewhere_is_told_no_more() -> Result<()> {
+    let mut world = World::new(&json!({})).await?;
+    world.call().await?;
+    let ringing = world.notified("decline", &[]).await?;
+    world.desktop.notifications.press(ringing.id, "decline").await?;
+    world.leave_message(1).await?;
+    let told = world.notified("play", &[]).await?;
+    let message = world.alice.messages().await?.pop().context("no message")?;
+    world.alice.act(&message, "heard").await?;
+    world.closed(told.id).await?;
+    let about_it = |one: &&Shown| one.actions.iter().any(|key| key == "play");
+    assert_eq!(world.desktop.notifications.shown().iter().filter(about_it).count(), 1, "told once");
+    world.end().await
+}
+
+#[tokio::test]
+async fn in_quiet_hours_nobody_is_told_of_messages() -> Result<()> {
+    let always = json!({ "from_minute": 0, "to_minute": 0, "days": [0, 1, 2, 3, 4, 5, 6] });
+    let mut world = World::new(&json!({
+        "notifications": { "messages": true, "calls": true, "missed_calls": true, "quiet": always },
+    }))
+    .await?;
+    world.call().await?;
+    let ringing = world.notified("decline", &[]).await?;
+    world.desktop.notifications.press(ringing.id, "decline").await?;
+    world.leave_message(1).await?;
+    world.logged("a new message").await?;
+    // Calls are told even then; what was told of the message would have been told before this.
+    world.call().await?;
+    world.notified("answer", &[ringing.id]).await?;
+    let about_it = |one: &Shown| one.actions.iter().any(|key| key == "play");
+    assert!(!world.desktop.notifications.shown().iter().any(about_it), "it is quiet");
+    world.end().await
+}

@@ -152,6 +152,8 @@ async fn watch(notification: Notification, subject: Subject, closed: oneshot::Re
         () = wait => {
             if let Some(pressed) = pressed.try_recv().ok().as_deref().and_then(Pressed::parse) {
                 inputs.send(Input::Pressed(subject, pressed));
+                // Some desktops leave it there after a button was pressed.
+                handle.close_async().await;
             }
         }
         _ = closed => handle.close_async().await,

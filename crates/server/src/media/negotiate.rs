@@ -158,7 +158,7 @@ impl State {
     }
 
     fn webrtc_answer(&mut self, id: LegId, peer: IpAddr, offer: &str, prefer: &[Codec], now: Instant) -> Outcome {
-        let normal = normalise(offer);
+        let normal = bundled(&normalise(offer));
         let sdp = match self.legs.get_mut(&id) {
             None => self.webrtc_answer_new(id, peer, &normal, prefer, now)?,
             Some(Leg { transport: Transport::WebRtc(webrtc), .. }) if webrtc.fingerprint.as_deref() == fingerprint(&normal) => {
@@ -167,6 +167,7 @@ impl State {
             Some(_) => self.webrtc_answer_moved(id, peer, &normal, prefer, now)?,
         };
         let sdp = with_protocol_of(offer, &drop_duplicate_payload_types(&sdp));
+        let sdp = if offer.contains(BUNDLE) { sdp } else { without_bundle(&sdp) };
         let read = payloads(&sdp).map_err(unacceptable)?;
         let codec = read.codec;
         if let Some(leg) = self.legs.get_mut(&id) {
@@ -250,6 +251,23 @@ fn new_leg(transport: Transport) -> Leg {
     Leg { transport, offered: Vec::new(), agreed: None, stream, usage: Usage::Idle, session }
 }
 
+/// RFC 9143 section 7.2.
+const BUNDLE: &str = "a=group:BUNDLE";
+
+/// The offer with its only section in a group: `rtc` refuses a section that is in none, which a phone without BUNDLE has.
+fn bundled(offer: &str) -> String {
+    let mids: Vec<&str> = offer.lines().filter_map(|line| line.strip_prefix("a=mid:")).collect();
+    match offer.find("m=") {
+        Some(at) if !offer.contains(BUNDLE) => format!("{}{BUNDLE} {}\r\n{}", &offer[..at], mids.join(" "), &offer[at..]),
+        Some(_) | None => offer.to_owned(),
+    }
+}
+
+/// An answer groups nothing that its offer didn't (RFC 9143 section 7.3).
+fn without_bundle(answer: &str) -> String {
+    answer.split_inclusive('\n').filter(|line| !line.starts_with(BUNDLE)).collect()
+}
+
 /// The answer in the offer's transport protocol (RFC 3264 section 6): not everybody offers the one with feedback, `SAVPF`.
 fn with_protocol_of(offer: &str, answer: &str) -> String {
     let protocol = |description: &str| {
@@ -264,4 +282,22 @@ fn with_protocol_of(offer: &str, answer: &str) -> String {
 
 fn failed(error: impl std::fmt::Display) -> MediaFailure {
     MediaFailure::Failed(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nt=0 0\r\na=setup:actpass\r\n\
+                         m=audio 4000 UDP/TLS/RTP/SAVP 0\r\na=mid:0\r\na=sendrecv\r\n";
+    const ANSWER: &str = "v=0\r\no=- 2 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n\
+                          m=audio 5000 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n";
+
+    #[test]
+    fn a_phone_without_bundle_and_feedback_is_answered_in_its_words() {
+        assert!(bundled(OFFER).contains("a=setup:actpass\r\na=group:BUNDLE 0\r\nm=audio 4000"));
+        assert_eq!(bundled(&bundled(OFFER)), bundled(OFFER));
+        let answer = without_bundle(&with_protocol_of(OFFER, ANSWER));
+        assert_eq!(answer, ANSWER.replace("a=group:BUNDLE 0\r\n", "").replace("SAVPF", "SAVP"));
+    }
 }

@@ -73,7 +73,9 @@ impl World {
     /// As a person does it: by the window's own close button, here its key.
     async fn close_window(&self) -> Result<()> {
         self.window(true).await?;
-        for arguments in [&["search", "--onlyvisible", "--name", "^Aftertone$", "windowactivate", "--sync"][..], &["key", "alt+F4"]] {
+        for arguments in
+            [&["search", "--onlyvisible", "--name", "^Aftertone$", "windowactivate", "--sync"][..], &["key", "alt+F4"]]
+        {
             let status = self.desktop.command("xdotool".as_ref()).args(arguments).status().await?;
             anyhow::ensure!(status.success(), "xdotool {arguments:?} ended with {status}");
         }

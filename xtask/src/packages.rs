@@ -36,6 +36,7 @@ const TEST: &[&str] = &[
     "libsecret-tools",
     "nftables",
     "openbox",
+    "openssl",
     "pocketsphinx-testdata",
     "pulseaudio",
     "pulseaudio-utils",

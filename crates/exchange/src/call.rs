@@ -10,16 +10,16 @@
 //! A call that ends in whatever state leaves the map of calls; there is no state for it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     net::IpAddr,
     time::Duration,
 };
 
 use aftertone_media::Codec;
 use aftertone_model::{CallId, Caller, Reason, Subscriber, SubscriberId, Timestamp};
-use aftertone_sip::{Flow, NameAddr, SessionId};
+use aftertone_sip::{Flow, NameAddr, ReferralId, SessionId};
 
-use crate::{LegId, LegMedia};
+use crate::{LegId, LegMedia, dialplan::Number, trunks::LineId};
 
 /// The media plane answers in this time, or has failed.
 pub(crate) const MEDIA_WAIT: Duration = Duration::from_secs(10);
@@ -30,9 +30,10 @@ pub(crate) const RETURN_WAIT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) id: CallId,
+    /// Under which call the media plane knows its legs: a transferred call stays where its media is.
+    pub(crate) media: CallId,
     pub(crate) caller: CallerLeg,
-    /// The called person as they were when the call came in.
-    pub(crate) callee: Subscriber,
+    pub(crate) called: Called,
     /// The caller as the called person sees them.
     pub(crate) party: Caller,
     /// The same as `From` to the devices.
@@ -51,6 +52,35 @@ pub(crate) struct Call {
     pub(crate) forwarded: BTreeSet<SubscriberId>,
     pub(crate) tally: Tally,
     pub(crate) state: State,
+    /// The legs whose owners hold the call.
+    pub(crate) held_by: BTreeSet<LegId>,
+    /// People whose part in it is over, and logged.
+    pub(crate) logged: BTreeSet<SubscriberId>,
+    /// The call that one of its parties is lent to, while the target of a transfer rings.
+    pub(crate) transfer: Option<CallId>,
+    /// The call that has lent its caller to this one.
+    pub(crate) lender: Option<CallId>,
+    /// The transfer whose transferor wants to hear how it goes.
+    pub(crate) referral: Option<ReferralId>,
+}
+
+/// Whom the call is for.
+#[derive(Debug)]
+pub(crate) enum Called {
+    /// The called person as they were when the call came in.
+    Person(Box<Subscriber>),
+    /// Somebody outside the account, over a trunk.
+    Outside(Outside),
+}
+
+/// A call over trunks.
+#[derive(Debug)]
+pub(crate) struct Outside {
+    pub(crate) number: Number,
+    /// Trunks that were not tried yet, the next one first.
+    pub(crate) routes: VecDeque<LineId>,
+    /// What the last trunk answered.
+    pub(crate) status: u16,
 }
 
 /// The caller's side.
@@ -58,6 +88,8 @@ pub(crate) struct Call {
 pub(crate) struct CallerLeg {
     pub(crate) leg: LegId,
     pub(crate) session: SessionId,
+    /// The trunk that it came over.
+    pub(crate) line: Option<LineId>,
     pub(crate) flow: Flow,
     pub(crate) media: LegMedia,
     /// `None`: the caller waits for our offer.
@@ -66,6 +98,10 @@ pub(crate) struct CallerLeg {
     pub(crate) codecs: Vec<Codec>,
     /// The media plane knows the leg.
     pub(crate) has_media: bool,
+    /// It was answered before this call began: a transferred party.
+    pub(crate) is_answered: bool,
+    /// It belongs to another call by now.
+    pub(crate) is_released: bool,
     /// What was agreed on.
     pub(crate) codec: Option<Codec>,
 }
@@ -73,9 +109,16 @@ pub(crate) struct CallerLeg {
 /// A device's side.
 #[derive(Debug)]
 pub(crate) struct DeviceLeg {
-    pub(crate) owner: SubscriberId,
+    /// `None`: a leg over a trunk.
+    pub(crate) owner: Option<SubscriberId>,
+    /// The trunk that it goes over.
+    pub(crate) line: Option<LineId>,
     pub(crate) flow: Flow,
     pub(crate) contact: aftertone_sip::Uri,
+    /// The proxies on the way to it (RFC 3327).
+    pub(crate) path: Vec<String>,
+    /// It rings, as far as it says.
+    pub(crate) rings: bool,
     /// `None` while its offer is being made.
     pub(crate) session: Option<SessionId>,
     pub(crate) codec: Option<Codec>,
@@ -104,11 +147,19 @@ pub(crate) enum State {
 /// Who takes the call.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Partner {
-    Device { leg: LegId, owner: SubscriberId, answered_at: Timestamp },
+    Device { leg: LegId, owner: Option<SubscriberId>, answered_at: Timestamp },
     Mailbox { reason: Reason },
 }
 
 impl Call {
+    /// The called person, if it is one of ours.
+    pub(crate) fn callee(&self) -> Option<&Subscriber> {
+        match &self.called {
+            Called::Person(subscriber) => Some(subscriber),
+            Called::Outside(_) => None,
+        }
+    }
+
     pub(crate) fn partner(&self) -> Option<Partner> {
         match self.state {
             State::Ringing => None,
@@ -125,6 +176,11 @@ impl Call {
     pub(crate) fn sessions(&self) -> impl Iterator<Item = (LegId, SessionId)> {
         let devices = self.legs.iter().filter_map(|(leg, device)| Some((*leg, device.session?)));
         std::iter::once((self.caller.leg, self.caller.session)).chain(devices)
+    }
+
+    /// What a leg speaks.
+    pub(crate) fn codec_of(&self, leg: LegId) -> Option<Codec> {
+        if leg == self.caller.leg { self.caller.codec } else { self.legs.get(&leg)?.codec }
     }
 
     /// Whether it is the leg that talks to the caller.

@@ -2,6 +2,8 @@
 
 use std::{net::IpAddr, str::FromStr, time::Duration};
 
+use crate::DialPlan;
+
 /// A text that is no network.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a network: expected ADDRESS or ADDRESS/PREFIX")]
@@ -61,6 +63,8 @@ pub struct ExchangeConfig {
     pub trusted: Vec<Network>,
     /// Whether calls from outside are taken from anybody. Only to people, never with a `From` of ours.
     pub open: bool,
+    /// How numbers are dialled, and which are emergencies.
+    pub dial_plan: DialPlan,
     /// More calls at once are answered with 503.
     pub max_calls: usize,
     /// More calls at once from one address that nobody vouches for are answered with 503.
@@ -87,6 +91,7 @@ impl ExchangeConfig {
             own_addresses: Vec::new(),
             trusted: Vec::new(),
             open: false,
+            dial_plan: DialPlan::default(),
             max_calls: 500,
             max_calls_of_stranger: 4,
             max_bindings: 10,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aftertone_model::{DeviceId, Subscriber, SubscriberId};
+use aftertone_model::{CallingRights, DeviceId, Subscriber, SubscriberId};
 
 /// A digest credential of a phone that is not ours (RFC 8760: H(user:realm:password), lower-case hexadecimal).
 #[derive(Clone, PartialEq, Eq)]
@@ -30,6 +30,10 @@ pub struct Person {
     pub subscriber: Subscriber,
     /// The phones with SIP credentials.
     pub phones: Vec<PhoneCredentials>,
+    /// Whom they may call over trunks.
+    pub rights: CallingRights,
+    /// Their devices don't ring: the mailbox takes every call.
+    pub do_not_disturb: bool,
 }
 
 /// Everybody of the account.

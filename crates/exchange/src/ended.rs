@@ -1,11 +1,11 @@
 //! How calls end, and what the call logs get.
 
-use aftertone_model::{CallId, CallRecord, Direction, EndReason, Now, Reason, SubscriberId, Timestamp};
+use aftertone_model::{CallId, CallRecord, Caller, Direction, EndReason, Now, Reason, SubscriberId, Timestamp};
 use aftertone_sip::{ConnectionId, EndedBy, Headers, SessionId};
 
 use crate::{
     Event, Exchange, LegId, MediaCommand, MediaFailure,
-    call::{Call, Partner, RETURN_WAIT, State},
+    call::{Call, Called, Partner, RETURN_WAIT, State},
     party,
     ringing::GivenUp,
     timers::Timer,
@@ -24,6 +24,23 @@ pub(crate) enum End {
     NoMedia(MediaFailure),
     /// A deposit ended by itself.
     DepositOver,
+    /// The outside refused, with this status.
+    Refused(u16),
+}
+
+impl End {
+    /// What a caller hears who was not answered yet.
+    fn status(&self) -> u16 {
+        match self {
+            Self::CallerGone => 487,
+            Self::CalleeGone => 480,
+            Self::Failed | Self::DepositOver => 500,
+            Self::Refused(status) => *status,
+            Self::NoMedia(MediaFailure::Unacceptable(_)) => 488,
+            Self::NoMedia(MediaFailure::Exhausted) => 503,
+            Self::NoMedia(MediaFailure::Failed(_)) => 500,
+        }
+    }
 }
 
 /// What a record says of the end.
@@ -43,6 +60,9 @@ impl Exchange {
 
     pub(crate) fn on_ended(&mut self, session: SessionId, by: EndedBy, now: Now) {
         let Some((id, leg)) = self.sessions.remove(&session) else { return };
+        if self.transferor_left(id, leg, now) {
+            return;
+        }
         let Some(call) = self.calls.get(&id) else { return };
         let is_caller = leg == call.caller.leg;
         let answered = !matches!(call.state, State::Ringing);
@@ -95,32 +115,55 @@ impl Exchange {
     pub(crate) fn finish(&mut self, id: CallId, end: End, now: Now) {
         let given_up = GivenUp::CallerGone;
         self.give_up_legs(id, None, given_up, now);
+        let status = end.status();
+        self.report(id, status, now);
         let Some(call) = self.calls.remove(&id) else { return };
-        self.sessions.remove(&call.caller.session);
-        self.leg_calls.remove(&call.caller.leg);
         self.pending.retain(|_, pending| !pending.is_of(id));
-        self.dismiss_caller(&call, &end, now);
-        if call.caller.has_media {
-            self.command(MediaCommand::Close { leg: call.caller.leg });
+        if let Some(to) = call.transfer {
+            self.abort_transfer(to, now);
+        }
+        match call.lender {
+            Some(lender) => self.give_back(lender),
+            None if call.caller.is_released => {}
+            None => self.let_go(&call, &end, now),
         }
         for record in records(&call, &end, now.wall) {
             self.events(Event::Logged(record));
         }
     }
 
-    fn dismiss_caller(&mut self, call: &Call, end: &End, now: Now) {
+    /// The caller's leg ends with the call.
+    fn let_go(&mut self, call: &Call, end: &End, now: Now) {
         let session = call.caller.session;
-        let status = match end {
-            End::CallerGone => return,
-            End::CalleeGone => 480,
-            End::Failed | End::DepositOver => 500,
-            End::NoMedia(MediaFailure::Unacceptable(_)) => 488,
-            End::NoMedia(MediaFailure::Exhausted) => 503,
-            End::NoMedia(MediaFailure::Failed(_)) => 500,
-        };
+        self.sessions.remove(&session);
+        self.leg_calls.remove(&call.caller.leg);
         match call.state {
-            State::Ringing | State::Deciding(_) => self.ua.reject(session, status, Headers::new(), now.mono),
-            State::Accepted(_) | State::Running(_) => self.ua.hang_up(session, Headers::new(), now.mono),
+            _ if *end == End::CallerGone => {}
+            State::Ringing | State::Deciding(_) if !call.caller.is_answered => {
+                self.ua.reject(session, end.status(), Headers::new(), now.mono);
+            }
+            State::Ringing | State::Deciding(_) | State::Accepted(_) | State::Running(_) => {
+                self.ua.hang_up(session, Headers::new(), now.mono);
+            }
+        }
+        if call.caller.has_media {
+            self.command(MediaCommand::Close { leg: call.caller.leg });
+        }
+    }
+
+    /// Somebody leaves a call that goes on without them.
+    pub(crate) fn log_leaving(&mut self, id: CallId, leg: LegId, now: Now) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        let (end, person) = if leg == call.caller.leg {
+            (End::CallerGone, call.origin)
+        } else {
+            (End::CalleeGone, call.legs.get(&leg).and_then(|device| device.owner))
+        };
+        let Some(person) = person else { return };
+        let records = records(call, &end, now.wall).into_iter().filter(|record| record.owner == person).collect::<Vec<_>>();
+        call.logged.insert(person);
+        for record in records {
+            self.events(Event::Logged(record));
         }
     }
 }
@@ -129,10 +172,13 @@ impl Exchange {
 /// was forwarded to. The mailbox's owner gets theirs with the deposit. Somebody who called their own mailbox needs no record
 /// beside that.
 fn records(call: &Call, end: &End, ended_at: Timestamp) -> Vec<CallRecord> {
-    let is_own = call.origin == Some(call.callee.id);
+    let callee = call.callee().map(|callee| callee.id);
+    let is_own = callee.is_some() && call.origin == callee;
     let mut records = Vec::new();
-    if let Some(outcome) = callee_outcome(call, end, call.callee.id).filter(|_| !is_own) {
-        records.push(record(call, call.callee.id, Direction::Incoming, outcome, ended_at));
+    if let Some(callee) = callee.filter(|_| !is_own)
+        && let Some(outcome) = callee_outcome(call, end, callee)
+    {
+        records.push(record(call, callee, Direction::Incoming, outcome, ended_at));
     }
     for person in &call.forwarded {
         let outcome =
@@ -142,6 +188,7 @@ fn records(call: &Call, end: &End, ended_at: Timestamp) -> Vec<CallRecord> {
     if let Some(origin) = call.origin.filter(|_| !is_own) {
         records.push(record(call, origin, Direction::Outgoing, caller_outcome(call, end), ended_at));
     }
+    records.retain(|record| !call.logged.contains(&record.owner));
     records
 }
 
@@ -158,7 +205,7 @@ fn callee_outcome(call: &Call, end: &End, person: SubscriberId) -> Option<Outcom
         State::Deciding(Partner::Device { owner, answered_at, .. })
         | State::Accepted(Partner::Device { owner, answered_at, .. })
         | State::Running(Partner::Device { owner, answered_at, .. }) => {
-            if owner == person {
+            if owner == Some(person) {
                 let end = ended_for(end, EndReason::RemoteHangup, EndReason::LocalHangup);
                 Some(Outcome { answered_at: Some(answered_at), end, diverted: None })
             } else {
@@ -169,7 +216,13 @@ fn callee_outcome(call: &Call, end: &End, person: SubscriberId) -> Option<Outcom
 }
 
 fn caller_outcome(call: &Call, end: &End) -> Outcome {
-    let unanswered = if *end == End::CallerGone { EndReason::Cancelled } else { EndReason::Failed };
+    let unanswered = match end {
+        End::CallerGone => EndReason::Cancelled,
+        End::Refused(486 | 600) => EndReason::Busy,
+        End::Refused(603) => EndReason::Declined,
+        End::Refused(408 | 480 | 487) => EndReason::NoAnswer,
+        End::Refused(_) | End::CalleeGone | End::Failed | End::NoMedia(_) | End::DepositOver => EndReason::Failed,
+    };
     match call.state {
         State::Ringing | State::Deciding(Partner::Mailbox { .. }) => {
             Outcome { answered_at: None, end: unanswered, diverted: None }
@@ -190,14 +243,22 @@ fn ended_for(end: &End, caller_gone: EndReason, callee_gone: EndReason) -> EndRe
     match end {
         End::CallerGone => caller_gone,
         End::CalleeGone => callee_gone,
-        End::Failed | End::NoMedia(_) | End::DepositOver => EndReason::Failed,
+        End::Failed | End::NoMedia(_) | End::DepositOver | End::Refused(_) => EndReason::Failed,
+    }
+}
+
+/// The other side of an outgoing call, as its caller logs it.
+pub(crate) fn called_party(call: &Call) -> Caller {
+    match &call.called {
+        Called::Person(callee) => party::person(callee),
+        Called::Outside(outside) => Caller { number: outside.number.normal.clone(), name: None },
     }
 }
 
 fn record(call: &Call, owner: SubscriberId, direction: Direction, outcome: Outcome, ended_at: Timestamp) -> CallRecord {
     let party = match direction {
         Direction::Incoming => call.party.clone(),
-        Direction::Outgoing => party::person(&call.callee),
+        Direction::Outgoing => called_party(call),
     };
     let Outcome { answered_at, end, diverted } = outcome;
     let started_at = call.started_at;

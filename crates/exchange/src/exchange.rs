@@ -8,7 +8,7 @@ use std::{
 use aftertone_media::Codec;
 use aftertone_model::{CallId, CallRecord, DeviceId, Now, SubscriberId};
 use aftertone_sip::{
-    self as sip, ConnectionId, Flow, SessionId, SubscriptionId, UaConfig, UserAgent,
+    self as sip, ConnectionId, Flow, SessionId, SubscriptionId, UaConfig, Uri, UserAgent,
     digest::{Algorithm, Verifier},
 };
 
@@ -16,10 +16,13 @@ use crate::{
     Described, Directory, ExchangeConfig, LegId, MediaCommand, MediaFailure, MediaRequestId,
     call::Call,
     ended::End,
+    guard::Guard,
     media::Pending,
-    registrar::Bindings,
+    registrar::{Bindings, SavedBinding},
     requests::Lamp,
     timers::{Timer, Timers},
+    transfer::Replacement,
+    trunks::{Line, LineId, ReachId, TrunkState, Way},
 };
 
 /// How many messages wait, for the lamp: RFC 3842 section 5.2.
@@ -57,11 +60,30 @@ pub enum Event {
     Logged(CallRecord),
     /// A device of this person came or went.
     BindingsChanged(SubscriberId),
+    /// A phone of this person registered, or its registration ended: [`Exchange::saved_bindings`] tells what to keep over a
+    /// restart.
+    BindingsToSave(SubscriberId),
     /// A device of this person wants the lamp: push the counts with [`Exchange::handle_message_waiting`] (until then the
     /// last known ones, or none, are sent).
     MessageWaitingWanted(SubscriberId),
     /// A device was heard of, authenticated: by its digest or its connection. At each REGISTER.
     DeviceSeen(SubscriberId, DeviceId),
+    /// Look this up by RFC 3263; [`Exchange::handle_located`] takes the ways.
+    Locate {
+        /// Comes back with them.
+        request: ReachId,
+        /// Of a trunk.
+        uri: Uri,
+    },
+    /// Find the flow to this: for UDP our end of it, else a new connection; [`Exchange::handle_reached`] takes it.
+    Reach {
+        /// Comes back with it.
+        request: ReachId,
+        /// Where to.
+        way: Way,
+    },
+    /// A trunk came up, went down or was refused.
+    TrunkChanged(String, TrunkState),
 }
 
 /// The exchange of one account.
@@ -79,6 +101,12 @@ pub struct Exchange {
     pub(crate) pending: BTreeMap<MediaRequestId, Pending>,
     pub(crate) lamps: BTreeMap<SubscriptionId, Lamp>,
     pub(crate) counts: BTreeMap<SubscriberId, MessageCounts>,
+    pub(crate) guard: Guard,
+    /// By the new leg.
+    pub(crate) replacements: BTreeMap<LegId, Replacement>,
+    pub(crate) lines: BTreeMap<LineId, Line>,
+    pub(crate) last_line: u64,
+    pub(crate) last_reach: u64,
     pub(crate) timers: Timers,
     pub(crate) draining: bool,
     pub(crate) last_request: u64,
@@ -99,7 +127,10 @@ impl Exchange {
     /// An exchange with nobody in it.
     #[must_use]
     pub fn new(config: ExchangeConfig) -> Self {
-        let ua = UserAgent::new(UaConfig::new(config.product.clone(), derived(config.seed, "ua")));
+        let mut ua = UaConfig::new(config.product.clone(), derived(config.seed, "ua"));
+        ua.takes_refer = true;
+        ua.supported.push("replaces".into());
+        let ua = UserAgent::new(ua);
         // RFC 8760 section 2.4: the best first.
         let algorithms = vec![Algorithm::Sha256, Algorithm::Md5];
         let verifier = Verifier::new(config.domain.clone(), derived(config.seed, "nonce"), algorithms);
@@ -116,6 +147,11 @@ impl Exchange {
             pending: BTreeMap::new(),
             lamps: BTreeMap::new(),
             counts: BTreeMap::new(),
+            guard: Guard::default(),
+            replacements: BTreeMap::new(),
+            lines: BTreeMap::new(),
+            last_line: 0,
+            last_reach: 0,
             timers: Timers::default(),
             draining: false,
             last_request: 0,
@@ -147,7 +183,10 @@ impl Exchange {
 
     /// Bytes came. `flow.local` must be the address that the other side can reach, not the unspecified one.
     pub fn handle_received(&mut self, flow: Flow, bytes: &[u8], now: Now) {
-        self.ua.handle_received(flow, bytes, now.mono);
+        // A banned source gets no answer at all, and costs no more than this.
+        if self.guard.admits(flow.remote.ip(), now.mono) || self.is_exempt(flow) {
+            self.ua.handle_received(flow, bytes, now.mono);
+        }
         self.pump(now);
     }
 
@@ -158,6 +197,7 @@ impl Exchange {
         let changed = self.bindings.drop_connection(connection);
         self.tell_bindings(changed);
         self.await_return(connection, now);
+        self.lines_closed(connection, now);
         self.ua.handle_closed(connection, now.mono);
         self.pump(now);
     }
@@ -176,6 +216,10 @@ impl Exchange {
                 Timer::Media(request) => self.media_is_late(request, now),
                 Timer::Return(call, leg, connection) => self.return_is_due(call, leg, connection, now),
                 Timer::Lamp(subscription) => self.lamp_is_due(subscription, now),
+                Timer::Line(line, round) => self.line_is_due(line, round, now),
+                Timer::KeepAlive(line, round) => self.keep_line_alive(line, round, now),
+                Timer::Reach(request) => self.reach_is_late(request, now),
+                Timer::Attempt(call, leg) => self.attempt_is_due(call, leg, now),
             }
             self.pump(now);
         }
@@ -227,12 +271,29 @@ impl Exchange {
         for subscription in std::mem::take(&mut self.lamps).into_keys() {
             self.ua.terminate_subscription(subscription, "deactivated", now.mono);
         }
+        self.leave_trunks(now.mono);
         self.pump(now);
     }
 
     /// A connection over which comes what is no SIP: to be closed by the server. What else comes over it is ignored.
     pub fn poll_unframeable(&mut self) -> Option<ConnectionId> {
         self.unframeable.pop()
+    }
+
+    /// What is to be kept over a restart of a person's bindings: those that don't hang on a connection.
+    #[must_use]
+    pub fn saved_bindings(&self, person: SubscriberId, now: Now) -> Vec<SavedBinding> {
+        self.bindings.of(person).iter().filter_map(|binding| SavedBinding::of(binding, now)).collect()
+    }
+
+    /// Takes up what was saved before a restart, as far as its phones still exist.
+    pub fn restore_bindings(&mut self, saved: Vec<(SubscriberId, SavedBinding)>, now: Now) {
+        for (person, saved) in saved {
+            if let Some(binding) = saved.restored(now).filter(|binding| self.directory.has_phone(person, binding.device)) {
+                self.timers.set(binding.expires_at, Timer::Bindings);
+                self.bindings.put(person, binding);
+            }
+        }
     }
 
     /// How many calls run, deposits included.
@@ -255,6 +316,11 @@ impl Exchange {
         self.outputs.push_back(Output::Event(event));
     }
 
+    /// Bytes that are no message of SIP.
+    pub(crate) fn transmit(&mut self, flow: Flow, bytes: &[u8]) {
+        self.outputs.push_back(Output::Transmit { flow, bytes: bytes.to_vec() });
+    }
+
     pub(crate) fn new_leg(&mut self) -> LegId {
         self.last_leg += 1;
         LegId(self.last_leg)
@@ -274,7 +340,7 @@ impl Exchange {
     }
 
     /// Drains the user agent; what its events set going is drained too.
-    fn pump(&mut self, now: Now) {
+    pub(crate) fn pump(&mut self, now: Now) {
         loop {
             match self.ua.poll_output() {
                 sip::Output::Timeout(at) => {
@@ -289,7 +355,10 @@ impl Exchange {
 
     fn on_sip(&mut self, event: sip::Event, now: Now) {
         match event {
-            sip::Event::Incoming { session, request, flow, .. } => self.on_incoming(session, &request, flow, now),
+            sip::Event::Incoming { session, request, flow, replaces } => {
+                self.on_incoming(session, &request, flow, replaces, now);
+            }
+            sip::Event::Referred { session, id, refer_to, .. } => self.on_referred(session, id, &refer_to, now),
             sip::Event::Progress { session, response } => self.on_progress(session, &response, now),
             sip::Event::Answered { session, sdp, .. } => self.on_answered(session, sdp, now),
             sip::Event::Confirmed { session, sdp } => self.on_confirmed(session, sdp, now),
@@ -303,13 +372,12 @@ impl Exchange {
                 self.lamps.remove(&subscription);
             }
             sip::Event::Unframeable { connection } => self.unframeable.push(connection),
-            // We send no re-INVITE, no REFER and no request outside calls, and take none; a refreshed lamp and INFO are handled below us.
+            sip::Event::Response { id, result } => self.on_line_response(id, result, now),
+            // We send no re-INVITE and no REFER; a refreshed lamp and INFO are handled below us.
             sip::Event::ReinviteAnswered { .. }
-            | sip::Event::Response { .. }
             | sip::Event::Resubscribed { .. }
             | sip::Event::EarlyOffered { .. }
             | sip::Event::Updated { .. }
-            | sip::Event::Referred { .. }
             | sip::Event::ReferProgress { .. }
             | sip::Event::ReferEnded { .. }
             | sip::Event::Notified { .. }

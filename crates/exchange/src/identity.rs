@@ -4,7 +4,7 @@ use std::{net::IpAddr, time::Instant};
 
 use aftertone_model::{DeviceId, SubscriberId};
 use aftertone_sip::{
-    Flow, Headers, Request, Uri,
+    Flow, Headers, Request, ResponseParts, Uri,
     digest::{Algorithm, Authorization, Verdict, Verifier},
 };
 
@@ -19,6 +19,9 @@ pub(crate) struct Identity {
     pub(crate) is_phone: bool,
 }
 
+/// After so many seconds somebody who asks too often may ask again.
+const RETRY_AFTER: u32 = 10;
+
 /// A request without a valid proof of its sender: to be challenged with these headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Unproven(pub(crate) Headers);
@@ -29,11 +32,43 @@ impl Exchange {
         if let Some(identity) = self.connection_identity(flow) {
             return Ok(identity);
         }
-        match check_digest(&mut self.verifier, &self.directory, request, now) {
+        let (ip, user) = (flow.remote.ip(), digest_user(request));
+        // Too many wrong ones: this one is not even looked at, which nobody can tell from a wrong one.
+        if user.as_ref().is_some_and(|user| !self.guard.may_try(ip, user, now)) {
+            return Err(Unproven(self.verifier.challenge_for(request, false, now)));
+        }
+        let found = check_digest(&mut self.verifier, &self.directory, request, now);
+        match (&found, user) {
+            (Digest::Right(_), user) => self.guard.proved(ip, &user.unwrap_or_default(), now),
+            (Digest::Wrong, Some(user)) => self.guard.failed(ip, &user, now),
+            (Digest::Wrong, None) => {
+                let claimed = request.headers.from().ok().and_then(|from| from.uri.user().map(std::borrow::Cow::into_owned));
+                self.guard.challenged(ip, &claimed.unwrap_or_default(), now);
+            }
+            (Digest::Stale, _) => {}
+        }
+        match found {
             Digest::Right(identity) => Ok(identity),
             Digest::Stale => Err(Unproven(self.verifier.challenge_for(request, true, now))),
             Digest::Wrong => Err(Unproven(self.verifier.challenge_for(request, false, now))),
         }
+    }
+
+    /// Whether limits for strangers don't apply: a device's own connection, a believed peer, this machine itself.
+    pub(crate) fn is_exempt(&self, flow: Flow) -> bool {
+        let ip = flow.remote.ip().to_canonical();
+        ip.is_loopback()
+            || self.is_trusted(ip)
+            || self.is_trunk_peer(ip)
+            || flow.connection.is_some_and(|id| matches!(self.connections.get(&id), Some(Some(_))))
+    }
+
+    /// Counts a request from outside of calls; one too many gets this answer.
+    pub(crate) fn limited(&mut self, flow: Flow, now: Instant) -> Result<(), ResponseParts> {
+        if self.is_exempt(flow) || self.guard.takes(flow.remote.ip(), now) {
+            return Ok(());
+        }
+        Err(ResponseParts::new(503).with("Retry-After", RETRY_AFTER))
     }
 
     fn connection_identity(&self, flow: Flow) -> Option<Identity> {

@@ -1,53 +1,72 @@
 //! Whether a call is taken, from whom it is, and whom it is for.
 
 use aftertone_media::{Codec, sdp};
-use aftertone_model::{CallId, CallRecord, Caller, Direction, EndReason, Now, Reason, Subscriber, SubscriberId};
+use aftertone_model::{CallId, CallRecord, Caller, Direction, EndReason, Now, Reason, SubscriberId};
 use aftertone_sip::{Flow, NameAddr, Request, ResponseParts, SessionId, Uri};
 
 use crate::{
     Event, Exchange, LegMedia,
-    call::{Call, CallerLeg, State, Tally},
+    call::{Call, Called, CallerLeg, State, Tally},
+    dialplan::{Number, Reach},
+    diversion::{Diversion, diversions, reason_of},
     party,
     requests::{ALLOW, challenge},
     timers::Timer,
+    trunks::LineId,
 };
 
 /// After so many seconds a caller who met a full exchange may try again.
 const RETRY_AFTER: u32 = 30;
 
 /// Of a request that doesn't say (RFC 3261 section 8.1.1.6).
-const MAX_FORWARDS: u8 = 70;
+pub(crate) const MAX_FORWARDS: u8 = 70;
 
 /// Who calls, as far as it is proven.
 #[derive(Debug, Clone, Copy)]
-enum Sender {
+pub(crate) enum Sender {
     Person(SubscriberId),
+    /// The peer of a trunk, which is believed.
+    Trunk(LineId),
     /// A peer that is believed.
     Trusted,
     Stranger,
 }
 
-struct Target {
-    person: SubscriberId,
-    /// The mailbox is asked for, without ringing.
-    direct: Option<Reason>,
+enum Target {
+    Person {
+        person: SubscriberId,
+        /// The mailbox is asked for, without ringing.
+        direct: Option<Reason>,
+    },
+    Outside(Number),
 }
 
-struct Offer {
-    sdp: Option<String>,
-    media: LegMedia,
+pub(crate) struct Offer {
+    pub(crate) sdp: Option<String>,
+    pub(crate) media: LegMedia,
     codecs: Vec<Codec>,
 }
 
 impl Exchange {
-    pub(crate) fn on_incoming(&mut self, session: SessionId, request: &Request, flow: Flow, now: Now) {
-        if let Err(refusal) = self.take_call(session, request, flow, now) {
+    pub(crate) fn on_incoming(
+        &mut self,
+        session: SessionId,
+        request: &Request,
+        flow: Flow,
+        replaces: Option<SessionId>,
+        now: Now,
+    ) {
+        let taken = self.limited(flow, now.mono).and_then(|()| match replaces {
+            Some(old) => self.replace(session, request, flow, old, now),
+            None => self.take_call(session, request, flow, now),
+        });
+        if let Err(refusal) = taken {
             self.ua.reject(session, refusal.status, refusal.headers, now.mono);
         }
     }
 
     fn take_call(&mut self, session: SessionId, request: &Request, flow: Flow, now: Now) -> Result<(), ResponseParts> {
-        if self.draining || self.calls.len() >= self.config.max_calls {
+        if self.draining {
             return Err(full());
         }
         let from = request.headers.from().map_err(|_| ResponseParts::new(400))?;
@@ -56,33 +75,77 @@ impl Exchange {
         let origin = match sender {
             Sender::Person(person) => Some(person),
             Sender::Trusted => self.person_at(&from.uri, flow),
-            Sender::Stranger => None,
+            Sender::Trunk(_) | Sender::Stranger => None,
         };
-        let target = self.target(&request.uri, flow);
-        let callee =
-            target.as_ref().and_then(|target| self.directory.person(target.person)).map(|person| person.subscriber.clone());
-        let (Some(target), Some(callee)) = (target, callee) else {
-            self.log_unknown(origin, &request.uri, now);
-            return Err(ResponseParts::new(404));
+        let (called, direct) = match self.called(request, sender, origin, flow) {
+            Ok(called) => called,
+            Err(refusal) => {
+                // A challenged phone comes back.
+                if refusal.status != 401 {
+                    self.log_unknown(origin, &request.uri, now);
+                }
+                return Err(refusal);
+            }
         };
+        let is_emergency = matches!(&called, Called::Outside(outside) if outside.number.reach == Reach::Emergency);
+        if self.calls.len() >= self.config.max_calls && !is_emergency {
+            return Err(full());
+        }
         let offer = offer_of(request, flow)?;
         let party = self.party(request, &from, sender, origin);
         let shown = party::address(&party, &from, &self.config.domain);
-        let direct = target.direct.or((origin == Some(callee.id)).then_some(Reason::Direct));
         let stranger = matches!(sender, Sender::Stranger).then(|| flow.remote.ip());
-        let call = self.new_call(session, flow, offer, callee, (party, shown), now);
+        let line = match sender {
+            Sender::Trunk(line) => Some(line),
+            Sender::Person(_) | Sender::Trusted | Sender::Stranger => None,
+        };
+        let mut call = self.new_call(session, flow, offer, called, (party, shown), now);
+        call.caller.line = line;
         self.start(Call { origin, stranger, hops, ..call }, direct, now);
         Ok(())
     }
 
-    /// Nobody learns from a refusal here whether the called name exists.
-    fn sender(&mut self, request: &Request, from: &NameAddr, flow: Flow, now: Now) -> Result<Sender, ResponseParts> {
-        let has_connection = flow.connection.is_some_and(|id| matches!(self.connections.get(&id), Some(Some(_))));
-        if !has_connection && self.is_trusted(flow.remote.ip()) {
-            return Ok(Sender::Trusted);
+    /// Whom the call is for, and why it goes to the mailbox at once, if it does.
+    fn called(
+        &mut self,
+        request: &Request,
+        sender: Sender,
+        origin: Option<SubscriberId>,
+        flow: Flow,
+    ) -> Result<(Called, Option<Reason>), ResponseParts> {
+        match self.target(request, sender, flow).ok_or(ResponseParts::new(404))? {
+            Target::Person { person, direct } => {
+                let callee = self.directory.person(person).ok_or(ResponseParts::new(404))?.subscriber.clone();
+                let direct = direct.or((origin == Some(callee.id)).then_some(Reason::Direct));
+                Ok((Called::Person(Box::new(callee)), direct))
+            }
+            Target::Outside(number) => match sender {
+                Sender::Person(person) => Ok((Called::Outside(self.way_out(person, number)?), None)),
+                // Nobody calls at somebody's cost because of where they are.
+                Sender::Trusted | Sender::Trunk(_) | Sender::Stranger => Err(ResponseParts::new(404)),
+            },
         }
+    }
+
+    /// Nobody learns from a refusal here whether the called name exists.
+    pub(crate) fn sender(&mut self, request: &Request, from: &NameAddr, flow: Flow, now: Now) -> Result<Sender, ResponseParts> {
+        let has_connection = flow.connection.is_some_and(|id| matches!(self.connections.get(&id), Some(Some(_))));
         let claims_us = self.is_local(&from.uri, flow);
         let has_proof = request.headers.contains("Authorization") || request.headers.contains("Proxy-Authorization");
+        if !has_connection && !has_proof {
+            if let Some(line) = self.line_of(&request.uri, flow, claims_us) {
+                return Ok(Sender::Trunk(line));
+            }
+            if self.is_trusted(flow.remote.ip()) {
+                // Who calls at the account's cost must be known, wherever the phone stands.
+                let is_outside = claims_us && matches!(self.target(request, Sender::Trusted, flow), Some(Target::Outside(_)));
+                return if is_outside {
+                    self.identify(request, flow, now.mono).map_err(challenge).map(|_| Sender::Trusted)
+                } else {
+                    Ok(Sender::Trusted)
+                };
+            }
+        }
         if has_connection || has_proof || claims_us {
             let identity = self.identify(request, flow, now.mono).map_err(challenge)?;
             let is_theirs = self.person_at(&from.uri, flow) == Some(identity.person);
@@ -98,25 +161,65 @@ impl Exchange {
         Ok(Sender::Stranger)
     }
 
-    /// A person's address, or the mailbox with its owner as `target` (RFC 4458).
-    fn target(&self, uri: &Uri, flow: Flow) -> Option<Target> {
-        if !self.is_local(uri, flow) {
-            return None;
+    /// The mailbox, a person's address, or a number of the outside.
+    fn target(&self, request: &Request, sender: Sender, flow: Flow) -> Option<Target> {
+        let uri = &request.uri;
+        let is_believed = matches!(sender, Sender::Trusted | Sender::Trunk(_));
+        let diversions = if is_believed { diversions(request) } else { Vec::new() };
+        let user = uri.user().unwrap_or_default();
+        if user.eq_ignore_ascii_case(crate::MAILBOX_USER) && self.is_local(uri, flow) {
+            return self.mailbox_target(uri, sender, &diversions, flow);
         }
-        let user = uri.user()?;
-        match uri.param("target") {
-            Some(owner) if user.eq_ignore_ascii_case(crate::MAILBOX_USER) => {
-                let person = self.person_at(&owner.parse().ok()?, flow)?;
-                Some(Target { person, direct: Some(reason_of(uri.param("cause").as_deref())) })
-            }
-            Some(_) | None => Some(Target { person: self.person_at(uri, flow)?, direct: None }),
+        // An emergency comes before whatever else has this number.
+        let number = self.config.dial_plan.number(&user).filter(|_| self.is_local(uri, flow));
+        if let (Some(number), Sender::Person(_)) = (&number, sender)
+            && number.reach == Reach::Emergency
+        {
+            return Some(Target::Outside(number.clone()));
         }
+        let person = match sender {
+            Sender::Trunk(line) => self.trunk_target(line, request),
+            Sender::Person(_) | Sender::Trusted | Sender::Stranger => self.person_at(uri, flow),
+        };
+        match person {
+            Some(person) => Some(Target::Person { person, direct: self.did_not_answer(person, &diversions) }),
+            None => number.filter(|_| !self.lines.is_empty()).map(Target::Outside),
+        }
+    }
+
+    /// The mailbox, of its `target` (RFC 4458), of who was called before (RFC 5806, RFC 7044), or the caller's own.
+    fn mailbox_target(&self, uri: &Uri, sender: Sender, diversions: &[Diversion], flow: Flow) -> Option<Target> {
+        let cause = uri.param("cause").and_then(|cause| reason_of(&cause));
+        if let Some(owner) = uri.param("target") {
+            let person = self.person_at(&owner.parse().ok()?, flow)?;
+            return Some(Target::Person { person, direct: Some(cause.unwrap_or(Reason::Direct)) });
+        }
+        let of = |diversion: &Diversion| Some((self.diverted_person(diversion)?, diversion.reason));
+        let (person, reason) = match sender {
+            Sender::Person(person) => (person, None),
+            Sender::Trusted | Sender::Trunk(_) | Sender::Stranger => diversions.iter().find_map(of)?,
+        };
+        Some(Target::Person { person, direct: Some(reason.or(cause).unwrap_or(Reason::Direct)) })
+    }
+
+    /// Whether an exchange in front has rung this person's phones already, and how that ended.
+    fn did_not_answer(&self, person: SubscriberId, diversions: &[Diversion]) -> Option<Reason> {
+        let last = diversions.first()?;
+        last.reason.filter(|_| self.diverted_person(last) == Some(person))
+    }
+
+    /// The exchange in front has its own domain, but our people's numbers.
+    fn diverted_person(&self, diversion: &Diversion) -> Option<SubscriberId> {
+        let user = diversion.by.user()?;
+        let named = self.directory.find(&user).map(|person| person.subscriber.id);
+        named.or_else(|| self.lines.values().find_map(|line| self.trunk_number(line, &user)))
     }
 
     fn party(&self, request: &Request, from: &NameAddr, sender: Sender, origin: Option<SubscriberId>) -> Caller {
         match origin.and_then(|id| self.directory.person(id)) {
             Some(person) => party::person(&person.subscriber),
             None => match sender {
+                Sender::Trunk(_) => self.trunk_caller(party::vouched(request, from)),
                 Sender::Trusted => party::vouched(request, from),
                 Sender::Person(_) | Sender::Stranger => party::outsider(from),
             },
@@ -128,17 +231,31 @@ impl Exchange {
         session: SessionId,
         flow: Flow,
         offer: Offer,
-        callee: Subscriber,
+        called: Called,
         by: (Caller, NameAddr),
         now: Now,
     ) -> Call {
         let Offer { sdp, media, codecs } = offer;
         let leg = self.new_leg();
-        let caller = CallerLeg { leg, session, flow, media, offer: sdp, codecs, has_media: false, codec: None };
+        let caller = CallerLeg {
+            leg,
+            session,
+            line: None,
+            flow,
+            media,
+            offer: sdp,
+            codecs,
+            has_media: false,
+            is_answered: false,
+            is_released: false,
+            codec: None,
+        };
+        let id = CallId::from_random(self.random_bits());
         Call {
-            id: CallId::from_random(self.random_bits()),
+            id,
+            media: id,
             caller,
-            callee,
+            called,
             party: by.0,
             shown: by.1,
             origin: None,
@@ -150,17 +267,31 @@ impl Exchange {
             forwarded: std::collections::BTreeSet::new(),
             tally: Tally::default(),
             state: State::Ringing,
+            held_by: std::collections::BTreeSet::new(),
+            logged: std::collections::BTreeSet::new(),
+            transfer: None,
+            lender: None,
+            referral: None,
         }
     }
 
     fn start(&mut self, call: Call, direct: Option<Reason>, now: Now) {
-        let (id, owner) = (call.id, call.callee.id);
-        let ring_time = std::time::Duration::from_secs(call.callee.ring_s.into());
+        let id = call.id;
         self.leg_calls.insert(call.caller.leg, id);
         self.sessions.insert(call.caller.session, (id, call.caller.leg));
         self.calls.insert(id, call);
+        self.begin(id, direct, now);
+    }
+
+    /// The called person's devices ring, or a trunk is tried.
+    pub(crate) fn begin(&mut self, id: CallId, direct: Option<Reason>, now: Now) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let callee = call.callee().map(|callee| (callee.id, std::time::Duration::from_secs(callee.ring_s.into())));
+        let Some((owner, ring_time)) = callee else { return self.dial_out(id, now) };
         if let Some(reason) = direct {
             self.divert(id, reason, now);
+        } else if self.directory.person(owner).is_some_and(|person| person.do_not_disturb) {
+            self.divert(id, Reason::Dnd, now);
         } else if self.bindings.of(owner).is_empty() {
             self.divert(id, Reason::Offline, now);
         } else if ring_time.is_zero() {
@@ -195,7 +326,7 @@ fn full() -> ResponseParts {
 }
 
 /// The description of an INVITE, or why there is nothing to talk about.
-fn offer_of(request: &Request, flow: Flow) -> Result<Offer, ResponseParts> {
+pub(crate) fn offer_of(request: &Request, flow: Flow) -> Result<Offer, ResponseParts> {
     let Some(text) = request.sdp() else {
         if !request.body.is_empty() {
             return Err(ResponseParts::new(415).with("Accept", "application/sdp").with("Allow", ALLOW));
@@ -220,15 +351,4 @@ fn offer_of(request: &Request, flow: Flow) -> Result<Offer, ResponseParts> {
 
 pub(crate) fn media_of(session: &sdp::Session) -> LegMedia {
     if session.is_webrtc() { LegMedia::WebRtc } else { LegMedia::Rtp }
-}
-
-/// RFC 4458 section 2: why a peer sends a call to the mailbox.
-fn reason_of(cause: Option<&str>) -> Reason {
-    match cause {
-        Some("486") => Reason::Busy,
-        Some("408") => Reason::NoAnswer,
-        Some("487") => Reason::Declined,
-        Some("480" | "503") => Reason::Offline,
-        Some(_) | None => Reason::Direct,
-    }
 }

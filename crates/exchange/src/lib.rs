@@ -9,23 +9,32 @@
 
 mod call;
 mod config;
+mod dialplan;
 mod directory;
+mod diversion;
 mod ended;
 mod exchange;
+mod guard;
 mod identity;
 mod incoming;
 mod media;
+mod outside;
 mod party;
 mod plane;
 mod registrar;
 mod requests;
 mod ringing;
 mod timers;
+mod transfer;
+mod trunks;
 
 pub use config::{ExchangeConfig, InvalidNetwork, Network};
+pub use dialplan::DialPlan;
 pub use directory::{Directory, Person, PhoneCredentials};
 pub use exchange::{Event, Exchange, MessageCounts, Output};
-pub use plane::{DepositOrder, Described, LegId, LegMedia, MediaCommand, MediaFailure, MediaRequestId};
+pub use plane::{DepositOrder, Described, LegId, LegMedia, MediaCommand, MediaFailure, MediaRequestId, Sound};
+pub use registrar::SavedBinding;
+pub use trunks::{ReachId, TrunkAccount, TrunkState, Way};
 
 /// The header that carries our call id on every leg and to the caller.
 pub const CALL_HEADER: &str = "Aftertone-Call";

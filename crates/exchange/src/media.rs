@@ -1,7 +1,7 @@
 //! Questions to the media plane, and what their answers set going.
 
 use aftertone_media::{Codec, sdp};
-use aftertone_model::{CallId, CallRecord, Direction, EndReason, Envelope, MessageId, Now};
+use aftertone_model::{CallId, CallRecord, Direction, EndReason, Envelope, MessageId, Now, Subscriber};
 use aftertone_sip::SessionId;
 
 use crate::{
@@ -26,6 +26,8 @@ pub(crate) enum Purpose {
     CallerAnswer,
     /// The description for a re-INVITE.
     Reinvite,
+    /// The answer for an INVITE that takes the place of a leg.
+    Replacement,
     /// Applying the answer to our offer in a re-INVITE.
     ReinviteAnswer,
 }
@@ -48,6 +50,11 @@ impl Exchange {
         self.events(Event::Media(command));
     }
 
+    /// Under which call the media plane knows the legs of this one.
+    pub(crate) fn media_call(&self, id: CallId) -> CallId {
+        self.calls.get(&id).map_or(id, |call| call.media)
+    }
+
     pub(crate) fn ask_media(&mut self, call: CallId, leg: LegId, purpose: Purpose, now: Now) -> MediaRequestId {
         self.last_request += 1;
         let request = MediaRequestId(self.last_request);
@@ -62,6 +69,7 @@ impl Exchange {
             Purpose::RingOffer => self.ring_described(call, leg, result, now),
             Purpose::CallerDescription => self.caller_described(call, result, now),
             Purpose::Reinvite => self.reinvite_described(call, leg, result, now),
+            Purpose::Replacement => self.replacement_described(call, leg, result, now),
             // The plane has answered another question than we asked.
             Purpose::DeviceAnswer | Purpose::CallerAnswer | Purpose::ReinviteAnswer => {
                 self.applied(call, leg, purpose, Err(MediaFailure::Failed("a description came instead of a codec".into())), now);
@@ -80,7 +88,11 @@ impl Exchange {
             Purpose::DeviceAnswer => self.device_answer_applied(call, leg, result, now),
             Purpose::CallerAnswer => self.caller_answer_applied(call, result, now),
             // The session goes on as it was.
-            Purpose::ReinviteAnswer | Purpose::RingOffer | Purpose::CallerDescription | Purpose::Reinvite => {}
+            Purpose::ReinviteAnswer
+            | Purpose::RingOffer
+            | Purpose::CallerDescription
+            | Purpose::Reinvite
+            | Purpose::Replacement => {}
         }
     }
 
@@ -89,7 +101,9 @@ impl Exchange {
         let Some(pending) = self.pending.get(&request).copied() else { return };
         let failure = MediaFailure::Failed("no answer in time".into());
         match pending.purpose {
-            Purpose::RingOffer | Purpose::CallerDescription | Purpose::Reinvite => self.on_described(request, Err(failure), now),
+            Purpose::RingOffer | Purpose::CallerDescription | Purpose::Reinvite | Purpose::Replacement => {
+                self.on_described(request, Err(failure), now);
+            }
             Purpose::DeviceAnswer | Purpose::CallerAnswer | Purpose::ReinviteAnswer => {
                 self.on_applied(request, Err(failure), now)
             }
@@ -109,8 +123,8 @@ impl Exchange {
             call.caller.has_media = true;
         }
         self.command(match offer {
-            Some(offer) => MediaCommand::Answer { request, call: id, leg, media, peer, offer, prefer },
-            None => MediaCommand::Offer { request, call: id, leg, media, peer, prefer },
+            Some(offer) => MediaCommand::Answer { request, call: self.media_call(id), leg, media, peer, offer, prefer },
+            None => MediaCommand::Offer { request, call: self.media_call(id), leg, media, peer, prefer },
         });
     }
 
@@ -160,13 +174,13 @@ impl Exchange {
         self.run(id, now);
     }
 
-    fn run(&mut self, id: CallId, now: Now) {
+    pub(crate) fn run(&mut self, id: CallId, now: Now) {
         let message = MessageId::from_random(self.random_bits());
         let Some(call) = self.calls.get_mut(&id) else { return };
         let State::Accepted(partner) = call.state else { return };
         call.state = State::Running(partner);
-        if let Partner::Mailbox { reason } = partner {
-            let deposit = Box::new(deposit_order(call, message, reason, now));
+        if let (Partner::Mailbox { reason }, Some(callee)) = (partner, call.callee()) {
+            let deposit = Box::new(deposit_order(call, callee, message, reason, now));
             let leg = call.caller.leg;
             self.command(MediaCommand::Deposit { leg, deposit });
         }
@@ -180,15 +194,18 @@ impl Exchange {
         let prefer: Vec<_> = other_codec(call, leg).into_iter().collect();
         let flow = self.ua.session_flow(session).unwrap_or(call.caller.flow);
         let peer = flow.remote.ip();
+        if let Some(offer) = &offer {
+            self.note_hold(id, leg, offer);
+        }
         let request = self.ask_media(id, leg, Purpose::Reinvite, now);
         self.command(match offer {
             Some(offer) => {
                 let media = sdp::parse(&offer).map_or(LegMedia::Rtp, |session| media_of(&session));
-                MediaCommand::Answer { request, call: id, leg, media, peer, offer, prefer }
+                MediaCommand::Answer { request, call: self.media_call(id), leg, media, peer, offer, prefer }
             }
             None => {
                 let media = if flow.transport.is_web_socket() { LegMedia::WebRtc } else { LegMedia::Rtp };
-                MediaCommand::Offer { request, call: id, leg, media, peer, prefer }
+                MediaCommand::Offer { request, call: self.media_call(id), leg, media, peer, prefer }
             }
         });
     }
@@ -203,6 +220,7 @@ impl Exchange {
 
     pub(crate) fn on_reinvite_confirmed(&mut self, session: SessionId, sdp: Option<String>, now: Now) {
         let (Some((id, leg)), Some(answer)) = (self.sessions.get(&session).copied(), sdp) else { return };
+        self.note_hold(id, leg, &answer);
         let request = self.ask_media(id, leg, Purpose::ReinviteAnswer, now);
         self.command(MediaCommand::Apply { request, leg, answer });
     }
@@ -219,11 +237,17 @@ fn other_codec(call: &Call, leg: LegId) -> Option<Codec> {
     }
 }
 
-fn deposit_order(call: &Call, message: MessageId, reason: aftertone_model::Reason, now: Now) -> DepositOrder {
+fn deposit_order(
+    call: &Call,
+    callee: &Subscriber,
+    message: MessageId,
+    reason: aftertone_model::Reason,
+    now: Now,
+) -> DepositOrder {
     let envelope = Envelope {
         id: message,
         call: call.id,
-        mailbox: call.callee.id,
+        mailbox: callee.id,
         caller: call.party.clone(),
         received_at: call.started_at,
         reason,
@@ -231,7 +255,7 @@ fn deposit_order(call: &Call, message: MessageId, reason: aftertone_model::Reaso
     };
     let record = CallRecord {
         call: call.id,
-        owner: call.callee.id,
+        owner: callee.id,
         direction: Direction::Incoming,
         party: call.party.clone(),
         started_at: call.started_at,
@@ -241,5 +265,5 @@ fn deposit_order(call: &Call, message: MessageId, reason: aftertone_model::Reaso
         diverted: Some(reason),
         message: None,
     };
-    DepositOrder { envelope, record, language: call.callee.language }
+    DepositOrder { envelope, record, language: callee.language }
 }

@@ -5,7 +5,7 @@
 //! [`Exchange::handle_applied`](crate::Exchange::handle_applied) for `Apply`. A result for a request that is no longer open
 //! is dropped, so the media plane may answer late; one that does not answer within ten seconds has failed.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, path::PathBuf};
 
 use aftertone_media::Codec;
 use aftertone_model::{CallId, CallRecord, Envelope, Language};
@@ -25,6 +25,21 @@ pub enum LegMedia {
     Rtp,
     /// ICE, DTLS-SRTP, RTP/SAVPF.
     WebRtc,
+}
+
+/// Something to be played to a leg.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Sound {
+    /// The music on hold that comes with the server.
+    HoldMusic,
+    /// What a caller hears while it rings.
+    RingBack,
+    /// Busy.
+    Busy,
+    /// A short beep: something begins, such as a recording.
+    Beep,
+    /// A sound file on the server, of any kind that can be imported. One that can't be read is silence, and logged.
+    File(PathBuf),
 }
 
 /// An order to the media plane.
@@ -88,6 +103,21 @@ pub enum MediaCommand {
         leg: LegId,
         /// Whose mailbox, from whom, and the drafts. Boxed, for it is far larger than the other commands.
         deposit: Box<DepositOrder>,
+    },
+    /// Play to a described leg, in place of what the other end of its bridge says: music on hold, ring back, an
+    /// announcement. What the leg itself says goes on to where it went. Another `Play` takes the place of the first.
+    Play {
+        /// Who listens.
+        leg: LegId,
+        /// What.
+        sound: Sound,
+        /// From the beginning again at its end, until `StopPlaying`; otherwise the leg hears its bridge again at the end.
+        repeat: bool,
+    },
+    /// The leg hears its bridge again, or nothing.
+    StopPlaying {
+        /// Who listened.
+        leg: LegId,
     },
     /// The leg is over: forget it and what is bridged to it. A deposit that runs on it is finished as a hang-up. It is the
     /// last command about a leg; it may come for a leg whose `Offer` or `Answer` failed or is still open.

@@ -1,8 +1,12 @@
 //! Bindings: where a person's devices can be reached (RFC 3261 section 10).
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
-use aftertone_model::{DeviceId, SubscriberId};
+use aftertone_model::{DeviceId, Now, SubscriberId, Timestamp};
 use aftertone_sip::{ConnectionId, Flow, Uri};
 
 use crate::Directory;
@@ -18,6 +22,10 @@ pub(crate) struct Binding {
     pub(crate) flow: Flow,
     /// RFC 5626 section 4.1: `+sip.instance`.
     pub(crate) instance: Option<String>,
+    /// RFC 5626 section 4.2: which of an instance's flows.
+    pub(crate) reg_id: Option<u32>,
+    /// RFC 3327: the proxies on the way to it, first to last.
+    pub(crate) path: Vec<String>,
     pub(crate) call_id: String,
     pub(crate) cseq: u32,
     pub(crate) expires_at: Instant,
@@ -27,9 +35,74 @@ impl Binding {
     /// Whether `new` stands for the same thing: the same contact, the same instance, or the same device of ours. A device of
     /// ours is one program, so an older connection of it is dead, whether we have noticed or not.
     fn is_replaced_by(&self, new: &Self) -> bool {
-        let same_instance = self.instance.is_some() && self.instance == new.instance && self.device == new.device;
+        let same_flow = self.reg_id == new.reg_id || new.reg_id.is_none();
+        let same_instance = self.instance.is_some() && self.instance == new.instance && self.device == new.device && same_flow;
         let same_program = !self.is_phone && self.device == new.device;
-        same_instance || same_program || self.contact.is_equivalent(&new.contact)
+        let other_flow = self.reg_id.is_some() && new.reg_id.is_some() && self.reg_id != new.reg_id;
+        same_instance || same_program || (self.contact.is_equivalent(&new.contact) && !other_flow)
+    }
+}
+
+/// A phone's binding as it is kept over a restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavedBinding {
+    /// The phone.
+    pub device: DeviceId,
+    /// Its contact, a SIP URI.
+    pub contact: String,
+    /// Our end of the way to it.
+    pub local: SocketAddr,
+    /// Its end, or the next proxy's.
+    pub remote: SocketAddr,
+    /// `+sip.instance`, if it has one.
+    pub instance: Option<String>,
+    /// Which of an instance's flows.
+    pub reg_id: Option<u32>,
+    /// The proxies on the way.
+    pub path: Vec<String>,
+    /// Of its registration.
+    pub call_id: String,
+    /// Of its last REGISTER.
+    pub cseq: u32,
+    /// When it is over.
+    pub expires_at: Timestamp,
+}
+
+impl SavedBinding {
+    pub(crate) fn of(binding: &Binding, now: Now) -> Option<Self> {
+        // A connection doesn't survive a restart, and devices of ours come back by themselves.
+        if binding.flow.connection.is_some() || !binding.is_phone {
+            return None;
+        }
+        let left = binding.expires_at.saturating_duration_since(now.mono);
+        Some(Self {
+            device: binding.device,
+            contact: binding.contact.to_string(),
+            local: binding.flow.local,
+            remote: binding.flow.remote,
+            instance: binding.instance.clone(),
+            reg_id: binding.reg_id,
+            path: binding.path.clone(),
+            call_id: binding.call_id.clone(),
+            cseq: binding.cseq,
+            expires_at: now.wall.checked_add(left).ok()?,
+        })
+    }
+
+    pub(crate) fn restored(self, now: Now) -> Option<Binding> {
+        let left = Duration::try_from(self.expires_at.duration_since(now.wall)).ok().filter(|left| !left.is_zero())?;
+        Some(Binding {
+            device: self.device,
+            is_phone: true,
+            contact: self.contact.parse().ok()?,
+            flow: Flow::udp(self.local, self.remote),
+            instance: self.instance,
+            reg_id: self.reg_id,
+            path: self.path,
+            call_id: self.call_id,
+            cseq: self.cseq,
+            expires_at: now.mono + left,
+        })
     }
 }
 
@@ -42,10 +115,20 @@ impl Bindings {
         self.0.get(&owner).map_or(&[], Vec::as_slice)
     }
 
+    /// Where the person's devices are rung: of each device once, over its newest flow.
+    pub(crate) fn to_ring(&self, owner: SubscriberId) -> Vec<Binding> {
+        let bindings = self.of(owner);
+        let is_newer = |older: &Binding, newer: &Binding| {
+            older.instance.is_some() && older.reg_id.is_some() && older.instance == newer.instance && older.device == newer.device
+        };
+        let newest = |(at, binding): &(usize, &Binding)| !bindings[at + 1..].iter().any(|newer| is_newer(binding, newer));
+        bindings.iter().enumerate().filter(newest).map(|(_, binding)| binding.clone()).collect()
+    }
+
     /// Adds or refreshes; whether the set of devices' contacts changed.
     pub(crate) fn put(&mut self, owner: SubscriberId, new: Binding) -> bool {
         let bindings = self.0.entry(owner).or_default();
-        let known = bindings.iter().any(|old| old.contact == new.contact && old.flow == new.flow);
+        let known = bindings.iter().any(|old| old.contact == new.contact && old.flow == new.flow && old.reg_id == new.reg_id);
         let before = bindings.len();
         bindings.retain(|old| !old.is_replaced_by(&new));
         bindings.push(new);

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use aftertone_model::{Now, SubscriberId};
 use aftertone_sip::{
-    Body, Flow, Headers, IncomingId, Method, NameAddr, Request, ResponseParts, SubscriptionId, SubscriptionState, Transport, Uri,
+    Body, Flow, Headers, IncomingId, Method, NameAddr, OutgoingRequest, Request, ResponseParts, SubscriptionId,
+    SubscriptionState, Transport, Uri,
     mwi::{self, MessageSummary},
 };
 
@@ -13,10 +14,11 @@ use crate::{
     identity::{Identity, Unproven, is_ours},
     registrar::Binding,
     timers::Timer,
+    trunks::{LineId, contact_in_calls, credentials},
 };
 
 /// What we understand. RFC 3261 section 20.5.
-pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, SUBSCRIBE, NOTIFY, INFO, UPDATE";
+pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, SUBSCRIBE, NOTIFY, INFO, UPDATE, PRACK, REFER";
 
 /// How long a new subscriber to the lamp waits for counts that we don't know yet.
 const COUNTS_WAIT: Duration = Duration::from_secs(1);
@@ -25,13 +27,17 @@ const COUNTS_WAIT: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lamp {
     pub(crate) mailbox: SubscriberId,
-    identity: Identity,
+    /// Whose; `None`: a believed peer's.
+    identity: Option<Identity>,
     /// Its first NOTIFY is still owed.
     owed: bool,
 }
 
 impl Exchange {
     pub(crate) fn on_request(&mut self, id: IncomingId, request: &Request, flow: Flow, now: Now) {
+        if let Err(refusal) = self.limited(flow, now.mono) {
+            return self.ua.respond(id, refusal, now.mono);
+        }
         let response = match request.method {
             Method::Register => self.register(request, flow, now),
             Method::Subscribe => match self.subscribe(id, request, flow, now) {
@@ -70,7 +76,10 @@ impl Exchange {
                 if changed {
                     self.events(Event::BindingsChanged(identity.person));
                 }
-                self.registration(identity.person, now.mono)
+                if identity.is_phone {
+                    self.events(Event::BindingsToSave(identity.person));
+                }
+                self.registration(identity.person, request, now.mono)
             }
             Err(refusal) => refusal,
         }
@@ -136,20 +145,33 @@ impl Exchange {
     }
 
     fn binding(&self, of: Identity, contact: &NameAddr, request: &Request, flow: Flow, expires: Duration, now: Now) -> Binding {
+        let path = request.headers.list("Path").into_iter().map(str::to_owned).collect::<Vec<_>>();
         Binding {
             device: of.device,
             is_phone: of.is_phone,
             contact: contact.uri.clone(),
-            flow: way_to(&contact.uri, flow),
+            flow: if path.is_empty() { way_to(&contact.uri, flow) } else { flow },
             instance: contact.params.get("+sip.instance").map(str::to_owned),
+            reg_id: contact.params.get("reg-id").and_then(|id| id.parse().ok()),
+            path,
             call_id: request.headers.call_id().unwrap_or_default().to_owned(),
             cseq: request.headers.cseq().map_or(0, |cseq| cseq.number),
             expires_at: now.mono + expires,
         }
     }
 
-    fn registration(&self, owner: SubscriberId, now: Instant) -> ResponseParts {
-        self.bindings.of(owner).iter().fold(ResponseParts::new(200), |response, binding| {
+    fn registration(&self, owner: SubscriberId, request: &Request, now: Instant) -> ResponseParts {
+        let mut response = ResponseParts::new(200);
+        // RFC 3327 section 5.3.
+        for path in request.headers.list("Path") {
+            response = response.with("Path", path);
+        }
+        // RFC 5626 section 6: the phone learns that several flows of it are kept apart.
+        let has_flows = request.headers.contacts().iter().any(|contact| contact.params.contains("reg-id"));
+        if has_flows && request.headers.lists("Supported", "outbound") {
+            response = response.with("Require", "outbound");
+        }
+        self.bindings.of(owner).iter().fold(response, |response, binding| {
             let left = binding.expires_at.saturating_duration_since(now).as_secs().to_string();
             let contact = NameAddr::new(binding.contact.clone()).with_param("expires", Some(&left));
             response.with("Contact", contact)
@@ -161,23 +183,70 @@ impl Exchange {
         if request.headers.event().as_deref() != Some(mwi::EVENT) {
             return Err(ResponseParts::new(489).with("Allow-Events", mwi::EVENT));
         }
-        let identity = self.identify(request, flow, now.mono).map_err(challenge)?;
-        if !self.may_act_as(identity, request, flow) {
-            return Err(ResponseParts::new(403));
-        }
+        let (mailbox, identity) = self.lamp_owner(request, flow, now)?;
         let asked = Duration::from_secs(request.headers.expires().unwrap_or(3600).into());
         let seconds = asked.min(self.config.max_expires).as_secs();
         let expires = u32::try_from(seconds).unwrap_or(u32::MAX);
         let contact = contact_of(flow, "mwi");
         let Some(subscription) = self.ua.accept_subscription(id, contact, expires, now.mono) else { return Ok(()) };
-        self.lamps.insert(subscription, Lamp { mailbox: identity.person, identity, owed: true });
-        self.events(Event::MessageWaitingWanted(identity.person));
-        if self.counts.contains_key(&identity.person) {
+        self.lamps.insert(subscription, Lamp { mailbox, identity, owed: true });
+        self.events(Event::MessageWaitingWanted(mailbox));
+        if self.counts.contains_key(&mailbox) {
             self.light(subscription, now);
         } else {
             self.timers.set(now.mono + COUNTS_WAIT, Timer::Lamp(subscription));
         }
         Ok(())
+    }
+
+    /// Whose lamp is asked for: a person's own; anybody's by a peer that is believed.
+    fn lamp_owner(&mut self, request: &Request, flow: Flow, now: Now) -> Result<(SubscriberId, Option<Identity>), ResponseParts> {
+        let has_proof = request.headers.contains("Authorization") || request.headers.contains("Proxy-Authorization");
+        let is_device = flow.connection.is_some_and(|id| matches!(self.connections.get(&id), Some(Some(_))));
+        let line = self.line_of(&request.uri, flow, request.headers.from().is_ok_and(|from| self.is_local(&from.uri, flow)));
+        if !has_proof && !is_device && (line.is_some() || self.is_trusted(flow.remote.ip())) {
+            let of_line = || self.trunk_number(self.lines.get(&line?)?, &request.uri.user()?);
+            let mailbox = self.person_at(&request.uri, flow).or_else(of_line).ok_or(ResponseParts::new(404))?;
+            return Ok((mailbox, None));
+        }
+        let identity = self.identify(request, flow, now.mono).map_err(challenge)?;
+        if !self.may_act_as(identity, request, flow) {
+            return Err(ResponseParts::new(403));
+        }
+        Ok((identity.person, Some(identity)))
+    }
+
+    /// Tells the peers of trunks of a person's messages who did not ask (RFC 3842 section 4.1).
+    fn light_trunks(&mut self, mailbox: SubscriberId, now: Now) {
+        for id in self.lines.keys().copied().collect::<Vec<_>>() {
+            self.light_trunk(id, Some(mailbox), now);
+        }
+    }
+
+    /// The lamps of a trunk's people, or of one of them.
+    pub(crate) fn light_trunk(&mut self, id: LineId, only: Option<SubscriberId>, now: Now) {
+        let Some((line, flow)) = self.lines.get(&id).and_then(|line| Some((line, line.flow.filter(|_| line.is_up)?))) else {
+            return;
+        };
+        let trunk = &line.account.trunk;
+        let numbers = trunk.numbers.iter().filter(|_| trunk.lamps).filter_map(|(number, name)| {
+            let owner = self.directory.find(name)?.subscriber.id;
+            let counts = self.counts.get(&owner).filter(|_| only.is_none_or(|only| only == owner))?;
+            let mut request = OutgoingRequest::new(
+                Method::Notify,
+                line.address(number),
+                NameAddr::new(line.address(&trunk.user)),
+                NameAddr::new(line.address(number)),
+            );
+            let contact = contact_in_calls(line, flow);
+            request.headers = Headers::new().with("Event", mwi::EVENT).with("Contact", contact);
+            request.headers.push("Subscription-State", "terminated");
+            request.body = Some(Body::new(mwi::CONTENT_TYPE, summary(*counts).to_body()));
+            Some((request, credentials(line)))
+        });
+        for (request, credentials) in numbers.collect::<Vec<_>>() {
+            self.ua.request(request, flow, credentials, now.mono);
+        }
     }
 
     pub(crate) fn set_counts(&mut self, mailbox: SubscriberId, counts: MessageCounts, now: Now) {
@@ -186,6 +255,9 @@ impl Exchange {
         let due: Vec<_> = of_mailbox.map(|(subscription, _)| *subscription).collect();
         for subscription in due {
             self.light(subscription, now);
+        }
+        if !unchanged {
+            self.light_trunks(mailbox, now);
         }
     }
 
@@ -202,7 +274,8 @@ impl Exchange {
             let known = self.directory.person(identity.person).is_some();
             known && (!identity.is_phone || self.directory.has_phone(identity.person, identity.device))
         };
-        let gone: Vec<_> = self.lamps.iter().filter(|(_, lamp)| !is_known(lamp.identity)).map(|(id, _)| *id).collect();
+        let holds = |lamp: &Lamp| self.directory.person(lamp.mailbox).is_some() && lamp.identity.is_none_or(is_known);
+        let gone: Vec<_> = self.lamps.iter().filter(|(_, lamp)| !holds(lamp)).map(|(id, _)| *id).collect();
         for subscription in gone {
             self.lamps.remove(&subscription);
             self.ua.terminate_subscription(subscription, "noresource", now.mono);

@@ -1,12 +1,13 @@
 //! Ringing: one leg per device, who answers first, and what else can happen (the table in the architecture).
 
 use aftertone_media::Codec;
-use aftertone_model::{CallId, Now, Reason, SubscriberId};
+use aftertone_model::{CallId, Now, Reason, Subscriber, SubscriberId};
 use aftertone_sip::{Headers, Invite, NameAddr, RequestFailure, Response, SessionId, Uri};
 
 use crate::{
     Described, Exchange, LegId, LegMedia, MediaCommand, MediaFailure,
     call::{Call, DeviceLeg, Partner, State},
+    ended::End,
     media::Purpose,
     requests::{call_headers, contact_of},
 };
@@ -42,54 +43,97 @@ enum Outcome {
     Declined,
     Moved(Vec<NameAddr>),
     /// Any other answer.
-    Refused,
+    Refused(u16),
     /// Nobody was there to answer.
     Unreachable,
+}
+
+impl Outcome {
+    fn status(&self) -> u16 {
+        match self {
+            Self::Busy => 486,
+            Self::Declined => 603,
+            // Nobody follows a provider's redirection at somebody's cost.
+            Self::Moved(_) => 480,
+            Self::Refused(status) => *status,
+            Self::Unreachable => 408,
+        }
+    }
 }
 
 impl Exchange {
     /// Opens a leg to each device of `owner`: first its offer is made.
     pub(crate) fn ring(&mut self, id: CallId, owner: SubscriberId, now: Now) {
-        for binding in self.bindings.of(owner).to_vec() {
+        for binding in self.bindings.to_ring(owner) {
             let leg = self.new_leg();
             let Some(call) = self.calls.get_mut(&id) else { return };
             let media = if binding.flow.transport.is_web_socket() { LegMedia::WebRtc } else { LegMedia::Rtp };
             let (peer, prefer) = (binding.flow.remote.ip(), call.preference());
-            let device = DeviceLeg { owner, flow: binding.flow, contact: binding.contact, session: None, codec: None };
+            let device = DeviceLeg {
+                owner: Some(owner),
+                line: None,
+                flow: binding.flow,
+                contact: binding.contact,
+                path: binding.path,
+                rings: false,
+                session: None,
+                codec: None,
+            };
             call.legs.insert(leg, device);
             self.leg_calls.insert(leg, id);
             let request = self.ask_media(id, leg, Purpose::RingOffer, now);
-            self.command(MediaCommand::Offer { request, call: id, leg, media, peer, prefer });
+            self.command(MediaCommand::Offer { request, call: self.media_call(id), leg, media, peer, prefer });
         }
     }
 
     /// A leg's offer is made: its device is called.
     pub(crate) fn ring_described(&mut self, id: CallId, leg: LegId, result: Result<Described, MediaFailure>, now: Now) {
-        let Some(call) = self.calls.get_mut(&id) else { return };
-        let Some(device) = call.legs.get_mut(&leg) else { return };
-        let Ok(described) = result else { return self.leg_is_done(id, leg, Outcome::Refused, now) };
-        let to = Uri::sip(call.callee.user.as_str(), &self.config.domain);
-        let invite = Invite {
+        let Some(call) = self.calls.get(&id) else { return };
+        let Some(device) = call.legs.get(&leg) else { return };
+        let Ok(described) = result else { return self.leg_is_done(id, leg, Outcome::Refused(488), now) };
+        let flow = device.flow;
+        let invite = match (device.line.and_then(|line| self.lines.get(&line)), call.callee()) {
+            (Some(line), _) => self.trunk_invite(call, line, flow, device.contact.clone(), described.sdp),
+            (None, Some(callee)) => self.device_invite(call, callee, device, described.sdp),
+            // The trunk was taken away in this moment.
+            (None, None) => return self.leg_is_done(id, leg, Outcome::Unreachable, now),
+        };
+        let session = self.ua.invite(invite, flow, now.mono);
+        self.sessions.insert(session, (id, leg));
+        if let Some(device) = self.calls.get_mut(&id).and_then(|call| call.legs.get_mut(&leg)) {
+            device.session = Some(session);
+        }
+    }
+
+    fn device_invite(&self, call: &Call, callee: &Subscriber, device: &DeviceLeg, sdp: String) -> Invite {
+        let to = Uri::sip(callee.user.as_str(), &self.config.domain);
+        let mut headers = call_headers(call.id).with("Max-Forwards", call.hops);
+        device.path.iter().for_each(|hop| headers.push("Route", hop));
+        Invite {
             uri: device.contact.clone(),
             from: call.shown.clone(),
-            to: NameAddr::new(to).with_display(&call.callee.display_name),
+            to: NameAddr::new(to).with_display(&callee.display_name),
             contact: contact_of(device.flow, "call"),
-            headers: call_headers(id).with("Max-Forwards", call.hops),
-            sdp: Some(described.sdp),
+            headers,
+            sdp: Some(sdp),
             credentials: None,
-        };
-        let session = self.ua.invite(invite, device.flow, now.mono);
-        device.session = Some(session);
-        self.sessions.insert(session, (id, leg));
+        }
     }
 
     /// The first device that rings makes the caller hear it.
     pub(crate) fn on_progress(&mut self, session: SessionId, response: &Response, now: Now) {
-        let Some((id, _)) = self.sessions.get(&session).copied() else { return };
+        let Some((id, leg)) = self.sessions.get(&session).copied() else { return };
         let Some(call) = self.calls.get_mut(&id) else { return };
+        if let Some(device) = call.legs.get_mut(&leg) {
+            device.rings = true;
+        }
         if response.status >= 180 && !call.rings && matches!(call.state, State::Ringing) {
             call.rings = true;
-            self.ua.ring(call.caller.session, call_headers(id), now.mono);
+            if call.caller.is_answered {
+                self.report(id, 180, now);
+            } else {
+                self.ua.ring(call.caller.session, call_headers(id), now.mono);
+            }
         }
     }
 
@@ -99,7 +143,7 @@ impl Exchange {
         let Some((id, leg)) = found else { return self.ua.hang_up(session, Headers::new(), now.mono) };
         let Some(answer) = sdp else {
             self.ua.hang_up(session, Headers::new(), now.mono);
-            return self.leg_is_done(id, leg, Outcome::Refused, now);
+            return self.leg_is_done(id, leg, Outcome::Refused(488), now);
         };
         self.give_up_legs(id, Some(leg), GivenUp::AnsweredElsewhere, now);
         let Some(call) = self.calls.get_mut(&id) else { return };
@@ -121,7 +165,10 @@ impl Exchange {
                 if let Some(device) = call.legs.get_mut(&leg) {
                     device.codec = Some(codec);
                 }
-                self.describe_caller(id, vec![codec], now);
+                match call.partner().filter(|_| call.caller.is_answered) {
+                    Some(partner) => self.transferred(id, partner, now),
+                    None => self.describe_caller(id, vec![codec], now),
+                }
             }
             Err(_) => self.divert(id, Reason::NoAnswer, now),
         }
@@ -135,7 +182,7 @@ impl Exchange {
                 486 | 600 => Outcome::Busy,
                 603 => Outcome::Declined,
                 300..=399 => Outcome::Moved(response.headers.contacts()),
-                _ => Outcome::Refused,
+                status => Outcome::Refused(status),
             },
         };
         self.leg_is_done(id, leg, outcome, now);
@@ -146,7 +193,7 @@ impl Exchange {
         if let Some(session) = self.calls.get(&id).and_then(|call| call.session(leg)) {
             self.ua.cancel(session, Headers::new(), now.mono);
         }
-        self.leg_is_done(id, leg, Outcome::Refused, now);
+        self.leg_is_done(id, leg, Outcome::Refused(500), now);
     }
 
     pub(crate) fn ring_time_is_over(&mut self, id: CallId, now: Now) {
@@ -156,21 +203,24 @@ impl Exchange {
     }
 
     fn leg_is_done(&mut self, id: CallId, leg: LegId, outcome: Outcome, now: Now) {
-        let owner = self.calls.get(&id).and_then(|call| call.legs.get(&leg)).map(|device| device.owner);
+        let owner = self.calls.get(&id).and_then(|call| call.legs.get(&leg)).and_then(|device| device.owner);
         self.forget_leg(id, leg);
         let Some(call) = self.calls.get_mut(&id) else { return };
         if !matches!(call.state, State::Ringing) {
             return;
         }
+        if call.callee().is_none() {
+            return self.trunk_refused(id, outcome.status(), now);
+        }
         match outcome {
             Outcome::Busy => call.tally.busy = true,
-            Outcome::Refused => call.tally.refused = true,
+            Outcome::Refused(_) => call.tally.refused = true,
             Outcome::Unreachable => {}
             Outcome::Declined => return self.divert(id, Reason::Declined, now),
             Outcome::Moved(targets) => {
                 call.tally.refused = true;
                 // Only the called person's own devices forward, and only once: no loops.
-                if owner == Some(call.callee.id) && self.follow(id, &targets, now) {
+                if owner.is_some() && owner == call.callee().map(|callee| callee.id) && self.follow(id, &targets, now) {
                     return;
                 }
             }
@@ -189,7 +239,10 @@ impl Exchange {
             }
             let Some(person) = self.person_at(&target.uri, flow) else { continue };
             let Some(call) = self.calls.get_mut(&id) else { return true };
-            if person != call.callee.id && Some(person) != call.origin && call.forwarded.insert(person) {
+            if Some(person) != call.callee().map(|callee| callee.id)
+                && Some(person) != call.origin
+                && call.forwarded.insert(person)
+            {
                 self.ring(id, person, now);
             }
         }
@@ -212,10 +265,17 @@ impl Exchange {
 
     /// The mailbox takes the call; devices stop ringing.
     pub(crate) fn divert(&mut self, id: CallId, reason: Reason, now: Now) {
+        if self.calls.get(&id).is_some_and(|call| call.callee().is_none()) {
+            // Nobody outside has a mailbox here.
+            return self.finish(id, End::Failed, now);
+        }
         let given_up = if reason == Reason::Declined { GivenUp::Declined } else { GivenUp::Diverted };
         self.give_up_legs(id, None, given_up, now);
         let Some(call) = self.calls.get_mut(&id) else { return };
         call.state = State::Deciding(Partner::Mailbox { reason });
+        if call.caller.is_answered {
+            return self.transferred(id, Partner::Mailbox { reason }, now);
+        }
         self.describe_caller(id, Vec::new(), now);
     }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Instant};
 use aftertone_model::CallId;
 use aftertone_sip::{ConnectionId, SubscriptionId};
 
-use crate::{LegId, MediaRequestId};
+use crate::{LegId, MediaRequestId, ReachId, trunks::LineId};
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Timer {
@@ -19,6 +19,14 @@ pub(crate) enum Timer {
     Return(CallId, LegId, ConnectionId),
     /// A first NOTIFY is owed.
     Lamp(SubscriptionId),
+    /// A trunk is to be registered at, probed or begun anew, unless its round is over.
+    Line(LineId, u64),
+    /// The way to a trunk shall not be forgotten by what stands in between.
+    KeepAlive(LineId, u64),
+    /// The network should have answered.
+    Reach(ReachId),
+    /// A trunk has had time to say that it tries.
+    Attempt(CallId, LegId),
 }
 
 #[derive(Debug, Default)]

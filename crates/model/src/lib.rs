@@ -10,11 +10,13 @@ mod id;
 mod log;
 mod message;
 mod time;
+mod trunk;
 
 pub use address::{Caller, Extension, InvalidExtension, InvalidUserName, Language, Subscriber, UserName};
 pub use id::{CallId, DeviceId, InvalidId, MessageId, SubscriberId};
 pub use log::{CallRecord, Direction, EndReason};
 pub use message::{Envelope, ForwardNote, Message, MessageAction, MessageState, Reason, Standing};
 pub use time::Now;
+pub use trunk::{CallingRights, NumberFormat, Trunk};
 
 pub use jiff::Timestamp;

@@ -15,6 +15,7 @@ mod columns;
 mod commit;
 mod devices;
 mod disk;
+mod exchange;
 mod feed;
 mod files;
 mod idempotency;
@@ -30,6 +31,7 @@ pub mod testing;
 mod users;
 
 pub use disk::Disk;
+pub use exchange::{Calling, StoredBinding};
 pub use files::{FileLayer, OpenFile};
 pub use secrets::{HashedPassword, PasswordError, Secret};
 pub use spool::{

@@ -1,20 +1,23 @@
 use sqlx::{Row, SqliteConnection};
 
-use crate::{StoreError, blobs, call_records, devices, feed, idempotency, invitations, jobs, messages, users};
+use crate::{StoreError, blobs, call_records, devices, exchange, feed, idempotency, invitations, jobs, messages, users};
 
 /// Every step that the schema ever took, in order. A step that was released is never edited: add another.
-const STEPS: &[&[&str]] = &[&[
-    LIFE,
-    users::SCHEMA_1,
-    devices::SCHEMA_1,
-    invitations::SCHEMA_1,
-    blobs::SCHEMA_1,
-    messages::SCHEMA_1,
-    call_records::SCHEMA_1,
-    feed::SCHEMA_1,
-    jobs::SCHEMA_1,
-    idempotency::SCHEMA_1,
-]];
+const STEPS: &[&[&str]] = &[
+    &[
+        LIFE,
+        users::SCHEMA_1,
+        devices::SCHEMA_1,
+        invitations::SCHEMA_1,
+        blobs::SCHEMA_1,
+        messages::SCHEMA_1,
+        call_records::SCHEMA_1,
+        feed::SCHEMA_1,
+        jobs::SCHEMA_1,
+        idempotency::SCHEMA_1,
+    ],
+    &[exchange::SCHEMA],
+];
 
 /// One row: which life of the database this is. A copy that was made as a backup says so, and gets a new epoch when it
 /// is opened, since devices may have seen changes that it doesn't know.

@@ -22,6 +22,11 @@ impl Secret {
         &self.0
     }
 
+    /// A password of somebody else's server, which was given to us.
+    pub(crate) fn given(text: String) -> Self {
+        Self(text)
+    }
+
     /// 256 random bits as hexadecimal digits.
     pub(crate) fn token() -> Self {
         Self(hex(&rand::random::<[u8; 32]>()))

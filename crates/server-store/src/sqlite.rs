@@ -1,11 +1,12 @@
 use std::{
+    collections::BTreeMap,
     io,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
-use aftertone_model::{CallRecord, DeviceId, Message, MessageAction, MessageId, Subscriber, SubscriberId, Timestamp};
+use aftertone_model::{CallRecord, DeviceId, Message, MessageAction, MessageId, Subscriber, SubscriberId, Timestamp, Trunk};
 use aftertone_sync::{Cursor, IdempotencyKey};
 use async_trait::async_trait;
 use sqlx::{
@@ -14,10 +15,11 @@ use sqlx::{
 };
 
 use crate::{
-    Acted, Changes, Commits, Committed, Fate, FileLayer, FinishedRecording, ForwardOrder, ForwardOutcome, HashedPassword, Job,
-    Lookup, MailboxCounts, NewApp, NewJob, NewPhone, NewSubscriber, PhoneCredentials, Secret, Store, StoreError, StoredDevice,
-    StoredSound, SubscriberError, SubscriberSettings, backup, blobs, call_records, columns::Columns, commit, devices, feed,
-    idempotency, invitations, jobs, messages, schema, secrets::ServerKey, users,
+    Acted, Calling, Changes, Commits, Committed, Fate, FileLayer, FinishedRecording, ForwardOrder, ForwardOutcome,
+    HashedPassword, Job, Lookup, MailboxCounts, NewApp, NewJob, NewPhone, NewSubscriber, PhoneCredentials, Secret, Store,
+    StoreError, StoredBinding, StoredDevice, StoredSound, SubscriberError, SubscriberSettings, backup, blobs, call_records,
+    columns::Columns, commit, devices, exchange, feed, idempotency, invitations, jobs, messages, schema, secrets::ServerKey,
+    users,
 };
 
 /// How long a connection waits for another program that has the database, such as the command line next to the server.
@@ -339,6 +341,39 @@ impl Store for SqliteStore {
     async fn changes(&self, mailbox: SubscriberId, since: Option<Cursor>, limit: u32) -> Result<Changes, StoreError> {
         let mut snapshot = self.readers.begin().await?;
         feed::page(&mut snapshot, self.epoch, mailbox, since, limit).await
+    }
+
+    async fn put_trunk(&self, trunk: &Trunk, password: &str) -> Result<(), StoreError> {
+        exchange::put_trunk(&self.writer, &self.key, trunk, password).await
+    }
+
+    async fn trunks(&self) -> Result<Vec<(Trunk, Secret)>, StoreError> {
+        exchange::trunks(&self.readers, &self.key).await
+    }
+
+    async fn remove_trunk(&self, name: &str) -> Result<bool, StoreError> {
+        exchange::remove_trunk(&self.writer, name).await
+    }
+
+    async fn put_calling(&self, subscriber: SubscriberId, calling: Calling) -> Result<(), StoreError> {
+        exchange::put_calling(&self.writer, subscriber, calling).await
+    }
+
+    async fn calling(&self) -> Result<BTreeMap<SubscriberId, Calling>, StoreError> {
+        exchange::calling(&self.readers).await
+    }
+
+    async fn put_bindings(&self, of: &[(SubscriberId, Vec<StoredBinding>)]) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        for (subscriber, bindings) in of {
+            exchange::put_bindings(&mut tx, *subscriber, bindings).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    async fn bindings(&self, now: Timestamp) -> Result<Vec<(SubscriberId, StoredBinding)>, StoreError> {
+        exchange::bindings(&self.readers, now).await
     }
 
     async fn add_job(&self, job: NewJob) -> Result<(), StoreError> {

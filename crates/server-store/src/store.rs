@@ -1,14 +1,14 @@
-use std::{fmt, path::PathBuf};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use aftertone_model::{
     CallRecord, Caller, DeviceId, Envelope, Extension, Language, Message, MessageAction, MessageId, Subscriber, SubscriberId,
-    Timestamp, UserName,
+    Timestamp, Trunk, UserName,
 };
 use aftertone_sync::{ChangesPage, Cursor, Device, DeviceKind, Forwarded, IdempotencyKey};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{HashedPassword, Secret};
+use crate::{Calling, HashedPassword, Secret, StoredBinding};
 
 /// Why the store could not read or write.
 #[derive(Debug, thiserror::Error)]
@@ -459,6 +459,23 @@ pub trait Store: Commits {
     async fn changes(&self, mailbox: SubscriberId, since: Option<Cursor>, limit: u32) -> Result<Changes, StoreError>;
 
     // --- work afterwards
+
+    // The exchange's.
+
+    /// Adds a trunk, or replaces the one of this name, with its password.
+    async fn put_trunk(&self, trunk: &Trunk, password: &str) -> Result<(), StoreError>;
+    /// Every trunk with its password.
+    async fn trunks(&self) -> Result<Vec<(Trunk, Secret)>, StoreError>;
+    /// Removes a trunk; whether there was one.
+    async fn remove_trunk(&self, name: &str) -> Result<bool, StoreError>;
+    /// Says how somebody may call and be called.
+    async fn put_calling(&self, subscriber: SubscriberId, calling: Calling) -> Result<(), StoreError>;
+    /// Of everybody for whom something was said.
+    async fn calling(&self) -> Result<BTreeMap<SubscriberId, Calling>, StoreError>;
+    /// Replaces what is known of these people's phones, in one transaction.
+    async fn put_bindings(&self, of: &[(SubscriberId, Vec<StoredBinding>)]) -> Result<(), StoreError>;
+    /// The bindings that hold at `now`.
+    async fn bindings(&self, now: Timestamp) -> Result<Vec<(SubscriberId, StoredBinding)>, StoreError>;
 
     /// Adds a job by itself.
     async fn add_job(&self, job: NewJob) -> Result<(), StoreError>;

@@ -133,7 +133,7 @@ pub async fn add_device(data: &Path, user: &str, name: &str, domain: Option<Stri
 const INVITATION: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The account in a folder; only adding somebody makes one.
-async fn open(data: &Path) -> anyhow::Result<SqliteStore> {
+pub(crate) async fn open(data: &Path) -> anyhow::Result<SqliteStore> {
     ensure!(data.join("aftertone.db").is_file(), "there is no account in {}: add somebody or serve it once", data.display());
     open_or_make(data).await
 }
@@ -143,7 +143,7 @@ async fn open_or_make(data: &Path) -> anyhow::Result<SqliteStore> {
     SqliteStore::open(data, Arc::new(Disk)).await.with_context(|| format!("can't open the store in {}", data.display()))
 }
 
-async fn find(store: &SqliteStore, user: &str) -> anyhow::Result<Subscriber> {
+pub(crate) async fn find(store: &SqliteStore, user: &str) -> anyhow::Result<Subscriber> {
     store.find_subscriber(user).await?.with_context(|| format!("nobody is called {user:?} here"))
 }
 
@@ -179,7 +179,7 @@ fn row(person: &Subscriber, devices: usize, new: u32) -> [String; 7] {
     ]
 }
 
-fn table<const N: usize>(rows: &[[String; N]]) -> String {
+pub(crate) fn table<const N: usize>(rows: &[[String; N]]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; N] = std::array::from_fn(width);
     let line = |row: &[String; N]| {

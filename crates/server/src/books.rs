@@ -1,11 +1,11 @@
 //! The bookkeeping: what the exchange and the API have for the store, the doorbells and the lamps; and what other programs
 //! have written to the store meanwhile.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use aftertone_exchange::{Directory, MessageCounts, Person, PhoneCredentials};
+use aftertone_exchange::{Directory, MessageCounts, Person, PhoneCredentials, TrunkAccount};
 use aftertone_model::{CallRecord, MessageId, SubscriberId, Timestamp};
-use aftertone_server_store::{Commits, Committed, Fate, FinishedRecording, Store, StoreError};
+use aftertone_server_store::{Calling, Commits, Committed, Fate, FinishedRecording, Store, StoreError};
 use async_trait::async_trait;
 use tokio::{
     sync::{mpsc, watch},
@@ -16,6 +16,8 @@ use crate::{
     bells::{Doorbells, Revocation, Revocations},
     listen::stopped,
     run::{Command, Notice},
+    settings,
+    trunks::accounts,
 };
 
 /// What the bookkeeping works with.
@@ -25,6 +27,9 @@ pub(crate) struct Books {
     pub(crate) revocations: Arc<Revocations>,
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) domain: String,
+    /// Trunks beside those of the store.
+    pub(crate) trunks: Vec<TrunkAccount>,
+    pub(crate) data: PathBuf,
 }
 
 /// How soon a running server sees what `user add`, `device add` and the like have written.
@@ -39,6 +44,11 @@ impl Books {
         while let Some(notice) = notices.recv().await {
             match notice {
                 Notice::Logged(record) => self.log(&record).await,
+                Notice::TrunkChanged(states) => {
+                    if let Err(error) = settings::write_trunk_states(&self.data, &states) {
+                        tracing::warn!(%error, "can't note how the trunks are");
+                    }
+                }
                 Notice::CountsWanted(mailbox) => self.push_counts(mailbox).await,
                 Notice::FeedGrew(mailbox) => {
                     self.bells.ring(mailbox);
@@ -54,13 +64,29 @@ impl Books {
     }
 
     /// Looks for people and phones that were added or taken away from outside, until `stopping`.
-    pub(crate) async fn follow_directory(self: Arc<Self>, mut known: Directory, mut stopping: watch::Receiver<bool>) {
+    pub(crate) async fn follow_directory(
+        self: Arc<Self>,
+        mut known: Directory,
+        mut trunks: Vec<TrunkAccount>,
+        mut stopping: watch::Receiver<bool>,
+    ) {
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = stopped(&mut stopping) => return,
                 _ = look.tick() => {}
+            }
+            match accounts(self.store.as_ref(), &self.trunks).await {
+                Ok(found) if found != trunks => {
+                    tracing::info!(trunks = found.len(), "the trunks have changed");
+                    trunks.clone_from(&found);
+                    if self.commands.send(Command::Trunks(found)).await.is_err() {
+                        return;
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => tracing::error!(%error, "can't read the trunks"),
             }
             let directory = match directory(self.store.as_ref(), &self.domain).await {
                 Ok(directory) => directory,
@@ -172,10 +198,12 @@ impl Commits for TellingCommits {
 pub(crate) async fn directory(store: &dyn Store, domain: &str) -> Result<Directory, StoreError> {
     let mut phones = store.phone_credentials().await?;
     phones.retain(|phone| phone.realm.eq_ignore_ascii_case(domain));
+    let calling = store.calling().await?;
     let people = store.subscribers().await?.into_iter().map(|subscriber| {
         let (own, others) = std::mem::take(&mut phones).into_iter().partition(|phone| phone.subscriber == subscriber.id);
         phones = others;
-        Person { subscriber, phones: Vec::into_iter(own).map(credentials).collect() }
+        let Calling { rights, do_not_disturb } = calling.get(&subscriber.id).copied().unwrap_or_default();
+        Person { subscriber, phones: Vec::into_iter(own).map(credentials).collect(), rights, do_not_disturb }
     });
     Ok(Directory::new(people.collect::<Vec<_>>()))
 }

@@ -8,9 +8,11 @@ use std::{
     str::FromStr,
 };
 
-use aftertone_exchange::Network;
+use aftertone_exchange::{DialPlan, Network, TrunkAccount};
 use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Deserializer};
+
+use crate::trunks::{DialPlanOptions, TrunkOptions};
 
 /// The configuration of a running server, complete and checked by [`Config::check`].
 #[derive(Debug, Clone)]
@@ -39,6 +41,12 @@ pub struct Config {
     pub public_address: Option<IpAddr>,
     /// Peers that may call in without being authenticated.
     pub trust: Vec<Network>,
+    /// Whether anybody may call people here, with limits.
+    pub open: bool,
+    /// How numbers are dialled.
+    pub dial_plan: DialPlan,
+    /// Trunks beside those of the store.
+    pub trunks: Vec<TrunkAccount>,
     /// How long a shutdown waits for running recordings.
     pub grace: std::time::Duration,
 }
@@ -72,6 +80,9 @@ impl Config {
             media_workers: 0,
             public_address: None,
             trust: Vec::new(),
+            open: false,
+            dial_plan: DialPlan::default(),
+            trunks: Vec::new(),
             grace: std::time::Duration::from_secs(10),
         }
     }
@@ -255,6 +266,18 @@ pub struct Options {
     #[arg(long, env = "AFTERTONE_TRUST", value_name = "CIDR", value_delimiter = ',')]
     #[serde(default, deserialize_with = "from_texts")]
     pub trust: Vec<Network>,
+    /// Take calls to people from anybody (default: only from people, trusted networks and trunks)
+    #[arg(long, env = "AFTERTONE_OPEN")]
+    #[serde(default)]
+    pub open: bool,
+    /// How numbers are dialled.
+    #[command(flatten)]
+    #[serde(default, rename = "dial-plan", alias = "dial_plan")]
+    pub dial_plan: DialPlanOptions,
+    /// Trunks; in the file only, each a table `[[trunk]]`.
+    #[arg(skip)]
+    #[serde(default, rename = "trunk")]
+    pub trunks: Vec<TrunkOptions>,
 }
 
 impl Options {
@@ -285,6 +308,9 @@ impl Options {
             media_workers: self.media_workers.or(others.media_workers),
             public_address: self.public_address.or(others.public_address),
             trust: if self.trust.is_empty() { others.trust } else { self.trust },
+            open: self.open || others.open,
+            dial_plan: self.dial_plan.or(others.dial_plan),
+            trunks: if self.trunks.is_empty() { others.trunks } else { self.trunks },
         }
     }
 
@@ -314,6 +340,9 @@ impl Options {
             media_workers: self.media_workers.unwrap_or(default.media_workers),
             public_address: self.public_address,
             trust: self.trust,
+            open: self.open,
+            dial_plan: self.dial_plan.complete()?,
+            trunks: self.trunks.into_iter().map(TrunkOptions::complete).collect::<anyhow::Result<_>>()?,
             ..default
         };
         config.check()?;
@@ -378,6 +407,20 @@ mod tests {
         assert_eq!(config.trust.len(), 1);
     }
 
+    #[test]
+    fn trunks_and_the_dial_plan_stand_in_the_file() {
+        let text = "[dial-plan]\ncountry = \"49\"\nemergency = [\"112\"]\nemergency-trunk = \"a\"\n\
+            [[trunk]]\nname = \"a\"\nserver = \"sip.provider.example\"\nuser = \"4930\"\nregister = true\n\
+            [trunk.numbers]\n\"+49301\" = \"anna\"\n[[trunk]]\nname = \"b\"\nserver = \"192.0.2.1:5070\"\n";
+        let options = Options { data: Some("d".into()), ..Options::default() };
+        let config = options.or(file(text).unwrap()).complete().unwrap();
+        assert_eq!(config.dial_plan.country.as_deref(), Some("49"));
+        assert_eq!(config.dial_plan.emergency, ["112"]);
+        let trunks: Vec<_> = config.trunks.iter().map(|account| (account.trunk.name.as_str(), account.trunk.register)).collect();
+        assert_eq!(trunks, [("a", true), ("b", false)]);
+        assert_eq!(config.trunks[0].trunk.numbers["+49301"], "anna");
+    }
+
     fn refused(text: &str, because: &str) {
         let options = Options { data: Some("d".into()), ..Options::default() }.or(file(text).unwrap());
         let error = options.complete().unwrap_err().to_string();
@@ -392,6 +435,9 @@ mod tests {
         refused("http = \"off\"", "neither http nor https");
         refused("rtp-ports = \"5000-5000\"", "range");
         refused("domain = \"a b\"", "no domain");
+        refused("[dial-plan]\ncountry = \"0049\"", "without zeros");
+        refused("[[trunk]]\nname = \"a\"\nserver = \"x y\"", "no server");
+        refused("[[trunk]]\nname = \"a\"\nserver = \"h\"\nregister = true", "--user");
     }
 
     #[test]

@@ -14,17 +14,20 @@
 pub mod admin;
 mod api;
 mod bells;
+mod bindings;
 mod books;
 mod config;
 mod listen;
 mod lock;
 mod media;
 mod qr;
+mod reach;
 mod repair;
 mod routes;
 mod run;
 mod server;
 mod settings;
+pub mod trunks;
 
 pub use config::{Config, Https, Listen, Options, Ports};
 pub use server::{Addresses, Running, Server};

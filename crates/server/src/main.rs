@@ -6,10 +6,11 @@ use std::{
     process::ExitCode,
 };
 
-use aftertone_model::Language;
+use aftertone_model::{CallingRights, Language};
 use aftertone_server::{
     Addresses, Config, Options, Running, Server,
     admin::{self, AddUser, InviteTo},
+    trunks::{self, AddTrunk},
 };
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -56,6 +57,35 @@ enum Command {
     /// Phones and SIP programs that are not ours
     #[command(subcommand)]
     Device(DeviceCommand),
+    /// Ways to the telephone network and to other exchanges
+    #[command(subcommand)]
+    Trunk(TrunkCommand),
+}
+
+#[derive(Subcommand)]
+enum TrunkCommand {
+    /// Add a trunk, or replace the one of this name
+    Add {
+        #[command(flatten)]
+        add: Box<AddTrunk>,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Show every trunk that was added, and how it is if the server runs
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Take a trunk away
+    Remove {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        data: Data,
+    },
 }
 
 #[derive(Subcommand)]
@@ -79,6 +109,26 @@ enum UserCommand {
         /// Read a password from the standard input; without one only invitations sign in
         #[arg(long)]
         password_stdin: bool,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Say whom somebody may call over trunks
+    Allow {
+        /// User name or extension
+        name: String,
+        /// internal, national or international
+        #[arg(long, value_parser = calling_rights)]
+        calls: CallingRights,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Turn somebody's do-not-disturb on or off
+    Dnd {
+        /// User name or extension
+        name: String,
+        /// on or off
+        #[arg(value_parser = on_or_off)]
+        state: bool,
         #[command(flatten)]
         data: Data,
     },
@@ -145,6 +195,14 @@ async fn run(command: Command) -> anyhow::Result<()> {
             admin::add_user(&data.folder, add).await?
         }
         Command::User(UserCommand::List { json, data }) => admin::list_users(&data.folder, json).await?,
+        Command::User(UserCommand::Allow { name, calls, data }) => trunks::allow(&data.folder, &name, calls).await?,
+        Command::User(UserCommand::Dnd { name, state, data }) => trunks::do_not_disturb(&data.folder, &name, state).await?,
+        Command::Trunk(TrunkCommand::Add { add, data }) => {
+            let password = if add.password_stdin { read_password()? } else { String::new() };
+            trunks::add_trunk(&data.folder, *add, password).await?
+        }
+        Command::Trunk(TrunkCommand::List { json, data }) => trunks::list_trunks(&data.folder, json).await?,
+        Command::Trunk(TrunkCommand::Remove { name, data }) => trunks::remove_trunk(&data.folder, &name).await?,
         Command::Invite { name, server, cert, qr, data } => {
             admin::invite(&data.folder, &name, InviteTo { server, cert, qr }).await?
         }
@@ -236,6 +294,23 @@ fn language(text: &str) -> Result<Language, String> {
         "en" => Ok(Language::En),
         "de" => Ok(Language::De),
         _ => Err("de or en is expected".into()),
+    }
+}
+
+fn calling_rights(text: &str) -> Result<CallingRights, String> {
+    match text {
+        "internal" => Ok(CallingRights::Internal),
+        "national" => Ok(CallingRights::National),
+        "international" => Ok(CallingRights::International),
+        _ => Err("internal, national or international is expected".into()),
+    }
+}
+
+fn on_or_off(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("on or off is expected".into()),
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aftertone_exchange::{Directory, Event, Exchange, MediaCommand, MessageCounts, Output};
+use aftertone_exchange::{Directory, Event, Exchange, MediaCommand, MessageCounts, Output, ReachId, TrunkAccount, Way};
 use aftertone_model::{CallId, CallRecord, DeviceId, Now, SubscriberId, Timestamp};
 use aftertone_net::{ConnectionNumber, Datagram, StreamEvent, StreamSender, UdpPort, stun};
 use aftertone_sip::{ConnectionId, Flow, Transport};
@@ -18,8 +18,11 @@ use tokio::{
 };
 
 use crate::{
+    bindings::Saved,
     media::{MediaEvent, MediaPlane},
+    reach::Reach,
     routes::Routes,
+    trunks::state_word,
 };
 
 /// What others tell the exchange.
@@ -27,6 +30,12 @@ use crate::{
 pub(crate) enum Command {
     /// People or phones have changed.
     Directory(Directory),
+    /// Trunks have changed.
+    Trunks(Vec<TrunkAccount>),
+    /// Our addresses have changed, or the machine slept.
+    NetworkChanged,
+    /// A trunk's server was looked up.
+    Located(ReachId, Vec<Way>),
     /// A mailbox's counts have changed.
     MessageWaiting(SubscriberId, MessageCounts),
     /// Take no new calls.
@@ -70,6 +79,8 @@ pub(crate) enum Notice {
     CountsWanted(SubscriberId),
     /// A device was heard of.
     Seen(DeviceId),
+    /// How the trunks are now.
+    TrunkChanged(BTreeMap<String, String>),
     /// The mailbox's feed grew.
     FeedGrew(SubscriberId),
 }
@@ -102,6 +113,8 @@ pub(crate) struct ExchangeLoop {
     pub(crate) load: watch::Sender<Load>,
     pub(crate) links: BTreeMap<ConnectionId, Link>,
     pub(crate) deposits: BTreeSet<CallId>,
+    pub(crate) reach: Reach,
+    pub(crate) bindings: mpsc::UnboundedSender<Saved>,
 }
 
 /// An open stream or WebSocket connection.
@@ -193,11 +206,40 @@ impl ExchangeLoop {
                 return;
             }
             Event::BindingsChanged(_) => return,
+            Event::BindingsToSave(person) => {
+                // Nobody keeps them any more: the server stops.
+                let _ = self.bindings.send((person, self.exchange.saved_bindings(person, now())));
+                return;
+            }
+            Event::Locate { request, uri } => return self.reach.locate(request, &uri),
+            Event::Reach { request, way } => return self.reach(request, &way),
+            Event::TrunkChanged(name, state) => {
+                let state = state_word(state);
+                tracing::info!(trunk = name, state, "a trunk has changed");
+                let states = self.exchange.trunks().into_iter();
+                Notice::TrunkChanged(states.map(|(name, state)| (name, state_word(state).to_owned())).collect())
+            }
             Event::Logged(record) => Notice::Logged(record),
             Event::MessageWaitingWanted(mailbox) => Notice::CountsWanted(mailbox),
             Event::DeviceSeen(_, device) => Notice::Seen(device),
         };
         self.notify(notice);
+    }
+
+    /// The flow to a trunk's server.
+    fn reach(&mut self, request: ReachId, way: &Way) {
+        if way.transport != Transport::Udp {
+            if let Err(error) = self.reach.connect(request, way) {
+                tracing::warn!("a trunk can't be connected to: {error:#}");
+                self.exchange.handle_reached(request, None, now());
+            }
+            return;
+        }
+        let local = self.udp.as_ref().map(|udp| self.routes.local(udp.local_addr(), way.address.ip()));
+        if local.is_none() {
+            tracing::warn!("a trunk wants SIP over UDP, which is off");
+        }
+        self.exchange.handle_reached(request, local.map(|local| Flow::udp(local, way.address)), now());
     }
 
     fn notify(&self, notice: Notice) {
@@ -220,13 +262,16 @@ impl ExchangeLoop {
 
     fn stream(&mut self, event: StreamEvent) -> Step {
         match event {
-            StreamEvent::Opened { connection, local, remote, secure, sender, .. } => {
+            StreamEvent::Opened { connection, local, remote, secure, dialled, sender } => {
                 let local = self.routes.local(local, remote.ip());
                 let connection = connection_id(connection);
                 let transport = if secure { Transport::Tls } else { Transport::Tcp };
                 let flow = Flow { transport, local, remote, connection: Some(connection) };
                 self.links.insert(connection, Link::Stream { flow, sender });
                 self.exchange.handle_connected(flow, None, now());
+                if let Some(request) = dialled {
+                    self.exchange.handle_reached(ReachId(request), Some(flow), now());
+                }
             }
             StreamEvent::Received { connection, bytes } => {
                 if let Some(Link::Stream { flow, .. }) = self.links.get(&connection_id(connection)) {
@@ -234,7 +279,7 @@ impl ExchangeLoop {
                     self.exchange.handle_received(flow, &bytes, now());
                 }
             }
-            StreamEvent::Failed { .. } => {}
+            StreamEvent::Failed { dialled } => self.exchange.handle_reached(ReachId(dialled), None, now()),
             StreamEvent::Closed { connection } => self.closed(connection_id(connection)),
         }
         Step::GoOn
@@ -277,6 +322,9 @@ impl ExchangeLoop {
     fn command(&mut self, command: Command) -> Step {
         match command {
             Command::Directory(directory) => self.exchange.handle_directory(directory, now()),
+            Command::Trunks(trunks) => self.exchange.handle_trunks(trunks, now()),
+            Command::NetworkChanged => self.exchange.handle_network_changed(now()),
+            Command::Located(request, ways) => self.exchange.handle_located(request, ways, now()),
             Command::MessageWaiting(mailbox, counts) => self.exchange.handle_message_waiting(mailbox, counts, now()),
             Command::Drain => self.exchange.handle_drain(now()),
             Command::Finish { within, done } => return Step::Finish { within, done },

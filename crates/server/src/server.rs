@@ -9,7 +9,7 @@ use std::{
 };
 
 use aftertone_exchange::{Exchange, ExchangeConfig};
-use aftertone_net::{ConnectionNumbers, Fingerprint, ServerKeys, StreamConfig, StreamPort, UdpPort};
+use aftertone_net::{ConnectionNumbers, Fingerprint, NetworkWatch, ServerKeys, StreamConfig, StreamPort, UdpPort};
 use aftertone_server_store::{Disk, Spool, SpoolConfig, SqliteStore, Store};
 use anyhow::Context;
 use axum::Router;
@@ -24,15 +24,18 @@ use tokio_rustls::TlsAcceptor;
 use crate::{
     VERSION, api,
     bells::{Doorbells, Revocations},
+    bindings,
     books::{Books, TellingCommits, directory},
     config::Config,
-    listen::HttpPort,
+    listen::{HttpPort, stopped},
     lock::{FolderLock, make_folder},
     media::{Greetings, MediaConfig, MediaEvent, MediaPlane},
+    reach::Reach,
     repair,
     routes::Routes,
     run::{Command, ExchangeLoop, Inputs, Load, Notice, SocketEvent},
     settings,
+    trunks::accounts,
 };
 
 /// Starts servers.
@@ -129,6 +132,11 @@ impl Server {
         let (load, load_seen) = watch::channel(Load::default());
         let mut exchange = Exchange::new(exchange_config(&config, &domain));
         exchange.handle_directory(known.clone(), crate::run::now());
+        exchange.restore_bindings(bindings::kept(store.as_ref()).await?, crate::run::now());
+        let (saved_bindings, bindings_to_save) = mpsc::unbounded_channel();
+        tokio::spawn(bindings::keep(Arc::clone(&store), bindings_to_save));
+        let trunks = accounts(store.as_ref(), &config.trunks).await?;
+        exchange.handle_trunks(trunks.clone(), crate::run::now());
         let owner = ExchangeLoop {
             exchange,
             media,
@@ -138,6 +146,8 @@ impl Server {
             load,
             links: BTreeMap::new(),
             deposits: BTreeSet::new(),
+            reach: Reach::new(commands.clone(), sip.outlet, numbers.clone()),
+            bindings: saved_bindings,
         };
         let inputs = Inputs {
             datagrams: sip.datagrams,
@@ -155,9 +165,12 @@ impl Server {
             revocations: Arc::clone(&revocations),
             commands: commands.clone(),
             domain: domain.clone(),
+            trunks: config.trunks.clone(),
+            data: config.data.clone(),
         });
-        tokio::spawn(Arc::clone(&books).follow_directory(known, stopping.clone()));
+        tokio::spawn(Arc::clone(&books).follow_directory(known, trunks, stopping.clone()));
         tokio::spawn(Arc::clone(&books).tidy(stopping.clone()));
+        tokio::spawn(follow_network(commands.clone(), stopping.clone()));
         let books = Task(tokio::spawn(books.keep(notice_queue)));
 
         let app = api::App::new(api::Parts {
@@ -297,7 +310,26 @@ fn exchange_config(config: &Config, domain: &str) -> ExchangeConfig {
         product: format!("Aftertone/{VERSION}"),
         own_addresses: own.into_iter().collect(),
         trusted: config.trust.clone(),
+        open: config.open,
+        dial_plan: config.dial_plan.clone(),
         ..ExchangeConfig::new(domain, rand::random())
+    }
+}
+
+/// Trunks are registered at anew when the machine has another address or has slept.
+async fn follow_network(commands: mpsc::Sender<Command>, mut stopping: watch::Receiver<bool>) {
+    let (changes, mut changed) = mpsc::channel(1);
+    // The way to the rest of the world; nothing is sent to this address.
+    let _watch = NetworkWatch::start(std::net::Ipv4Addr::new(192, 0, 2, 1).into(), changes);
+    loop {
+        tokio::select! {
+            () = stopped(&mut stopping) => return,
+            change = changed.recv() => {
+                if change.is_none() || commands.send(Command::NetworkChanged).await.is_err() {
+                    return;
+                }
+            }
+        }
     }
 }
 
@@ -307,6 +339,8 @@ struct SipPorts {
     tls: Option<StreamPort>,
     datagrams: mpsc::Receiver<aftertone_net::Datagram>,
     streams: mpsc::Receiver<aftertone_net::StreamEvent>,
+    /// For connections that are opened from here.
+    outlet: mpsc::Sender<aftertone_net::StreamEvent>,
 }
 
 impl SipPorts {
@@ -329,7 +363,7 @@ impl SipPorts {
             (Some(at), Some(keys)) => Some(listen(at.address, Some(Arc::new(keys.sip_config()?)), "TLS").await?),
             (Some(_), None) | (None, _) => None,
         };
-        Ok(Self { udp, tcp, tls, datagrams, streams })
+        Ok(Self { udp, tcp, tls, datagrams, streams, outlet: events })
     }
 }
 

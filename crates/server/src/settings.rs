@@ -1,6 +1,7 @@
 //! What the data folder says about the account itself: its domain, and where it is being served.
 
 use std::{
+    collections::BTreeMap,
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -60,6 +61,21 @@ pub(crate) fn remove_serving(data: &Path) {
 /// Where the account is being served, or was when its server crashed.
 pub(crate) fn serving(data: &Path) -> Option<Addresses> {
     serde_json::from_slice(&std::fs::read(serving_file(data)).ok()?).ok()
+}
+
+/// Notes how the trunks are, for `trunk list`.
+pub(crate) fn write_trunk_states(data: &Path, states: &BTreeMap<String, String>) -> anyhow::Result<()> {
+    replace(&trunks_file(data), &serde_json::to_vec(states)?)
+}
+
+/// How the trunks are, if the account is being served.
+pub(crate) fn trunk_states(data: &Path) -> BTreeMap<String, String> {
+    let known = || serde_json::from_slice(&std::fs::read(trunks_file(data)).ok()?).ok();
+    serving(data).and_then(|_| known()).unwrap_or_default()
+}
+
+fn trunks_file(data: &Path) -> PathBuf {
+    data.join("trunks.json")
 }
 
 fn serving_file(data: &Path) -> PathBuf {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 /// A certificate that signs itself, for `localhost` and the loopback addresses, and its key: PEM files.
 #[derive(Debug, Clone)]
@@ -25,5 +25,17 @@ impl Keys {
         std::fs::write(&keys.cert, made.cert.pem())?;
         std::fs::write(&keys.key, made.signing_key.serialize_pem())?;
         Ok(keys)
+    }
+
+    /// The SHA-256 of the certificate, for pinning it.
+    ///
+    /// # Errors
+    /// Where there is no openssl to tell.
+    pub fn fingerprint(&self) -> Result<String> {
+        let mut command = std::process::Command::new("openssl");
+        let output = command.args(["x509", "-noout", "-fingerprint", "-sha256", "-in"]).arg(&self.cert).output()?;
+        let said = String::from_utf8(output.stdout)?;
+        let (_, digits) = said.trim().split_once('=').context("no fingerprint")?;
+        Ok(digits.replace(':', "").to_lowercase())
     }
 }

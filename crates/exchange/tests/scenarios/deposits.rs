@@ -81,7 +81,8 @@ fn the_mailbox_can_be_called_without_ringing() {
     assert_eq!(deposit_at(&mut world, phone, "sip:voicemail@10.0.0.1;target=sip:ben@example.org;cause=486"), busy);
     assert_eq!(deposit_at(&mut world, phone, "sip:voicemail@example.org;target=sip:nobody@example.org"), None);
     assert_eq!(deposit_at(&mut world, phone, "sip:voicemail@example.org;target=sip:ben@elsewhere.example"), None);
-    assert_eq!(deposit_at(&mut world, phone, "sip:voicemail@example.org"), None);
+    let own = Some((Reason::Direct, id("anna")));
+    assert_eq!(deposit_at(&mut world, phone, "sip:voicemail@example.org"), own, "the caller is known");
     assert!(world.incoming(ben).is_none());
     world.check_clean();
 }

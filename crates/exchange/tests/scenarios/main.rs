@@ -5,7 +5,11 @@
 mod answers;
 mod calls;
 mod deposits;
+mod forwarded;
+mod guarded;
 mod lamp;
 mod registrar;
 mod senders;
+mod transfers;
+mod trunks;
 mod world;

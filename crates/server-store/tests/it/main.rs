@@ -3,5 +3,6 @@
 
 mod common;
 mod crash;
+mod exchange;
 mod spool;
 mod store;

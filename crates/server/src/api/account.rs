@@ -1,13 +1,14 @@
-use aftertone_model::{DeviceId, Subscriber};
+use aftertone_model::{CallingRights, DeviceId, Subscriber};
+use aftertone_server_store::Calling;
 use aftertone_sync::{Device, DirectoryEntry, Health, Me};
 use axum::{Json, extract::State, http::StatusCode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     SharedApp,
     auth::SignedInDevice,
-    document::{CommonProblems, NotFoundProblem, TokenProblem},
-    problem::{ApiError, ApiResult, Path, Query},
+    document::{BodyProblems, CommonProblems, NotFoundProblem, TokenProblem},
+    problem::{self, ApiError, ApiResult, Path, Query},
 };
 use crate::{VERSION, bells::Revocation};
 
@@ -37,6 +38,51 @@ pub(super) async fn health(State(app): State<SharedApp>) -> (StatusCode, Json<He
 pub(super) async fn me(State(app): State<SharedApp>, asking: SignedInDevice) -> ApiResult<Json<Me>> {
     let subscriber = app.store.subscriber(asking.device.subscriber).await?.ok_or_else(ApiError::unauthorized)?;
     Ok(Json(Me { subscriber, domain: app.domain.clone() }))
+}
+
+/// How I may call and be called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub(super) struct CallingView {
+    /// Whom I may call over trunks; an administrator says so.
+    rights: CallingRights,
+    /// My devices don't ring: the mailbox takes every call.
+    do_not_disturb: bool,
+}
+
+impl From<Calling> for CallingView {
+    fn from(Calling { rights, do_not_disturb }: Calling) -> Self {
+        Self { rights, do_not_disturb }
+    }
+}
+
+/// A change of it.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+pub(super) struct CallingChange {
+    /// Whether my devices shall not ring.
+    do_not_disturb: bool,
+}
+
+/// How I may call and be called.
+#[utoipa::path(get, path = "/v1/calling", tag = "calls",
+    responses((status = 200, description = "Rights and do-not-disturb.", body = CallingView), TokenProblem, CommonProblems))]
+pub(super) async fn calling(State(app): State<SharedApp>, asking: SignedInDevice) -> ApiResult<Json<CallingView>> {
+    let calling = app.store.calling().await?.remove(&asking.device.subscriber).unwrap_or_default();
+    Ok(Json(calling.into()))
+}
+
+/// Turns do-not-disturb on or off; it holds within a second.
+#[utoipa::path(put, path = "/v1/calling", operation_id = "change_calling", tag = "calls", request_body = CallingChange,
+    responses((status = 200, description = "As it is now.", body = CallingView), BodyProblems, TokenProblem, CommonProblems))]
+pub(super) async fn change_calling(
+    State(app): State<SharedApp>,
+    asking: SignedInDevice,
+    problem::Json(change): problem::Json<CallingChange>,
+) -> ApiResult<Json<CallingView>> {
+    let owner = asking.device.subscriber;
+    let known = app.store.calling().await?.remove(&owner).unwrap_or_default();
+    let calling = Calling { do_not_disturb: change.do_not_disturb, ..known };
+    app.store.put_calling(owner, calling).await?;
+    Ok(Json(calling.into()))
 }
 
 /// My devices, the oldest first.

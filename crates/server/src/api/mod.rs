@@ -97,6 +97,7 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(sign_in::sign_in))
         .routes(routes!(account::me))
         .routes(routes!(account::devices))
+        .routes(routes!(account::calling, account::change_calling))
         .routes(routes!(account::revoke))
         .routes(routes!(account::directory))
         .routes(routes!(feed::changes))

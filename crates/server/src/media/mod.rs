@@ -188,7 +188,10 @@ impl MediaPlane {
             MediaCommand::Offer { call, leg, .. } | MediaCommand::Answer { call, leg, .. } => {
                 Some(*legs.entry(*leg).or_insert_with(|| by_call(*call, self.workers.len())))
             }
-            MediaCommand::Apply { leg, .. } | MediaCommand::Deposit { leg, .. } => legs.get(leg).copied(),
+            MediaCommand::Apply { leg, .. }
+            | MediaCommand::Deposit { leg, .. }
+            | MediaCommand::Play { leg, .. }
+            | MediaCommand::StopPlaying { leg } => legs.get(leg).copied(),
             MediaCommand::Bridge { a, b } => legs.get(a).filter(|worker| legs.get(b) == Some(worker)).copied(),
             MediaCommand::Close { leg } => legs.remove(leg),
         }
@@ -238,7 +241,7 @@ impl Shared {
                 deposit::give_up(self, *deposit);
                 self.report(MediaEvent::Failed { leg });
             }
-            MediaCommand::Close { .. } => {}
+            MediaCommand::Play { .. } | MediaCommand::StopPlaying { .. } | MediaCommand::Close { .. } => {}
         }
     }
 

@@ -73,6 +73,7 @@ impl State {
             }
             MediaCommand::Bridge { a, b } => self.bridge(a, b),
             MediaCommand::Deposit { leg, deposit } => self.deposit(leg, *deposit, now),
+            MediaCommand::Play { .. } | MediaCommand::StopPlaying { .. } => {}
             MediaCommand::Close { leg } => self.close(leg, false, now),
         }
     }

@@ -4,8 +4,9 @@ use serde_json::Value;
 
 use crate::world::World;
 
-const EXPECTED: [(&str, &[&str]); 16] = [
+const EXPECTED: [(&str, &[&str]); 17] = [
     ("/sip", &["get"]),
+    ("/v1/calling", &["get", "put"]),
     ("/v1/call-records", &["get"]),
     ("/v1/changes", &["get"]),
     ("/v1/devices", &["get"]),

@@ -4,15 +4,18 @@
 mod phone;
 mod plane;
 
-pub(crate) use phone::{Phone, PhoneId};
+pub(crate) use phone::{Phone, PhoneId, status_of};
 pub(crate) use plane::{Plane, text};
 
-use std::time::{Duration, Instant};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use aftertone_exchange::{
-    DepositOrder, Directory, Event, Exchange, ExchangeConfig, LegId, MediaCommand, Output, Person, PhoneCredentials,
+    DepositOrder, Directory, Event, Exchange, ExchangeConfig, LegId, MediaCommand, Output, Person, PhoneCredentials, ReachId, Way,
 };
-use aftertone_model::{CallRecord, DeviceId, Language, Now, Subscriber, SubscriberId, Timestamp};
+use aftertone_model::{CallRecord, CallingRights, DeviceId, Language, Now, Subscriber, SubscriberId, Timestamp};
 use aftertone_sip::{
     self as sip, ConnectionId, Flow, Transport,
     digest::{Algorithm, ha1},
@@ -31,6 +34,14 @@ pub(crate) struct World {
     pub(crate) events: Vec<Event>,
     /// Everything that went over the wire: from whom, and the first line.
     pub(crate) wire: Vec<String>,
+    /// What every look-up finds, in order.
+    pub(crate) ways: Vec<Way>,
+    /// What others see the exchange's datagrams come from, if a NAT stands in between.
+    pub(crate) nat: Option<SocketAddr>,
+    /// Addresses to which no connection can be opened.
+    pub(crate) closed: Vec<SocketAddr>,
+    /// Whole messages of the exchange, for what the first lines don't say.
+    pub(crate) sent: Vec<(SocketAddr, String)>,
 }
 
 /// Anna 1001, Ben 1002, Cleo 1003 (speaks German, rings 5 s).
@@ -66,7 +77,12 @@ pub(crate) fn person(name: &str) -> Person {
     let hash = |algorithm| ha1(algorithm, &user, DOMAIN, PASSWORD);
     let (ha1_sha256, ha1_md5) = (hash(Algorithm::Sha256), hash(Algorithm::Md5));
     let number = u128::from(subscriber.extension.as_str().as_bytes()[3]);
-    Person { subscriber, phones: vec![PhoneCredentials { device: device(number), user, ha1_sha256, ha1_md5 }] }
+    Person {
+        subscriber,
+        phones: vec![PhoneCredentials { device: device(number), user, ha1_sha256, ha1_md5 }],
+        rights: CallingRights::National,
+        do_not_disturb: false,
+    }
 }
 
 impl World {
@@ -82,8 +98,19 @@ impl World {
         adjust(&mut config);
         let mut exchange = Exchange::new(config);
         exchange.handle_directory(Directory::new(["anna", "ben", "cleo"].map(person)), now);
-        let (phones, logged, events, wire) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { now, exchange, phones, plane: Plane::default(), logged, events, wire }
+        Self {
+            now,
+            exchange,
+            phones: Vec::new(),
+            plane: Plane::default(),
+            logged: Vec::new(),
+            events: Vec::new(),
+            wire: Vec::new(),
+            ways: Vec::new(),
+            nat: None,
+            closed: Vec::new(),
+            sent: Vec::new(),
+        }
     }
 
     /// Delivers everything until nobody has anything to say, without time passing.
@@ -148,13 +175,14 @@ impl World {
 
     fn deliver(&mut self, flow: Flow, bytes: &[u8]) {
         self.wire.push(format!("-> {}", first_line(bytes)));
+        self.sent.push((flow.remote, String::from_utf8_lossy(bytes).into_owned()));
         let now = self.now.mono;
         let reached = |phone: &&mut Phone| match flow.connection {
             Some(connection) => phone.flow.connection == Some(connection),
             None => phone.flow.local == flow.remote,
         };
         if let Some(phone) = self.phones.iter_mut().find(reached).filter(|phone| !phone.deaf) {
-            let flow = phone.flow;
+            let flow = Flow { remote: self.nat.unwrap_or(phone.flow.remote), ..phone.flow };
             phone.ua.handle_received(flow, bytes, now);
         }
     }
@@ -182,8 +210,23 @@ impl World {
         match event {
             Event::Media(command) => self.on_media(command),
             Event::Logged(record) => self.logged.push(record),
-            Event::BindingsChanged(_) | Event::MessageWaitingWanted(_) | Event::DeviceSeen(..) => self.events.push(event),
+            Event::BindingsToSave(_) => {}
+            Event::Locate { request, .. } => self.exchange.handle_located(request, self.ways.clone(), self.now),
+            Event::Reach { request, way } => self.reach(request, &way),
+            Event::BindingsChanged(_) | Event::MessageWaitingWanted(_) | Event::DeviceSeen(..) | Event::TrunkChanged(..) => {
+                self.events.push(event);
+            }
         }
+    }
+
+    fn reach(&mut self, request: ReachId, way: &Way) {
+        let connection = way.transport.is_reliable().then(|| u64::from(way.address.port()));
+        let flow = Flow { remote: way.address, ..flow_of(SERVER, way.transport, connection) };
+        let flow = (!self.closed.contains(&way.address)).then_some(flow);
+        if let Some(flow) = flow {
+            self.exchange.handle_connected(flow, None, self.now);
+        }
+        self.exchange.handle_reached(request, flow, self.now);
     }
 
     fn on_media(&mut self, command: MediaCommand) {

@@ -49,6 +49,7 @@ impl Plane {
                 self.deposits.push((leg, *deposit));
                 return None;
             }
+            MediaCommand::Play { .. } | MediaCommand::StopPlaying { .. } => return None,
             MediaCommand::Close { leg } => {
                 assert!(self.open.remove(&leg), "{leg:?} was not open");
                 return None;

@@ -1,0 +1,147 @@
+//! Those who try: how often somebody unknown may ask, guess names, or get a password wrong.
+//!
+//! A source is an address, of IPv6 its /64. Nothing here says whether a name exists: who is throttled or banned gets the same
+//! answer as before, or none. An owner at another address notices nothing of somebody else's guesses.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv6Addr},
+    time::{Duration, Instant},
+};
+
+/// In a row from one source for one user name; each further one doubles the pause.
+const FREE_TRIES: u32 = 5;
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// Names that a source asks for without ever proving to be anybody.
+const MOST_NAMES: usize = 30;
+/// Wrong passwords of one source, whatever the names.
+const MOST_FAILURES: u32 = 60;
+const BAN: Duration = Duration::from_secs(600);
+
+/// Requests outside of calls from a source that has proved nothing: so many at once, and so many a second.
+const BURST: f64 = 100.0;
+const PER_SECOND: f64 = 20.0;
+
+/// A source that proved to be somebody's is believed for so long.
+const BELIEVED: Duration = Duration::from_secs(3600);
+/// More sources and accounts than these are not remembered; the longest silent are forgotten first.
+const MOST_REMEMBERED: usize = 4096;
+
+#[derive(Debug, Default)]
+pub(crate) struct Guard {
+    sources: BTreeMap<IpAddr, Source>,
+    accounts: BTreeMap<(IpAddr, String), Account>,
+}
+
+#[derive(Debug)]
+struct Source {
+    names: BTreeSet<String>,
+    failures: u32,
+    banned_until: Option<Instant>,
+    proved_at: Option<Instant>,
+    tokens: f64,
+    seen_at: Instant,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Account {
+    failures: u32,
+    open_at: Instant,
+}
+
+impl Guard {
+    /// Whether anything of this source is looked at.
+    pub(crate) fn admits(&self, ip: IpAddr, now: Instant) -> bool {
+        self.sources.get(&source_of(ip)).and_then(|source| source.banned_until).is_none_or(|until| until <= now)
+    }
+
+    /// Counts a request; whether the source may ask that often.
+    pub(crate) fn takes(&mut self, ip: IpAddr, now: Instant) -> bool {
+        let source = self.source(ip, now);
+        let passed = now.saturating_duration_since(source.seen_at).as_secs_f64();
+        source.tokens = (source.tokens + passed * PER_SECOND).min(BURST);
+        source.seen_at = now;
+        let is_believed = source.proved_at.is_some_and(|at| now.saturating_duration_since(at) < BELIEVED);
+        if is_believed {
+            return true;
+        }
+        let admitted = source.tokens >= 1.0;
+        if admitted {
+            source.tokens -= 1.0;
+        }
+        admitted
+    }
+
+    /// Somebody was asked for a proof as this name.
+    pub(crate) fn challenged(&mut self, ip: IpAddr, name: &str, now: Instant) {
+        let source = self.source(ip, now);
+        let is_believed = source.proved_at.is_some_and(|at| now.saturating_duration_since(at) < BELIEVED);
+        if !is_believed && source.names.insert(name.to_ascii_lowercase()) && source.names.len() > MOST_NAMES {
+            source.ban(now);
+        }
+    }
+
+    /// Whether a proof for this user name is looked at now. If not, it counts as wrong.
+    pub(crate) fn may_try(&self, ip: IpAddr, user: &str, now: Instant) -> bool {
+        self.accounts.get(&(source_of(ip), user.to_owned())).is_none_or(|account| account.open_at <= now)
+    }
+
+    pub(crate) fn failed(&mut self, ip: IpAddr, user: &str, now: Instant) {
+        if self.accounts.len() >= MOST_REMEMBERED {
+            let oldest = self.accounts.iter().min_by_key(|(_, account)| account.open_at).map(|(key, _)| key.clone());
+            oldest.map(|key| self.accounts.remove(&key));
+        }
+        let account = self.accounts.entry((source_of(ip), user.to_owned())).or_insert(Account { failures: 0, open_at: now });
+        account.failures += 1;
+        if let Some(beyond) = account.failures.checked_sub(FREE_TRIES) {
+            account.open_at = now + FIRST_PAUSE.saturating_mul(1 << beyond.min(10)).min(LONGEST_PAUSE);
+        }
+        let source = self.source(ip, now);
+        source.failures += 1;
+        let is_believed = source.proved_at.is_some_and(|at| now.saturating_duration_since(at) < BELIEVED);
+        if !is_believed && source.failures > MOST_FAILURES {
+            source.ban(now);
+        }
+    }
+
+    pub(crate) fn proved(&mut self, ip: IpAddr, user: &str, now: Instant) {
+        self.accounts.remove(&(source_of(ip), user.to_owned()));
+        let source = self.source(ip, now);
+        source.names.clear();
+        source.failures = 0;
+        source.proved_at = Some(now);
+    }
+
+    fn source(&mut self, ip: IpAddr, now: Instant) -> &mut Source {
+        let ip = source_of(ip);
+        if self.sources.len() >= MOST_REMEMBERED && !self.sources.contains_key(&ip) {
+            let oldest = self.sources.iter().min_by_key(|(_, source)| source.seen_at).map(|(ip, _)| *ip);
+            oldest.map(|ip| self.sources.remove(&ip));
+        }
+        self.sources.entry(ip).or_insert_with(|| Source {
+            names: BTreeSet::new(),
+            failures: 0,
+            banned_until: None,
+            proved_at: None,
+            tokens: BURST,
+            seen_at: now,
+        })
+    }
+}
+
+impl Source {
+    fn ban(&mut self, now: Instant) {
+        self.banned_until = Some(now + BAN);
+        self.names.clear();
+        self.failures = 0;
+    }
+}
+
+fn source_of(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => ip.into(),
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),
+    }
+}

@@ -1,0 +1,170 @@
+//! Calls over trunks: which way out, what callers show there, whom calls from there are for.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use aftertone_model::{CallId, Caller, Now, SubscriberId};
+use aftertone_sip::{Flow, Headers, Invite, NameAddr, Request, ResponseParts, Uri};
+
+use crate::{
+    Exchange, LegId, LegMedia, MediaCommand,
+    call::{Call, Called, DeviceLeg, Outside},
+    dialplan::{Number, Reach},
+    ended::End,
+    media::Purpose,
+    requests::call_headers,
+    trunks::{Line, LineId, contact_in_calls, credentials},
+};
+
+/// A trunk that says nothing for so long is given up, if there is another one.
+const ATTEMPT: Duration = Duration::from_secs(8);
+
+impl Exchange {
+    /// What `dialled` means as a number of the outside, and the ways there: for people who have shown who they are.
+    pub(crate) fn way_out(&self, caller: SubscriberId, number: Number) -> Result<Outside, ResponseParts> {
+        let rights = self.directory.person(caller).map(|person| person.rights).unwrap_or_default();
+        if !number.reach.is_open_to(rights) {
+            return Err(ResponseParts::new(403));
+        }
+        let routes = self.routes(number.reach == Reach::Emergency);
+        if routes.is_empty() {
+            return Err(ResponseParts::new(if self.lines.is_empty() { 404 } else { 503 }));
+        }
+        Ok(Outside { number, routes, status: 503 })
+    }
+
+    /// The trunks that are up, in order; for emergencies the one that is named for them first, and every trunk that has a flow.
+    fn routes(&self, is_emergency: bool) -> VecDeque<LineId> {
+        let named = self.config.dial_plan.emergency_trunk.as_deref().filter(|_| is_emergency);
+        let usable = |line: &Line| line.flow.is_some() && (line.is_up || is_emergency);
+        let mut lines: Vec<_> = self.lines.iter().filter(|(_, line)| usable(line)).collect();
+        lines.sort_by_key(|(id, line)| {
+            let trunk = &line.account.trunk;
+            (named != Some(trunk.name.as_str()), !line.is_up, trunk.order, trunk.name.clone(), **id)
+        });
+        lines.into_iter().map(|(id, _)| *id).collect()
+    }
+
+    /// Opens a leg over the next trunk; after the last one the caller learns what that said.
+    pub(crate) fn dial_out(&mut self, id: CallId, now: Now) {
+        let leg = self.new_leg();
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        let Called::Outside(outside) = &mut call.called else { return };
+        let found = std::iter::from_fn(|| outside.routes.pop_front())
+            .find_map(|line| Some((line, self.lines.get(&line)?, self.lines.get(&line)?.flow?)));
+        let Some((line_id, line, flow)) = found else {
+            let status = outside.status;
+            return self.finish(id, End::Refused(status), now);
+        };
+        let number = self.config.dial_plan.formatted(&outside.number, line.account.trunk.format);
+        let contact = line.address(&number);
+        let device = DeviceLeg {
+            owner: None,
+            line: Some(line_id),
+            flow,
+            contact,
+            path: Vec::new(),
+            rings: false,
+            session: None,
+            codec: None,
+        };
+        call.legs.insert(leg, device);
+        let prefer = call.preference();
+        self.leg_calls.insert(leg, id);
+        let request = self.ask_media(id, leg, Purpose::RingOffer, now);
+        let (media, peer) = (LegMedia::Rtp, flow.remote.ip());
+        self.command(MediaCommand::Offer { request, call: self.media_call(id), leg, media, peer, prefer });
+        self.timers.set(now.mono + ATTEMPT, crate::timers::Timer::Attempt(id, leg));
+    }
+
+    /// The INVITE of a leg over a trunk.
+    pub(crate) fn trunk_invite(&self, call: &Call, line: &Line, flow: Flow, to: Uri, sdp: String) -> Invite {
+        let own = self.shown_number(call.origin, line);
+        let name = call.party.name.clone().unwrap_or_default();
+        let shown = NameAddr::new(line.address(&own)).with_display(&name);
+        let mut headers = call_headers(call.id).with("Max-Forwards", call.hops);
+        line.service_route.iter().for_each(|route| headers.push("Route", route));
+        let from = if line.account.trunk.asserted_identity {
+            headers.push("P-Asserted-Identity", &shown);
+            NameAddr::new(line.address(&line.account.trunk.user)).with_display(&name)
+        } else {
+            shown
+        };
+        let (contact, credentials) = (contact_in_calls(line, flow), credentials(line));
+        Invite { uri: to.clone(), from, to: NameAddr::new(to), contact, headers, sdp: Some(sdp), credentials }
+    }
+
+    /// What somebody shows on a trunk: their own number there, else the trunk's, else its account.
+    fn shown_number(&self, caller: Option<SubscriberId>, line: &Line) -> String {
+        let trunk = &line.account.trunk;
+        let is_theirs = |name: &String| self.directory.find(name).map(|person| person.subscriber.id) == caller;
+        let own = trunk.numbers.iter().find(|(_, name)| caller.is_some() && is_theirs(name)).map(|(number, _)| number);
+        let number = own.or(trunk.caller_number.as_ref());
+        match number.and_then(|number| self.config.dial_plan.number(number)) {
+            Some(number) => self.config.dial_plan.formatted(&number, trunk.format),
+            None => number.unwrap_or(&trunk.user).clone(),
+        }
+    }
+
+    /// A leg over a trunk came to nothing: the next trunk is tried if this one was the cause, else the caller is told.
+    pub(crate) fn trunk_refused(&mut self, id: CallId, status: u16, now: Now) {
+        let Some(Call { called: Called::Outside(outside), .. }) = self.calls.get_mut(&id) else { return };
+        // What a trunk wants of us is no business of the phone's.
+        outside.status = if matches!(status, 401 | 407) { 503 } else { status };
+        let is_emergency = outside.number.reach == Reach::Emergency;
+        // What says something about the called person would be the same over any other trunk.
+        let is_final =
+            if is_emergency { matches!(status, 486 | 600 | 603) } else { !matches!(status, 401 | 403 | 407 | 408 | 500..=599) };
+        if is_final {
+            self.finish(id, End::Refused(status), now);
+        } else {
+            self.dial_out(id, now);
+        }
+    }
+
+    /// A trunk that has said nothing yet is given up for the next one.
+    pub(crate) fn attempt_is_due(&mut self, id: CallId, leg: LegId, now: Now) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let Called::Outside(outside) = &call.called else { return };
+        let Some(device) = call.legs.get(&leg).filter(|device| !device.rings) else { return };
+        if outside.routes.is_empty() || call.partner().is_some() {
+            return;
+        }
+        if let Some(session) = device.session {
+            self.sessions.remove(&session);
+            self.ua.cancel(session, Headers::new(), now.mono);
+        }
+        self.forget_leg(id, leg);
+        self.trunk_refused(id, 408, now);
+    }
+
+    /// Who has a number of a trunk.
+    pub(crate) fn trunk_number(&self, line: &Line, number: &str) -> Option<SubscriberId> {
+        let plan = &self.config.dial_plan;
+        let (_, name) = line.account.trunk.numbers.iter().find(|(own, _)| plan.is_same(own, number))?;
+        Some(self.directory.find(name)?.subscriber.id)
+    }
+
+    /// Whom a call from a trunk is for: by the number that was called, else by an extension, else whoever gets the rest.
+    pub(crate) fn trunk_target(&self, line: LineId, request: &Request) -> Option<SubscriberId> {
+        let line = self.lines.get(&line)?;
+        let called = request.uri.user();
+        let called = called.as_deref().filter(|user| *user != line.contact_user);
+        let party = request.headers.addresses("P-Called-Party-ID").into_iter().next().and_then(|address| user_of(&address));
+        let to = request.headers.to().ok().and_then(|address| user_of(&address));
+        let numbers = called.into_iter().chain(party.as_deref()).chain(to.as_deref());
+        let by_number = numbers.into_iter().find_map(|number| self.trunk_number(line, number));
+        let named = |name: &str| Some(self.directory.find(name)?.subscriber.id);
+        let by_name = || called.filter(|user| *user != line.account.trunk.user).and_then(named);
+        by_number.or_else(by_name).or_else(|| line.account.trunk.default_to.as_deref().and_then(named))
+    }
+
+    /// A caller from a trunk as people can call them back.
+    pub(crate) fn trunk_caller(&self, caller: Caller) -> Caller {
+        Caller { number: self.config.dial_plan.normal(&caller.number), ..caller }
+    }
+}
+
+fn user_of(address: &NameAddr) -> Option<String> {
+    address.uri.user().map(std::borrow::Cow::into_owned)
+}

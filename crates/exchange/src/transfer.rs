@@ -1,0 +1,447 @@
+//! Transfers: a party of a call asks us to connect the other one with somebody else (RFC 3515, RFC 3891, RFC 5589).
+//!
+//! ```text
+//!  blind      X -- call -- Y       X: REFER to T        Y, lent to a new call, hears music while T rings
+//!                                                       T answers: Y belongs to the new call, X is hung up on
+//!                                                       T fails outside, and X has stayed: X and Y talk again
+//!  attended   X -- call -- Y       X: REFER to Z, which replaces X's call with Z
+//!             X -- call -- Z       Y takes X's place in the second call, X is hung up on twice
+//! ```
+//!
+//! The other party learns nothing but a new sound: its session with us stays. Who transfers pays with their own rights.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aftertone_media::{Codec, sdp};
+use aftertone_model::{CallId, Caller, Now, SubscriberId};
+use aftertone_sip::{Flow, Headers, IncomingId, NameAddr, ReferTo, Request, ResponseParts, SessionId, Uri};
+
+use crate::{
+    Described, Exchange, LegId, LegMedia, MediaCommand, MediaFailure, Sound,
+    call::{Call, Called, CallerLeg, DeviceLeg, Outside, Partner, State, Tally},
+    dialplan::{Number, Reach},
+    ended::{End, called_party},
+    incoming::{MAX_FORWARDS, Sender, offer_of},
+    media::Purpose,
+    party,
+    requests::{call_headers, contact_of},
+    trunks::LineId,
+};
+
+/// Whose a leg is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Holder {
+    person: Option<SubscriberId>,
+    line: Option<LineId>,
+}
+
+/// A leg on its way from one call to another.
+#[derive(Debug, Clone)]
+struct Moved {
+    leg: LegId,
+    session: SessionId,
+    flow: Flow,
+    media: LegMedia,
+    codec: Option<Codec>,
+    holder: Holder,
+    party: Caller,
+    shown: NameAddr,
+}
+
+/// An INVITE that takes the place of a leg, while its answer is being made.
+#[derive(Debug)]
+pub(crate) struct Replacement {
+    old: LegId,
+    new: Moved,
+}
+
+impl Exchange {
+    pub(crate) fn on_referred(&mut self, session: SessionId, id: IncomingId, to: &ReferTo, now: Now) {
+        if let Err(refusal) = self.refer(session, id, to, now) {
+            self.ua.respond(id, refusal, now.mono);
+        }
+    }
+
+    fn refer(&mut self, session: SessionId, id: IncomingId, to: &ReferTo, now: Now) -> Result<(), ResponseParts> {
+        let (call, by) = self.sessions.get(&session).copied().ok_or(ResponseParts::new(481))?;
+        let rest = self.other_leg(call, by).filter(|_| self.calls.get(&call).is_some_and(|call| call.transfer.is_none()));
+        let rest = rest.ok_or(ResponseParts::new(603))?;
+        match &to.replaces {
+            Some(replaces) => {
+                let other = self.ua.replaced(replaces).and_then(|session| self.sessions.get(&session).copied());
+                self.join(id, (call, by), rest, other.ok_or(ResponseParts::new(603))?, now)
+            }
+            None => self.transfer(id, (call, by), rest, &to.uri, now),
+        }
+    }
+
+    /// The other side of a running call between two parties.
+    fn other_leg(&self, id: CallId, leg: LegId) -> Option<LegId> {
+        let call = self.calls.get(&id)?;
+        match call.state {
+            State::Running(Partner::Device { leg: partner, .. }) => {
+                Some(if leg == call.caller.leg { partner } else { call.caller.leg })
+            }
+            State::Running(Partner::Mailbox { .. }) | State::Ringing | State::Deciding(_) | State::Accepted(_) => None,
+        }
+    }
+
+    /// A blind transfer: the other party is lent to a new call, which rings `target`.
+    fn transfer(
+        &mut self,
+        id: IncomingId,
+        (call_id, by): (CallId, LegId),
+        rest: LegId,
+        target: &Uri,
+        now: Now,
+    ) -> Result<(), ResponseParts> {
+        let call = self.calls.get(&call_id).ok_or(ResponseParts::new(481))?;
+        let moved = self.moved(call, rest).ok_or(ResponseParts::new(481))?;
+        let called = self.transfer_target(holder(call, by), target, moved.flow)?;
+        let Some(referral) = self.ua.accept_referral(id, now.mono) else { return Ok(()) };
+        let new = CallId::from_random(self.random_bits());
+        let Some(call) = self.calls.get_mut(&call_id) else { return Ok(()) };
+        call.transfer = Some(new);
+        let media = call.media;
+        self.command(MediaCommand::Play { leg: rest, sound: Sound::HoldMusic, repeat: true });
+        let (party, shown, origin) = (moved.party.clone(), moved.shown.clone(), moved.holder.person);
+        let call = Call {
+            id: new,
+            media,
+            caller: moved.into_caller(),
+            called,
+            party,
+            shown,
+            origin,
+            stranger: None,
+            hops: MAX_FORWARDS,
+            started_at: now.wall,
+            rings: false,
+            legs: BTreeMap::new(),
+            forwarded: BTreeSet::new(),
+            tally: Tally::default(),
+            state: State::Ringing,
+            held_by: BTreeSet::new(),
+            logged: BTreeSet::new(),
+            transfer: None,
+            lender: Some(call_id),
+            referral: Some(referral),
+        };
+        self.calls.insert(new, call);
+        self.begin(new, None, now);
+        Ok(())
+    }
+
+    /// Whom a transfer is for, with the rights of who asks for it.
+    fn transfer_target(&self, by: Holder, uri: &Uri, flow: Flow) -> Result<Called, ResponseParts> {
+        let user = uri.user().unwrap_or_default();
+        let number = self.config.dial_plan.number(&user);
+        let is_local = self.is_local(uri, flow);
+        let person = self.person_at(uri, flow).and_then(|person| self.directory.person(person));
+        match (person, by) {
+            (Some(person), _) => Ok(Called::Person(Box::new(person.subscriber.clone()))),
+            (None, Holder { person: Some(caller), .. }) => {
+                let number = number.filter(|_| is_local).ok_or(ResponseParts::new(404))?;
+                Ok(Called::Outside(self.way_out(caller, number)?))
+            }
+            // The peer of a trunk may connect with its own people, but with nobody at our cost over another trunk.
+            (None, Holder { line: Some(line), .. }) if !user.is_empty() => {
+                let dialled = user.into_owned();
+                let number = number.unwrap_or(Number { normal: dialled.clone(), dialled, reach: Reach::National });
+                Ok(Called::Outside(Outside { number, routes: [line].into(), status: 503 }))
+            }
+            (None, Holder { .. }) => Err(ResponseParts::new(403)),
+        }
+    }
+
+    /// An attended transfer: the other party takes the transferor's place in the transferor's second call.
+    fn join(
+        &mut self,
+        id: IncomingId,
+        first: (CallId, LegId),
+        rest: LegId,
+        second: (CallId, LegId),
+        now: Now,
+    ) -> Result<(), ResponseParts> {
+        let found = self.calls.get(&first.0).zip(self.calls.get(&second.0)).filter(|_| first.0 != second.0);
+        let (call, other) = found.ok_or(ResponseParts::new(603))?;
+        let (by, also_by) = (holder(call, first.1), holder(other, second.1));
+        let is_known = by.person.is_some() || by.line.is_some();
+        let is_talking = self.other_leg(second.0, second.1).is_some();
+        let rings = second.1 == other.caller.leg && matches!(other.state, State::Ringing) && other.lender.is_none();
+        if by != also_by || !is_known || other.transfer.is_some() || !(is_talking || rings) {
+            return Err(ResponseParts::new(603));
+        }
+        let moved = self.moved(call, rest).ok_or(ResponseParts::new(481))?;
+        let Some(referral) = self.ua.accept_referral(id, now.mono) else { return Ok(()) };
+        self.ua.report_referral(referral, 200, now.mono);
+        self.release(first.0, rest, now);
+        self.take_place(second.0, second.1, moved, now);
+        Ok(())
+    }
+
+    /// A leg belongs to another call from now on: the other party of its former call is hung up on, and that is logged.
+    fn release(&mut self, id: CallId, leg: LegId, now: Now) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        call.transfer = None;
+        if leg == call.caller.leg {
+            call.caller.is_released = true;
+            self.finish(id, End::CalleeGone, now);
+        } else {
+            call.legs.remove(&leg);
+            let session = call.caller.session;
+            self.ua.hang_up(session, Headers::new(), now.mono);
+            self.finish(id, End::CallerGone, now);
+        }
+    }
+
+    /// A transferred leg belongs to its new call, and its former call is over.
+    pub(crate) fn adopt(&mut self, id: CallId, now: Now) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        let (leg, session) = (call.caller.leg, call.caller.session);
+        let Some(lender) = call.lender.take() else { return };
+        self.release(lender, leg, now);
+        self.sessions.insert(session, (id, leg));
+        self.leg_calls.insert(leg, id);
+    }
+
+    /// The target of a transfer answers, or its mailbox does.
+    pub(crate) fn transferred(&mut self, id: CallId, partner: Partner, now: Now) {
+        self.report(id, 200, now);
+        self.adopt(id, now);
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        let a = call.caller.leg;
+        self.command(MediaCommand::StopPlaying { leg: a });
+        match partner {
+            Partner::Device { leg: b, .. } => {
+                if let Some(call) = self.calls.get_mut(&id) {
+                    call.state = State::Running(partner);
+                }
+                self.command(MediaCommand::Bridge { a, b });
+            }
+            Partner::Mailbox { .. } => {
+                if let Some(call) = self.calls.get_mut(&id) {
+                    call.state = State::Accepted(partner);
+                }
+                self.run(id, now);
+            }
+        }
+    }
+
+    /// Tells the transferor how it goes; a final status is the last word.
+    pub(crate) fn report(&mut self, id: CallId, status: u16, now: Now) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        let referral = if status >= 200 { call.referral.take() } else { call.referral };
+        if let Some(referral) = referral {
+            self.ua.report_referral(referral, status, now.mono);
+        }
+    }
+
+    /// The transferor hangs up before the target answers: the transfer goes on. Whether this was it.
+    pub(crate) fn transferor_left(&mut self, id: CallId, leg: LegId, now: Now) -> bool {
+        let Some(to) = self.calls.get(&id).and_then(|call| call.transfer) else { return false };
+        let is_lent = self.calls.get(&to).is_none_or(|to| to.caller.leg == leg);
+        if !is_lent {
+            self.adopt(to, now);
+        }
+        !is_lent
+    }
+
+    /// A call is over that had lent a leg to another: that one has nobody to connect any more.
+    pub(crate) fn abort_transfer(&mut self, to: CallId, now: Now) {
+        self.report(to, 487, now);
+        if let Some(call) = self.calls.get_mut(&to) {
+            call.lender = None;
+            call.caller.is_released = true;
+        }
+        self.finish(to, End::CallerGone, now);
+    }
+
+    /// A transfer came to nothing while the transferor waited: the two talk again.
+    pub(crate) fn give_back(&mut self, lender: CallId) {
+        let Some(call) = self.calls.get_mut(&lender) else { return };
+        let Some(Partner::Device { leg: b, .. }) = call.partner() else { return };
+        call.transfer = None;
+        let a = call.caller.leg;
+        let listening: Vec<_> = [(a, b), (b, a)].into_iter().filter(|(_, other)| !call.held_by.contains(other)).collect();
+        for (leg, _) in listening {
+            self.command(MediaCommand::StopPlaying { leg });
+        }
+        self.command(MediaCommand::Bridge { a, b });
+    }
+
+    /// `new` takes the place of the leg `old`, which is hung up on.
+    fn take_place(&mut self, id: CallId, old: LegId, new: Moved, now: Now) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        call.held_by.remove(&old);
+        let (leg, session, person) = (new.leg, new.session, new.holder.person);
+        self.log_leaving(id, old, now);
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        let left = if old == call.caller.leg {
+            call.origin = person;
+            let left = std::mem::replace(&mut call.caller, new.into_caller());
+            (Some(left.session), left.has_media)
+        } else {
+            let left = call.legs.remove(&old).and_then(|device| device.session);
+            call.legs.insert(leg, new.into_device());
+            if let State::Running(Partner::Device { answered_at, .. }) = call.state {
+                call.state = State::Running(Partner::Device { leg, owner: person, answered_at });
+            }
+            (left, true)
+        };
+        self.leg_calls.remove(&old);
+        if let Some(session) = left.0 {
+            self.sessions.remove(&session);
+            self.ua.hang_up(session, Headers::new(), now.mono);
+        }
+        if left.1 {
+            self.command(MediaCommand::Close { leg: old });
+        }
+        self.sessions.insert(session, (id, leg));
+        self.leg_calls.insert(leg, id);
+        self.connect_moved(id, leg);
+    }
+
+    fn connect_moved(&mut self, id: CallId, leg: LegId) {
+        let Some(call) = self.calls.get(&id) else { return };
+        match call.state {
+            State::Running(Partner::Device { leg: b, .. }) => {
+                let a = call.caller.leg;
+                self.command(MediaCommand::StopPlaying { leg: a });
+                self.command(MediaCommand::StopPlaying { leg: b });
+                self.command(MediaCommand::Bridge { a, b });
+            }
+            State::Ringing | State::Deciding(_) | State::Accepted(_) | State::Running(Partner::Mailbox { .. }) => {
+                self.command(MediaCommand::Play { leg, sound: Sound::RingBack, repeat: true });
+            }
+        }
+    }
+
+    /// An INVITE that replaces a leg of ours (RFC 3891): from people and believed peers only.
+    pub(crate) fn replace(
+        &mut self,
+        session: SessionId,
+        request: &Request,
+        flow: Flow,
+        old: SessionId,
+        now: Now,
+    ) -> Result<(), ResponseParts> {
+        let from = request.headers.from().map_err(|_| ResponseParts::new(400))?;
+        let holder = match self.sender(request, &from, flow, now)? {
+            Sender::Person(person) => Holder { person: Some(person), line: None },
+            Sender::Trunk(line) => Holder { person: None, line: Some(line) },
+            Sender::Trusted => Holder { person: None, line: None },
+            Sender::Stranger => return Err(ResponseParts::new(403)),
+        };
+        let (call, old) = self.sessions.get(&old).copied().ok_or(ResponseParts::new(481))?;
+        let other = self.other_leg(call, old).ok_or(ResponseParts::new(481))?;
+        let offer = offer_of(request, flow)?;
+        let Some(text) = offer.sdp else { return Err(ResponseParts::new(488)) };
+        let party = party::vouched(request, &from);
+        let shown = party::address(&party, &from, &self.config.domain);
+        let leg = self.new_leg();
+        let new = Moved { leg, session, flow, media: offer.media, codec: None, holder, party, shown };
+        let prefer: Vec<_> = self.calls.get(&call).and_then(|call| call.codec_of(other)).into_iter().collect();
+        let (media, peer) = (new.media, flow.remote.ip());
+        self.replacements.insert(leg, Replacement { old, new });
+        let request = self.ask_media(call, leg, Purpose::Replacement, now);
+        self.command(MediaCommand::Answer { request, call: self.media_call(call), leg, media, peer, offer: text, prefer });
+        Ok(())
+    }
+
+    pub(crate) fn replacement_described(&mut self, id: CallId, leg: LegId, result: Result<Described, MediaFailure>, now: Now) {
+        let Some(Replacement { old, mut new }) = self.replacements.remove(&leg) else { return };
+        let described = result.ok().filter(|_| self.other_leg(id, old).is_some());
+        let Some(described) = described.filter(|_| self.ua.session_flow(new.session).is_some()) else {
+            self.ua.reject(new.session, 488, Headers::new(), now.mono);
+            return self.command(MediaCommand::Close { leg });
+        };
+        new.codec = described.codecs.first().copied();
+        let contact = contact_of(new.flow, "call");
+        self.ua.accept(new.session, contact, described.sdp, call_headers(id), now.mono);
+        self.take_place(id, old, new, now);
+    }
+
+    /// A party holds the call or takes it up again, as its description says: the other one hears music meanwhile.
+    pub(crate) fn note_hold(&mut self, id: CallId, leg: LegId, description: &str) {
+        let Some(other) = self.other_leg(id, leg) else { return };
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        let changed = if is_hold(description) { call.held_by.insert(leg) } else { call.held_by.remove(&leg) };
+        let (holds, lent) = (call.held_by.contains(&leg), call.transfer.is_some());
+        if !changed || lent {
+            return;
+        }
+        self.command(if holds {
+            MediaCommand::Play { leg: other, sound: Sound::HoldMusic, repeat: true }
+        } else {
+            MediaCommand::StopPlaying { leg: other }
+        });
+    }
+
+    /// A leg with everything that another call needs of it.
+    fn moved(&self, call: &Call, leg: LegId) -> Option<Moved> {
+        let session = call.session(leg)?;
+        let flow = self.ua.session_flow(session)?;
+        let holder = holder(call, leg);
+        let (media, codec, party, shown) = if leg == call.caller.leg {
+            (call.caller.media, call.caller.codec, call.party.clone(), call.shown.clone())
+        } else {
+            let device = call.legs.get(&leg)?;
+            let media = if device.flow.transport.is_web_socket() { LegMedia::WebRtc } else { LegMedia::Rtp };
+            let party = match holder.person.and_then(|person| self.directory.person(person)) {
+                Some(person) => party::person(&person.subscriber),
+                None => called_party(call),
+            };
+            let from = NameAddr::new(Uri::sip(&party.number, &self.config.domain));
+            let shown = party::address(&party, &from, &self.config.domain);
+            (media, device.codec, party, shown)
+        };
+        Some(Moved { leg, session, flow, media, codec, holder, party, shown })
+    }
+}
+
+impl Moved {
+    fn into_caller(self) -> CallerLeg {
+        CallerLeg {
+            leg: self.leg,
+            session: self.session,
+            line: self.holder.line,
+            flow: self.flow,
+            media: self.media,
+            offer: Some(String::new()),
+            codecs: self.codec.into_iter().collect(),
+            has_media: true,
+            is_answered: true,
+            is_released: false,
+            codec: self.codec,
+        }
+    }
+
+    fn into_device(self) -> DeviceLeg {
+        DeviceLeg {
+            owner: self.holder.person,
+            line: self.holder.line,
+            flow: self.flow,
+            contact: self.shown.uri,
+            path: Vec::new(),
+            rings: true,
+            session: Some(self.session),
+            codec: self.codec,
+        }
+    }
+}
+
+fn holder(call: &Call, leg: LegId) -> Holder {
+    match call.legs.get(&leg) {
+        Some(device) => Holder { person: device.owner, line: device.line },
+        None => Holder { person: call.origin, line: call.caller.line },
+    }
+}
+
+/// Whether the sender of a description wants to hear nothing (RFC 3264 section 8.4, and the older way of a zero address).
+fn is_hold(description: &str) -> bool {
+    let Ok(session) = sdp::parse(description) else { return false };
+    let Some((_, audio)) = session.audio() else { return false };
+    let is_nowhere = session.address(audio).is_some_and(|address| address.is_unspecified());
+    is_nowhere || !session.direction(audio).receives()
+}

@@ -1,0 +1,136 @@
+use std::{
+    collections::VecDeque,
+    net::{IpAddr, SocketAddr},
+};
+
+use aftertone_sip::{Flow, RequestId, Uri};
+
+use crate::{Network, ReachId, TrunkAccount, TrunkState, Way};
+
+/// A trunk that runs. Never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct LineId(pub(crate) u64);
+
+/// What a line waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waits {
+    Nothing,
+    Locate(ReachId),
+    Reach(ReachId),
+    /// To REGISTER or OPTIONS.
+    Response(RequestId),
+}
+
+#[derive(Debug)]
+pub(crate) struct Line {
+    pub(crate) account: TrunkAccount,
+    /// Where it is, for the look-up.
+    pub(crate) server: Uri,
+    pub(crate) networks: Vec<Network>,
+    /// The user part of our contact there, which nobody else knows.
+    pub(crate) contact_user: String,
+    /// Registrations keep theirs (RFC 3261 section 10.2.4).
+    pub(crate) call_id: String,
+    /// Ways not tried yet.
+    pub(crate) ways: VecDeque<Way>,
+    /// The peer's addresses.
+    pub(crate) peers: Vec<IpAddr>,
+    pub(crate) flow: Option<Flow>,
+    pub(crate) is_up: bool,
+    pub(crate) refused: bool,
+    pub(crate) waits: Waits,
+    /// Timers of earlier rounds mean nothing.
+    pub(crate) round: u64,
+    /// In a row.
+    pub(crate) failures: u32,
+    /// What is asked for; a 423 raises it.
+    pub(crate) expires: u32,
+    /// Our address as the peer sees it, where a NAT stands in between (RFC 3581).
+    pub(crate) seen_as: Option<SocketAddr>,
+    /// It was told so in this registration already: a NAT that gives a new port to each request is not run after.
+    pub(crate) corrected: bool,
+    /// The contact that is bound there.
+    pub(crate) bound: Option<Uri>,
+    /// RFC 3608.
+    pub(crate) service_route: Vec<String>,
+}
+
+impl Line {
+    /// `None` if its server is no address.
+    pub(crate) fn new(account: TrunkAccount, contact_user: String, call_id: String) -> Option<Self> {
+        let server = server_uri(&account.trunk.server)?;
+        let networks = account.trunk.peers.iter().filter_map(|peer| peer.parse().ok()).collect();
+        let expires = account.trunk.expires;
+        Some(Self {
+            account,
+            server,
+            networks,
+            contact_user,
+            call_id,
+            ways: VecDeque::new(),
+            peers: Vec::new(),
+            flow: None,
+            is_up: false,
+            refused: false,
+            waits: Waits::Nothing,
+            round: 0,
+            failures: 0,
+            expires,
+            seen_as: None,
+            corrected: false,
+            bound: None,
+            service_route: Vec::new(),
+        })
+    }
+
+    pub(crate) fn state(&self) -> TrunkState {
+        match (self.is_up, self.refused, self.failures) {
+            (true, ..) => TrunkState::Up,
+            (false, true, _) => TrunkState::Refused,
+            (false, false, 0) => TrunkState::Connecting,
+            (false, false, _) => TrunkState::Unreachable,
+        }
+    }
+
+    /// Forgets the flow, and every timer that runs.
+    pub(crate) fn begin(&mut self, waits: Waits) {
+        self.round += 1;
+        self.flow = None;
+        self.is_up = false;
+        self.waits = waits;
+    }
+
+    pub(crate) fn is_of_peer(&self, ip: IpAddr) -> bool {
+        self.peers.contains(&ip) || self.networks.iter().any(|network| network.contains(ip))
+    }
+
+    /// Whether this is the way that the line itself uses.
+    pub(crate) fn uses(&self, flow: Flow) -> bool {
+        self.flow.is_some_and(|own| match own.connection {
+            Some(connection) => flow.connection == Some(connection),
+            None => flow.connection.is_none() && flow.remote == own.remote,
+        })
+    }
+
+    /// The host of addresses there.
+    pub(crate) fn domain(&self) -> String {
+        self.account.trunk.domain.clone().unwrap_or_else(|| self.server.host().to_owned())
+    }
+
+    /// An address there. Without a domain of its own the peer is meant at its port.
+    pub(crate) fn address(&self, user: &str) -> Uri {
+        let uri = Uri::sip(user, &self.domain());
+        match (&self.account.trunk.domain, self.server.port()) {
+            (None, Some(port)) => uri.with_port(port),
+            (Some(_), _) | (None, None) => uri,
+        }
+    }
+}
+
+/// `HOST`, `HOST:PORT`, or a URI.
+fn server_uri(text: &str) -> Option<Uri> {
+    let text = text.trim();
+    let is_uri = text.starts_with("sip:") || text.starts_with("sips:");
+    let uri: Uri = if is_uri { text.parse().ok()? } else { format!("sip:{text}").parse().ok()? };
+    (!uri.host().is_empty()).then_some(uri)
+}

@@ -1,0 +1,152 @@
+//! An exchange in front of us: calls that it forwards, and its lamps.
+
+use aftertone_exchange::{ExchangeConfig, MessageCounts, TrunkAccount, Way};
+use aftertone_model::{Reason, SubscriberId, Trunk};
+use aftertone_sip::{
+    Event, Headers, Invite, Method, NameAddr, OutgoingRequest, RequestFailure, Response, ResponseParts, Transport, Uri,
+};
+
+use crate::world::{DOMAIN, PhoneId, World, id};
+
+fn trusting(config: &mut ExchangeConfig) {
+    config.trusted = vec!["192.0.2.9".parse().unwrap()];
+}
+
+impl World {
+    /// What becomes of a call with these headers: the reason and owner of the deposit, if it is one.
+    fn forwards(&mut self, peer: PhoneId, uri: &str, headers: &[(&str, &str)]) -> Option<(Reason, SubscriberId)> {
+        let now = self.now.mono;
+        let phone = &mut self.phones[peer.0];
+        let uri: Uri = uri.parse().unwrap();
+        let headers = headers.iter().fold(Headers::new(), |all, (name, value)| all.with(name, value));
+        let invite = Invite {
+            uri: uri.clone(),
+            from: "<sip:+4930555123@pbx.example>".parse().unwrap(),
+            to: NameAddr::new(uri),
+            contact: phone.contact(),
+            headers,
+            sdp: Some(phone.sdp()),
+            credentials: None,
+        };
+        let session = phone.ua.invite(invite, phone.flow, now);
+        self.settle();
+        let taken = self.plane.deposits.last().map(|(_, order)| (order.envelope.reason, order.envelope.mailbox));
+        self.plane.deposits.clear();
+        self.hang_up(peer, session);
+        self.wait(1.0);
+        taken
+    }
+}
+
+#[test]
+fn the_right_mailbox_answers_with_the_right_reason() {
+    let mut world = World::with(trusting);
+    let pbx = world.phone_at("pbx", "192.0.2.9:5060");
+    let anna = world.registered("anna", 11);
+    let mailbox = "sip:voicemail@example.org";
+    let mut check = |uri: &str, header: (&str, &str), reason, owner| {
+        assert_eq!(world.forwards(pbx, uri, &[header]), Some((reason, id(owner))), "{uri} {header:?}");
+    };
+    check(mailbox, ("Diversion", "<sip:1001@pbx.example>;reason=no-answer"), Reason::NoAnswer, "anna");
+    check(mailbox, ("Diversion", "<sip:1002@pbx.example>;reason=user-busy"), Reason::Busy, "ben");
+    check(mailbox, ("Diversion", "<sip:1002@pbx.example>;reason=do-not-disturb"), Reason::Dnd, "ben");
+    check(mailbox, ("Diversion", "<sip:1002@pbx.example>;reason=unconditional"), Reason::Direct, "ben");
+    let history = "<sip:1001@pbx.example?Reason=SIP%3Bcause%3D408>;index=1, <sip:voicemail@example.org>;index=1.1";
+    check(mailbox, ("History-Info", history), Reason::NoAnswer, "anna");
+    // Forwarded to the person's own address after her phone there has rung: she is not rung again.
+    check("sip:1001@example.org", ("Diversion", "<sip:1001@pbx.example>;reason=no-answer"), Reason::NoAnswer, "anna");
+    assert!(world.incoming(anna).is_none());
+}
+
+#[test]
+fn a_call_forwarded_at_once_rings() {
+    let mut world = World::with(trusting);
+    let pbx = world.phone_at("pbx", "192.0.2.9:5060");
+    let anna = world.registered("anna", 11);
+    let header = ("Diversion", "<sip:1001@pbx.example>;reason=unconditional");
+    assert_eq!(world.forwards(pbx, "sip:1001@example.org", &[header]), None);
+    assert!(world.incoming(anna).is_some());
+}
+
+#[test]
+fn who_is_not_believed_forwards_nothing() {
+    let mut world = World::with(|config| config.open = true);
+    let stranger = world.phone_at("pbx", "192.0.2.9:5060");
+    let anna = world.registered("anna", 11);
+    let header = ("Diversion", "<sip:1001@pbx.example>;reason=no-answer");
+    assert_eq!(world.forwards(stranger, "sip:voicemail@example.org", &[header]), None);
+    assert_eq!(world.forwards(stranger, "sip:1001@example.org", &[header]), None);
+    assert!(world.incoming(anna).is_some(), "it is a call like any other");
+}
+
+fn subscribe(world: &mut World, peer: PhoneId, whose: &str) -> Result<Response, RequestFailure> {
+    let to = NameAddr::new(Uri::sip(whose, DOMAIN));
+    let from: NameAddr = "<sip:lamps@pbx.example>".parse().unwrap();
+    let mut request = OutgoingRequest::new(Method::Subscribe, to.uri.clone(), from, to);
+    let contact = world.phones[peer.0].contact();
+    request.headers = Headers::new().with("Event", "message-summary").with("Expires", 600).with("Contact", contact);
+    world.phones[peer.0].credentials = None;
+    world.request(peer, request)
+}
+
+fn lamps(world: &World, to: &str) -> Vec<String> {
+    let told = world.sent.iter().filter(|(remote, bytes)| remote.to_string() == to && bytes.starts_with("NOTIFY"));
+    let line = |bytes: &str| bytes.lines().find(|line| line.starts_with("Voice-Message")).map(str::to_owned);
+    told.filter_map(|(_, bytes)| line(bytes)).collect()
+}
+
+#[test]
+fn an_exchange_in_front_may_watch_its_peoples_lamps() {
+    let mut world = World::with(trusting);
+    let (pbx, other) = (world.phone_at("pbx", "192.0.2.9:5060"), world.phone_at("other", "192.0.2.10:5060"));
+    let counts = |new| MessageCounts { new, old: 0 };
+    world.exchange.handle_message_waiting(id("anna"), counts(1), world.now);
+    world.settle();
+    assert_eq!(subscribe(&mut world, pbx, "1001").unwrap().status, 200);
+    assert_eq!(subscribe(&mut world, other, "1001").unwrap_err().status(), 401);
+    assert_eq!(lamps(&world, "192.0.2.9:5060"), ["Voice-Message: 1/0 (0/0)"]);
+    assert!(lamps(&world, "192.0.2.10:5060").is_empty());
+}
+
+#[test]
+fn a_trunks_peer_is_told_without_asking() {
+    let mut world = World::new();
+    let peer = world.phone_at("pbx", "192.0.2.9:5060");
+    world.ways = vec![Way {
+        transport: Transport::Udp,
+        address: "192.0.2.9:5060".parse().unwrap(),
+        name: "pbx.example".into(),
+        fingerprint: None,
+    }];
+    let numbers = [("2001".to_owned(), "anna".to_owned())].into();
+    let trunk = Trunk { numbers, lamps: true, ..Trunk::new("pbx", "pbx.example") };
+    world.exchange.handle_trunks(vec![TrunkAccount { trunk, password: String::new() }], world.now);
+    world.exchange.handle_message_waiting(id("anna"), MessageCounts { new: 2, old: 1 }, world.now);
+    world.settle();
+    assert!(lamps(&world, "192.0.2.9:5060").is_empty(), "not before it is up");
+    let options = world.phones[peer.0].events.iter().find_map(|event| match event {
+        Event::Request { id, .. } => Some(*id),
+        _ => None,
+    });
+    let now = world.now.mono;
+    world.phones[peer.0].ua.respond(options.unwrap(), ResponseParts::new(200), now);
+    world.settle();
+    world.exchange.handle_message_waiting(id("anna"), MessageCounts { new: 3, old: 1 }, world.now);
+    world.exchange.handle_message_waiting(id("ben"), MessageCounts { new: 9, old: 9 }, world.now);
+    world.settle();
+    assert_eq!(lamps(&world, "192.0.2.9:5060"), ["Voice-Message: 2/1 (0/0)", "Voice-Message: 3/1 (0/0)"]);
+}
+
+#[test]
+fn who_wants_not_to_be_disturbed_is_not_rung() {
+    let mut world = World::with(trusting);
+    let pbx = world.phone_at("pbx", "192.0.2.9:5060");
+    let anna = world.registered("anna", 11);
+    let people = ["anna", "ben", "cleo"].map(|name| {
+        let person = crate::world::person(name);
+        aftertone_exchange::Person { do_not_disturb: name == "anna", ..person }
+    });
+    world.exchange.handle_directory(aftertone_exchange::Directory::new(people), world.now);
+    assert_eq!(world.forwards(pbx, "sip:1001@example.org", &[]), Some((Reason::Dnd, id("anna"))));
+    assert!(world.incoming(anna).is_none());
+}

@@ -1,0 +1,302 @@
+//! Our account as a customer of somebody else's exchange: Asterisk 22, at which it registers, and baresip as the desk phones.
+
+use std::time::Duration;
+
+use aftertone_tests::{
+    baresip::{Baresip, Setup},
+    hosted::{self, ALICE, Api, BOB, Hosted, Person, Phone},
+    peers::{
+        asterisk::{self, Asterisk},
+        capture::Capture,
+    },
+    process,
+    sound::{self, Sound},
+};
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+const ACCOUNT: &str = "4930500";
+const PASSWORD: &str = "what the provider gave us";
+
+/// The provider's side: our account, an echo at any number of the outside, an announcement for calls to us, and a mailbox of
+/// its own that never answers.
+fn provider() -> asterisk::Setup {
+    asterisk::Setup {
+        pjsip: format!(
+            "[{ACCOUNT}](endpoint)\nauth={ACCOUNT}\naors={ACCOUNT}\ntrust_id_inbound=yes\n[{ACCOUNT}](auth)\nusername={ACCOUNT}\n\
+             password={PASSWORD}\n[{ACCOUNT}](aor)\nremove_existing=yes\nminimum_expiration=30\n"
+        ),
+        extensions: "exten => _+4930600,1,Answer()\n same => n,Echo()\n\
+             exten => _+4930486,1,Hangup(17)\n\
+             exten => 112,1,Answer()\n same => n,Echo()\n\
+             exten => 700,1,Answer()\n same => n,Echo()\n\
+             exten => +4930900,1,Answer()\n same => n,Wait(2)\n same => n,Transfer(PJSIP/sip:1002@example.test)\n\
+             exten => 800,1,Answer()\n same => n,Wait(10)\n same => n,Playback(demo-echodone)\n same => n,Hangup()\n"
+            .into(),
+        mailboxes: String::new(),
+    }
+}
+
+struct World {
+    asterisk: Asterisk,
+    hosted: Hosted,
+    alices: Phone,
+    bobs: Phone,
+    alice: Api,
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    /// Alice rings `ring_s`; her number outside is +4930501, and she gets what has none.
+    async fn new(ring_s: u16, transport: &str) -> Result<Self> {
+        let asterisk = Asterisk::start(&provider()).await?;
+        let folder = tempfile::tempdir()?;
+        let data = folder.path().join("account");
+        hosted::add_person(&data, &Person { ring_s, ..ALICE }).await?;
+        hosted::add_person(&data, &BOB).await?;
+        let (alices, bobs) = (hosted::add_phone(&data, ALICE.name).await?, hosted::add_phone(&data, BOB.name).await?);
+        let hosted = Hosted::start_wary(&data, &["--country", "49", "--area", "30", "--emergency-trunk", "provider"]).await?;
+        let is_tls = transport.ends_with("tls");
+        let server = format!("sip:{}{transport}", if is_tls { asterisk.sip_tls } else { asterisk.sip });
+        let pin = asterisk.keys.fingerprint()?;
+        let pinned = if is_tls { vec!["--fingerprint", pin.as_str()] } else { Vec::new() };
+        let add = ["trunk", "add", "provider", "--server", &server, "--register", "--user", ACCOUNT, "--password-stdin"];
+        let numbers = [
+            "--number",
+            "+4930501=alice",
+            "--default-to",
+            "alice",
+            "--caller-number",
+            "+4930500",
+            "--expires",
+            "60",
+            "--asserted-identity",
+        ];
+        hosted.admin(&[&add[..], &numbers, &pinned].concat(), PASSWORD).await?;
+        let alice = hosted.sign_in(ALICE.name).await?;
+        let world = Self { asterisk, hosted, alices, bobs, alice, folder };
+        world.asterisk.says("pjsip show contacts", "sip:t-", PATIENCE).await?;
+        world.state("up").await?;
+        Ok(world)
+    }
+
+    /// Waits until an administrator sees the trunk so.
+    async fn state(&self, state: &str) -> Result<()> {
+        process::eventually(&format!("the trunk is {state}"), PATIENCE, || async {
+            let listed: Value = serde_json::from_str(&self.hosted.admin(&["trunk", "list", "--json"], "").await?)?;
+            ensure!(!listed.to_string().contains(PASSWORD), "the password is shown");
+            Ok((listed[0]["state"] == state).then_some(()))
+        })
+        .await
+    }
+
+    async fn desk(&self, phone: &Phone, person: &Person<'_>, speech: &Sound) -> Result<Baresip> {
+        let file = self.folder.path().join(format!("{}.wav", person.name));
+        speech.save(&file)?;
+        let account = phone.account(person, self.hosted.sip_udp, ";audio_codecs=PCMU");
+        let mut desk = Baresip::start(&Setup { account, speech: file, rate: sound::RATE }).await?;
+        desk.registered().await?;
+        Ok(desk)
+    }
+
+    /// Asterisk calls `number` of ours, and whoever answers is connected with its extension.
+    async fn is_called(&self, number: &str, extension: &str) -> Result<()> {
+        let target = if number.is_empty() { String::new() } else { format!("/sip:{number}@{}", self.hosted.sip_udp) };
+        self.asterisk.cli(&format!("channel originate PJSIP/{ACCOUNT}{target} extension {extension}@internal")).await.map(drop)
+    }
+}
+
+async fn calls_go_in_and_out(transport: &str) -> Result<()> {
+    let capture = Capture::start(&format!("trunk-calls{}", transport.replace([';', '='], "-")), "udp or tcp").await?;
+    let world = World::new(20, transport).await?;
+    let words = Sound::silence(1.0).then(&sound::sentence()?).then(&Sound::silence(30.0));
+    let mut alice = world.desk(&world.alices, &ALICE, &words).await?;
+
+    // Out, as it is dialled here; the provider's echo brings her words back.
+    alice.command("dial sip:030600@example.test").await?;
+    alice.happening("CALL_ESTABLISHED", PATIENCE).await?;
+    alice.hears(4.0, PATIENCE).await?;
+    let channels = world.asterisk.cli("core show channels verbose").await?;
+    ensure!(channels.contains("+4930600"), "the number is normalised: {channels}");
+    ensure!(channels.contains("+4930501"), "her own number is shown: {channels}");
+    alice.command("hangup").await?;
+    alice.happening("CALL_CLOSED", PATIENCE).await?;
+    ensure!(sound::find(&sound::sentence()?.part(0.3, 2.0), &Sound::load(&alice.heard()?)?) > 0.5, "the echo is heard");
+
+    // What the other side says is what she hears of.
+    alice.command("dial sip:+4930486@example.test").await?;
+    let closed = alice.happening("CALL_CLOSED", PATIENCE).await?;
+    ensure!(closed.parameter.contains("486"), "{closed:?}");
+    alice.command("dial sip:0043123@example.test").await?;
+    let closed = alice.happening("CALL_CLOSED", PATIENCE).await?;
+    ensure!(closed.parameter.contains("403"), "nobody allowed her to call abroad: {closed:?}");
+
+    // In, to her number: over the connection that we opened, if it is one.
+    if transport.is_empty() {
+        world.is_called("+4930501", "700").await?;
+    } else {
+        world.asterisk.says("pjsip show contacts", "sip:t-", PATIENCE).await?;
+        world.asterisk.cli(&format!("channel originate PJSIP/{ACCOUNT} extension 700@internal")).await?;
+    }
+    alice.happening("CALL_INCOMING", PATIENCE).await?;
+    alice.command("accept").await?;
+    alice.happening("CALL_ESTABLISHED", PATIENCE).await?;
+    alice.hears(3.0, PATIENCE).await?;
+    alice.command("hangup").await?;
+    alice.happening("CALL_CLOSED", PATIENCE).await?;
+
+    let records = world.alice.wait_for_records(4, PATIENCE).await?;
+    let told: Vec<_> = records.iter().rev().map(|record| (&record["direction"], &record["end"])).collect();
+    let expect = [("outgoing", "local_hangup"), ("outgoing", "busy"), ("outgoing", "failed"), ("incoming", "local_hangup")];
+    for (told, (direction, end)) in told.iter().zip(expect) {
+        assert_eq!((told.0.as_str(), told.1.as_str()), (Some(direction), Some(end)), "{records:?}");
+    }
+    capture.passed();
+    world.hosted.stop().await?;
+    let left = world.asterisk.cli("pjsip show contacts").await?;
+    ensure!(!left.contains("sip:t-"), "the registration is taken back: {left}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn calls_go_in_and_out_over_udp() -> Result<()> {
+    calls_go_in_and_out("").await
+}
+
+#[tokio::test]
+async fn calls_go_in_and_out_over_tls() -> Result<()> {
+    calls_go_in_and_out(";transport=tls").await
+}
+
+#[tokio::test]
+async fn calls_go_in_and_out_over_tcp() -> Result<()> {
+    calls_go_in_and_out(";transport=tcp").await
+}
+
+#[tokio::test]
+async fn a_missed_call_from_the_trunk_is_a_message() -> Result<()> {
+    let capture = Capture::start("trunk-missed", "udp").await?;
+    let world = World::new(5, "").await?;
+    let mut alice = world.desk(&world.alices, &ALICE, &Sound::silence(40.0)).await?;
+    world.is_called("+4930501", "800").await?;
+    alice.happening("CALL_INCOMING", PATIENCE).await?;
+    let message = world.alice.wait_for_messages(1, Duration::from_secs(45)).await?.remove(0);
+    assert_eq!(message["reason"], "no_answer", "{message}");
+    let length = message["duration_ms"].as_u64().context("no length")?;
+    ensure!(length > 1000, "{message}");
+    capture.passed();
+    world.hosted.stop().await
+}
+
+#[tokio::test]
+async fn an_emergency_goes_out_from_any_phone() -> Result<()> {
+    let world = World::new(20, "").await?;
+    world.hosted.admin(&["user", "allow", "bob", "--calls", "internal"], "").await?;
+    let mut bob = world.desk(&world.bobs, &BOB, &Sound::silence(20.0)).await?;
+    bob.command("dial sip:112@example.test").await?;
+    bob.happening("CALL_ESTABLISHED", PATIENCE).await?;
+    world.asterisk.says("core show channels concise", "112", PATIENCE).await?;
+    world.hosted.stop().await
+}
+
+#[tokio::test]
+async fn a_call_from_the_trunk_is_held_and_transferred_by_a_desk_phone() -> Result<()> {
+    let capture = Capture::start("trunk-transfer", "udp").await?;
+    let world = World::new(20, "").await?;
+    let mut alice = world.desk(&world.alices, &ALICE, &Sound::silence(60.0)).await?;
+    let words = Sound::silence(0.5).then(&sound::sentence()?).repeated(40.0);
+    let mut bob = world.desk(&world.bobs, &BOB, &words).await?;
+    world.is_called("+4930501", "700").await?;
+    alice.happening("CALL_INCOMING", PATIENCE).await?;
+    alice.command("accept").await?;
+    alice.happening("CALL_ESTABLISHED", PATIENCE).await?;
+    alice.command("hold").await?;
+    alice.command("resume").await?;
+    alice.command("transfer sip:1002@example.test").await?;
+    bob.happening("CALL_INCOMING", PATIENCE).await?;
+    bob.command("accept").await?;
+    bob.happening("CALL_ESTABLISHED", PATIENCE).await?;
+    alice.happening("CALL_CLOSED", PATIENCE).await?;
+    // What the trunk echoes is what Bob says.
+    bob.hears(4.0, PATIENCE).await?;
+    bob.command("hangup").await?;
+    bob.happening("CALL_CLOSED", PATIENCE).await?;
+    ensure!(sound::find(&sound::sentence()?.part(0.3, 2.0), &Sound::load(&bob.heard()?)?) > 0.5, "the echo is heard");
+    world.asterisk.says("core show channels count", "0 active channels", PATIENCE).await?;
+    capture.passed();
+    world.hosted.stop().await
+}
+
+#[tokio::test]
+async fn the_trunks_peer_transfers_a_call_to_one_of_ours() -> Result<()> {
+    let capture = Capture::start("trunk-refers", "udp").await?;
+    let world = World::new(20, "").await?;
+    let words = Sound::silence(0.5).then(&sound::sentence()?).repeated(40.0);
+    let mut alice = world.desk(&world.alices, &ALICE, &words).await?;
+    let mut bob = world.desk(&world.bobs, &BOB, &Sound::silence(60.0)).await?;
+    alice.command("dial sip:030900@example.test").await?;
+    alice.happening("CALL_ESTABLISHED", PATIENCE).await?;
+    bob.happening("CALL_INCOMING", PATIENCE).await?;
+    bob.command("accept").await?;
+    bob.happening("CALL_ESTABLISHED", PATIENCE).await?;
+    bob.hears(9.0, PATIENCE).await?;
+    alice.command("hangup").await?;
+    bob.happening("CALL_CLOSED", PATIENCE).await?;
+    ensure!(sound::find(&sound::sentence()?.part(0.3, 2.0), &Sound::load(&bob.heard()?)?) > 0.5, "Bob hears Alice");
+    world.asterisk.says("core show channels count", "0 active channels", PATIENCE).await?;
+    capture.passed();
+    world.hosted.stop().await
+}
+
+/// Asterisk in front: its extension 1001 is not answered there, so it forwards to our mailbox, and shows our lamp.
+#[tokio::test]
+async fn an_exchange_in_front_forwards_to_the_mailbox_and_shows_its_lamp() -> Result<()> {
+    let capture = Capture::start("exchange-in-front", "udp").await?;
+    let folder = tempfile::tempdir()?;
+    let data = folder.path().join("account");
+    hosted::add_person(&data, &ALICE).await?;
+    let hosted = Hosted::start_wary(&data, &[]).await?;
+    let us = hosted.sip_udp;
+    let forward = |handler: &str| format!("Dial(PJSIP/us/sip:voicemail@{us},,b(internal^{handler}^1))\n");
+    let handler = |name: &str, reason: &str| {
+        let set = format!("Set(PJSIP_HEADER(add,Diversion)=<sip:1001@127.0.0.1>\\;reason={reason})");
+        format!("exten => {name},1,{set}\n same => n,Return()\n")
+    };
+    let asterisk = Asterisk::start(&asterisk::Setup {
+        pjsip: format!(
+            "[us](endpoint)\naors=us\nsend_diversion=yes\nincoming_mwi_mailbox=1001@default\n[us](aor)\ncontact=sip:{us}\n\
+             [us]\ntype=identify\nendpoint=us\nmatch=127.0.0.1\n"
+        ),
+        extensions: format!(
+            "exten => 1001,1,{}exten => 2001,1,{}{}{}exten => 1001,hint,MWI:1001@default\n\
+             exten => 800,1,Answer()\n same => n,Wait(11)\n same => n,Playback(demo-echodone)\n same => n,Hangup()\n",
+            forward("unanswered"),
+            forward("busy"),
+            handler("unanswered", "no-answer"),
+            handler("busy", "user-busy")
+        ),
+        mailboxes: String::new(),
+    })
+    .await?;
+    let server = asterisk.sip.to_string();
+    hosted.admin(&["trunk", "add", "pbx", "--server", &server, "--number", "1001=alice", "--lamps"], "").await?;
+    let alice = hosted.sign_in(ALICE.name).await?;
+    process::eventually("the trunk is up", PATIENCE, || async {
+        let listed: Value = serde_json::from_str(&hosted.admin(&["trunk", "list", "--json"], "").await?)?;
+        Ok((listed[0]["state"] == "up").then_some(()))
+    })
+    .await?;
+    for (number, extension, reason) in [(1, "1001", "no_answer"), (2, "2001", "busy")] {
+        asterisk.cli(&format!("channel originate Local/{extension}@internal extension 800@internal")).await?;
+        let message = alice.wait_for_messages(number, Duration::from_secs(50)).await?.remove(0);
+        assert_eq!(message["reason"], reason, "{message}");
+    }
+    asterisk.says("core show hints", "InUse", PATIENCE).await?;
+    for message in alice.messages().await? {
+        alice.act(&message, "heard").await?;
+    }
+    asterisk.says("core show hints", "Idle", PATIENCE).await?;
+    capture.passed();
+    hosted.stop().await
+}

@@ -22,5 +22,7 @@ export default defineConfig({
     setupFiles: ["src/test/setup.ts"],
     include: ["src/**/*.test.ts"],
     restoreMocks: true,
+    // A busy machine takes its time; nothing here is measured.
+    testTimeout: 120_000,
   },
 });

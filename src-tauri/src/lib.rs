@@ -36,6 +36,7 @@ pub fn main() -> ExitCode {
         .callback(|app, arguments, _folder| called_again(app, &arguments));
     let built = tauri::Builder::default()
         .plugin(single_instance.build())
+        .plugin(tauri_plugin_dialog::init())
         .invoke_handler(tauri::generate_handler![perform])
         .setup(move |app| {
             if arguments.quit {

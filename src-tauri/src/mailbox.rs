@@ -2,33 +2,60 @@
 
 use std::collections::BTreeMap;
 
-use aftertone_client::{CommandError, Session};
-use aftertone_model::{CallId, CallRecord, Message, MessageAction, MessageId, MessageState};
+use aftertone_client::{CommandError, Listing, Session};
+use aftertone_model::{CallRecord, Message, MessageAction, MessageId};
 use aftertone_view::{
-    CallLogRow, CallLogView, Event, FolderCounts, MailboxView, MessageView, ToastAbout, ToastView, Window, undoing,
+    CallLogRow, CallLogView, Event, Folder, FolderCounts, MailboxView, MessageRow, MessageView, SelectionView, ToastAbout,
+    ToastView, Window, undoing,
 };
 
-/// How many entries of the call log are kept at hand.
-const RECORDS: u32 = 2000;
+/// So many messages are selected at once at most: what is done to them is stored one by one.
+const SELECTED: u32 = 1000;
 
-/// The copy of the stored mailbox that view models are made of.
+/// The part of the stored mailbox that is on the screen. The rest stays where it is stored.
 #[derive(Debug, Default)]
 pub(crate) struct Mailbox {
-    messages: Vec<Message>,
-    records: Vec<CallRecord>,
+    listing: Option<Listing>,
+    counts: FolderCounts,
     synced: bool,
     window: Window,
     open: Option<MessageId>,
+    opened: Option<(Message, Option<CallRecord>)>,
     log: Option<(u32, u32)>,
+    logged: Option<CallLogView>,
     toasts: BTreeMap<u32, Vec<(MessageId, Vec<MessageAction>)>>,
     last_toast: u32,
 }
 
 impl Mailbox {
-    /// Reads what is stored.
+    /// Reads what is on the screen.
     pub(crate) async fn read(&mut self, session: &Session) -> Result<(), CommandError> {
-        self.messages = session.messages().await?;
-        self.records = session.call_records(RECORDS).await?;
+        let counts = session.counts().await?;
+        let aftertone_client::FolderCounts { new, all, saved, trash } = counts;
+        self.counts = FolderCounts { new, all, saved, trash };
+        self.listing = Some(session.window(stored_window(&self.window)).await?);
+        self.read_open(session).await?;
+        self.read_log(session).await
+    }
+
+    async fn read_open(&mut self, session: &Session) -> Result<(), CommandError> {
+        self.opened = None;
+        let Some(id) = self.open else { return Ok(()) };
+        let Some(message) = session.message(id).await? else { return Ok(()) };
+        let record = session.incoming_call(message.envelope.call).await?;
+        self.opened = Some((message, record.filter(|record| record.message == Some(id))));
+        Ok(())
+    }
+
+    async fn read_log(&mut self, session: &Session) -> Result<(), CommandError> {
+        let Some((offset, limit)) = self.log else { return Ok(()) };
+        let (records, total) = session.call_log(offset, limit).await?;
+        let ids: Vec<_> = records.iter().filter_map(|record| record.message).collect();
+        let messages: BTreeMap<_, _> =
+            session.messages_of(&ids).await?.into_iter().map(|message| (message.envelope.id, message)).collect();
+        let row = |record: &CallRecord| CallLogRow::new(record, record.message.and_then(|id| messages.get(&id)));
+        let total = u32::try_from(total).unwrap_or(u32::MAX);
+        self.logged = Some(CallLogView { total, offset, rows: records.iter().map(row).collect() });
         Ok(())
     }
 
@@ -40,6 +67,7 @@ impl Mailbox {
     /// Opens another window.
     pub(crate) fn open_window(&mut self, window: Window) {
         self.window = window;
+        self.listing = None;
     }
 
     /// Opens a message, or closes the open one.
@@ -52,51 +80,44 @@ impl Mailbox {
         self.log = Some((offset, limit));
     }
 
-    /// A message at hand.
-    pub(crate) fn message(&self, id: MessageId) -> Option<&Message> {
-        self.messages.iter().find(|message| message.envelope.id == id)
-    }
-
-    /// An entry of the call log at hand.
-    pub(crate) fn record(&self, call: CallId) -> Option<&CallRecord> {
-        self.records.iter().find(|record| record.call == call)
-    }
-
     /// How many messages are new.
     pub(crate) fn new_messages(&self) -> u32 {
-        FolderCounts::of(self.messages.iter().map(|message| message.state)).new
+        self.counts.new
     }
 
-    /// How many messages of that number wait to be heard.
-    pub(crate) fn waiting_from(&self, number: &str) -> u32 {
-        let waits = |m: &&Message| m.state == MessageState::New && !number.is_empty() && m.envelope.caller.number == number;
-        u32::try_from(self.messages.iter().filter(waits).count()).unwrap_or(u32::MAX)
+    /// The messages of the open folder, for who wants to do something to all of them.
+    pub(crate) async fn selection(&self, session: &Session) -> Result<SelectionView, CommandError> {
+        let window = aftertone_client::Window { offset: 0, limit: SELECTED, ..stored_window(&self.window) };
+        let listing = session.window(window).await?;
+        let messages = listing.messages.iter().map(|message| message.envelope.id).collect();
+        Ok(SelectionView { messages, total: listing.total })
     }
 
-    /// Everything that is open, as it is now.
+    /// Everything that is open, as it was read.
     pub(crate) fn views(&self) -> Vec<Event> {
-        let mut views = vec![Event::Mailbox(MailboxView::of(&self.messages, &self.window, self.synced, |_| true))];
-        views.push(Event::Message(self.open.and_then(|id| self.message(id)).map(|message| {
-            let record = self.records.iter().find(|record| record.message == Some(message.envelope.id));
-            MessageView::new(message, record, true)
-        })));
-        if let Some((offset, limit)) = self.log {
-            let rows = self.records.iter().skip(offset as usize).take(limit as usize);
-            let total = u32::try_from(self.records.len()).unwrap_or(u32::MAX);
-            views.push(Event::CallLog(CallLogView {
-                total,
-                offset,
-                rows: rows.map(|record| CallLogRow::new(record, record.message.and_then(|id| self.message(id)))).collect(),
-            }));
-        }
+        let mut views = Vec::new();
+        // A window that was never read, as before anybody is signed in, says that it is being fetched.
+        let (messages, total) = self.listing.as_ref().map_or((&[][..], 0), |listing| (&listing.messages, listing.total));
+        views.push(Event::Mailbox(MailboxView {
+            folder: self.window.folder,
+            query: self.window.query.clone(),
+            counts: self.counts,
+            total,
+            offset: self.window.offset,
+            rows: messages.iter().map(|message| MessageRow::new(message, true)).collect(),
+            synced: self.synced && self.listing.is_some(),
+        }));
+        let opened = self.opened.as_ref().map(|(message, record)| MessageView::new(message, record.as_ref(), true));
+        views.push(Event::Message(opened));
+        views.extend(self.logged.clone().map(Event::CallLog));
         views
     }
 
-    /// A toast that tells of `action`, and remembers how to take it back.
-    pub(crate) fn acted(&mut self, messages: &[MessageId], action: MessageAction) -> ToastView {
-        let count = u32::try_from(messages.len()).unwrap_or(u32::MAX);
-        let before = |id: &MessageId| self.message(*id).map(|message| (*id, undoing(message.state, action)));
-        let undo: Vec<_> = messages.iter().filter_map(before).filter(|(_, actions)| !actions.is_empty()).collect();
+    /// A toast that tells of `action`, and remembers how to take it back. `before` is what it was done to.
+    pub(crate) fn acted(&mut self, before: &[Message], action: MessageAction) -> ToastView {
+        let count = u32::try_from(before.len()).unwrap_or(u32::MAX);
+        let undo = before.iter().map(|message| (message.envelope.id, undoing(message.state, action)));
+        let undo: Vec<_> = undo.filter(|(_, actions)| !actions.is_empty()).collect();
         let about = match action {
             MessageAction::Heard => ToastAbout::MarkedHeard { count },
             MessageAction::New => ToastAbout::MarkedNew { count },
@@ -128,4 +149,14 @@ impl Mailbox {
     pub(crate) fn undo(&mut self, toast: u32) -> Vec<(MessageId, Vec<MessageAction>)> {
         self.toasts.remove(&toast).unwrap_or_default()
     }
+}
+
+fn stored_window(window: &Window) -> aftertone_client::Window {
+    let folder = match window.folder {
+        Folder::New => aftertone_client::Folder::New,
+        Folder::All => aftertone_client::Folder::All,
+        Folder::Saved => aftertone_client::Folder::Saved,
+        Folder::Trash => aftertone_client::Folder::Trash,
+    };
+    aftertone_client::Window { folder, query: window.query.clone(), offset: window.offset, limit: window.limit }
 }

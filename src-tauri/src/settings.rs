@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aftertone_view::{Language, NotificationsView, ToneRegion, VoiceProcessing};
+use aftertone_view::{Language, NotificationsView, PlayerView, ToneRegion, VoiceProcessing};
 use serde::{Deserialize, Serialize};
 
 /// The choices.
@@ -38,6 +38,8 @@ pub(crate) struct Settings {
     pub(crate) region: ToneRegion,
     /// What notifications tell, and when.
     pub(crate) notifications: NotificationsView,
+    /// How messages sound.
+    pub(crate) player: PlayerView,
 }
 
 impl Default for Settings {
@@ -56,6 +58,7 @@ impl Default for Settings {
             voice: VoiceProcessing::default(),
             region: ToneRegion::default(),
             notifications: NotificationsView::default(),
+            player: PlayerView::default(),
         }
     }
 }

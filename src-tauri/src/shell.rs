@@ -1,9 +1,14 @@
 //! The shell's loop: it owns the state, performs what the window asks for, and tells it what changed.
 
 mod calls;
+mod messages;
 mod perform;
 
-use std::{collections::BTreeSet, path::PathBuf, time::Instant};
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use aftertone_client::{CallPhase, Connection, Event as Told, OfflineReason, PlaybackState, Session, TestMessage};
 use aftertone_model::{CallId, CallRecord, MessageId, MessageState, Timestamp};
@@ -55,6 +60,9 @@ pub(crate) enum Input {
     Quit,
 }
 
+/// What is shown is at most this old while changes pour in.
+const LONGEST_BURST: Duration = Duration::from_millis(100);
+
 /// The way into the loop. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Inputs(mpsc::UnboundedSender<Input>);
@@ -96,6 +104,7 @@ pub(crate) fn start(app: &AppHandle, arguments: &Arguments) -> Result<Inputs, Bo
         invitation: arguments.link.clone().filter(|link| link.starts_with("aftertone:")),
         invite: arguments.invite.clone(),
         mailbox: Mailbox::default(),
+        stale: false,
         calls: Calls::default(),
         playback: None,
         test: TestMessageView::Idle,
@@ -132,6 +141,8 @@ struct Shell {
     /// An invitation that is to be taken without asking; it stays until it was.
     invite: Option<String>,
     mailbox: Mailbox,
+    /// The mailbox changed since it was read.
+    stale: bool,
     calls: Calls,
     playback: Option<PlaybackView>,
     test: TestMessageView,
@@ -148,12 +159,21 @@ struct Shell {
 impl Shell {
     async fn run(mut self, mut receive: mpsc::UnboundedReceiver<Input>) {
         self.begin();
-        while let Some(input) = receive.recv().await {
-            if matches!(input, Input::Quit) {
-                self.quit().await;
-                return;
+        while let Some(first) = receive.recv().await {
+            let begun = Instant::now();
+            let mut next = Some(first);
+            // A mailbox that comes in thousands of messages is read and shown some times a second, and not for each.
+            while let Some(input) = next {
+                if matches!(input, Input::Quit) {
+                    self.quit().await;
+                    return;
+                }
+                self.handle(input).await;
+                next = if begun.elapsed() < LONGEST_BURST { receive.try_recv().ok() } else { None };
             }
-            self.handle(input).await;
+            if self.stale {
+                self.read_mailbox().await;
+            }
         }
     }
 
@@ -247,6 +267,7 @@ impl Shell {
             }
         });
         self.phone = Some(Phone { session, me, caught_up: false });
+        self.apply_player();
         self.read_mailbox().await;
     }
 
@@ -257,34 +278,34 @@ impl Shell {
                 self.tell_app();
                 self.update_tray();
             }
-            Told::Call(call) => self.call(call),
+            Told::Call(call) => self.call(call).await,
             Told::Quality(quality) => {
                 if self.calls.heard(&quality) {
                     self.tell_app();
                 }
             }
             Told::MessageArrived { message, fresh } => {
-                self.read_mailbox().await;
+                self.stale = true;
                 self.arrived(&message, fresh);
             }
             Told::MessageChanged(message) => {
                 if message.state != MessageState::New {
                     self.notifications.close(Subject::Message(message.envelope.id));
                 }
-                self.read_mailbox().await;
+                self.stale = true;
             }
             Told::MessageExpunged(message) => {
                 self.notifications.close(Subject::Message(message));
-                self.read_mailbox().await;
+                self.stale = true;
             }
             Told::CallRecord(record) => {
-                self.read_mailbox().await;
+                self.stale = true;
                 self.missed(&record);
             }
-            Told::CaughtUp => self.caught_up(),
+            Told::CaughtUp => self.caught_up().await,
             Told::AudioCached(_) => {}
             Told::ActionRefused { code, .. } => {
-                self.read_mailbox().await;
+                self.stale = true;
                 self.toast(ToastAbout::Failed { code: code.into() });
             }
             Told::Playback(playback) => self.playback(playback),
@@ -334,8 +355,9 @@ impl Shell {
     }
 
     /// After time offline, many new messages are one notification.
-    fn caught_up(&mut self) {
+    async fn caught_up(&mut self) {
         self.mailbox.caught_up();
+        self.stale = true;
         if let Some(phone) = &mut self.phone {
             phone.caught_up = true;
         }
@@ -344,20 +366,21 @@ impl Shell {
         match missed.len() {
             0 => {}
             1 => {
-                let only = missed.first().and_then(|id| self.mailbox.message(*id));
-                if let Some(row) = only.map(|message| MessageRow::new(message, true)) {
-                    self.notifications.message(&row, language);
+                let (Some(session), Some(id)) = (self.session(), missed.first()) else { return };
+                if let Ok(Some(message)) = session.message(*id).await {
+                    self.notifications.message(&MessageRow::new(&message, true), language);
                 }
             }
             count => self.notifications.several(count, language),
         }
-        self.tell_mailbox();
     }
 
     fn playback(&mut self, playback: aftertone_client::PlaybackSnapshot) {
         let at = |ms: u64| u32::try_from(ms).unwrap_or(u32::MAX);
-        if playback.state == PlaybackState::Failed {
-            self.toast(ToastAbout::Failed { code: Code::SoundMissing });
+        match playback.state {
+            PlaybackState::Failed => self.toast(ToastAbout::Failed { code: Code::SoundMissing }),
+            PlaybackState::NoDevice => self.toast(ToastAbout::Failed { code: Code::AudioDevice }),
+            PlaybackState::Loading | PlaybackState::Playing | PlaybackState::Paused | PlaybackState::Ended => {}
         }
         let ended = playback.state == PlaybackState::Ended;
         self.playback = (playback.state != PlaybackState::Failed).then(|| PlaybackView {
@@ -366,7 +389,7 @@ impl Shell {
             duration_ms: at(playback.duration_ms),
             playing: matches!(playback.state, PlaybackState::Playing | PlaybackState::Loading),
             loading: playback.state == PlaybackState::Loading,
-            rate_percent: 100,
+            rate_percent: playback.rate,
             device: self.sound.speaker_name(&self.settings),
         });
         window::tell(&self.app, &Event::Playback(self.playback.clone()));
@@ -396,7 +419,9 @@ impl Shell {
         match (subject, pressed) {
             (Subject::Message(message), Pressed::Play) => {
                 self.show(Place::Message { message });
-                self.toast_failure(session.play(message, 0).await);
+                if let Err(code) = self.play(message, None).await {
+                    self.toast(ToastAbout::Failed { code });
+                }
             }
             (Subject::Message(message), Pressed::CallBack) => {
                 if let Err(code) = self.call_back(message).await {
@@ -440,6 +465,7 @@ impl Shell {
     fn forget_phone(&mut self) {
         self.phone = None;
         self.mailbox = Mailbox::default();
+        self.stale = false;
         self.calls = Calls::default();
         self.playback = None;
         self.test = TestMessageView::Idle;
@@ -451,12 +477,19 @@ impl Shell {
         self.phone.as_ref().map(|phone| phone.session.clone())
     }
 
+    /// How many messages of a caller wait to be heard.
+    async fn waiting_from(&self, call: &aftertone_client::CallSnapshot) -> u32 {
+        let Some(session) = self.session().filter(|_| !call.party.number.is_empty()) else { return 0 };
+        session.new_from(&call.party.number).await.map_or(0, |count| u32::try_from(count).unwrap_or(u32::MAX))
+    }
+
     /// What was done here and waits to be told to the server.
     fn waiting(&self) -> u32 {
         self.phone.as_ref().map_or(0, |phone| u32::try_from(phone.session.snapshot().waiting).unwrap_or(u32::MAX))
     }
 
     async fn read_mailbox(&mut self) {
+        self.stale = false;
         let Some(session) = self.session() else { return };
         if let Err(error) = self.mailbox.read(&session).await {
             tracing::error!(%error, "the stored mailbox can't be read");
@@ -489,6 +522,7 @@ impl Shell {
         self.tell_app();
         self.tell_mailbox();
         window::tell(&self.app, &Event::Playback(self.playback.clone()));
+        window::tell(&self.app, &Event::Player(self.settings.player));
         window::tell(&self.app, &Event::TestMessage(self.test));
         self.tell_settings();
     }
@@ -518,7 +552,7 @@ impl Shell {
     }
 
     fn tell_app(&mut self) {
-        let calls = self.calls.views(|number| self.mailbox.waiting_from(number));
+        let calls = self.calls.views();
         let (account, connection) = match &self.phone {
             Some(phone) => {
                 (AccountView::SignedIn { me: phone.me.clone() }, connection_view(&phone.session.snapshot().connection))
@@ -547,7 +581,7 @@ impl Shell {
     }
 
     /// A call began, changed or ended.
-    fn call(&mut self, call: aftertone_client::CallSnapshot) {
+    async fn call(&mut self, call: aftertone_client::CallSnapshot) {
         let id = call.id;
         let ringing = call.direction == aftertone_model::Direction::Incoming && matches!(call.phase, CallPhase::Ringing);
         let ended = matches!(call.phase, CallPhase::Ended(_));
@@ -563,7 +597,8 @@ impl Shell {
         if !ringing {
             self.notifications.close(Subject::Call(id));
         }
-        self.calls.update(call);
+        let waiting = self.waiting_from(&call).await;
+        self.calls.update(call, waiting);
         let quiet = self.settings.quiet_now();
         self.sound.sound(self.calls.cue().filter(|cue| *cue != Cue::Ring || !quiet), &self.settings);
         self.sound.show_levels(self.calls.any_connected());

@@ -263,11 +263,11 @@ impl AudioIo for Card {
     }
 
     fn call_sink(&self, _call: CallId) -> Box<dyn AudioSink> {
-        Box::new(Sink(self.0.speaker(Use::Speaker)))
+        Box::new(Sink { speaker: self.0.speaker(Use::Speaker), heard: true })
     }
 
     fn playback_sink(&self) -> Box<dyn AudioSink> {
-        Box::new(Sink(self.0.speaker(Use::Speaker)))
+        Box::new(Sink { speaker: self.0.speaker(Use::Speaker), heard: true })
     }
 }
 
@@ -279,11 +279,18 @@ impl AudioSource for Source {
     }
 }
 
-struct Sink(Speaker);
+struct Sink {
+    speaker: Speaker,
+    heard: bool,
+}
 
 impl AudioSink for Sink {
     fn write(&mut self, frame: &Frame) {
         // A device that stands still drops what it can't take; the call goes on.
-        let _taken = self.0.write(frame);
+        self.heard = self.speaker.write(frame);
+    }
+
+    fn is_heard(&self) -> bool {
+        self.heard
     }
 }

@@ -1,9 +1,9 @@
-use aftertone_model::{CallRecord, Direction};
+use aftertone_model::{CallId, CallRecord, Direction};
 use sqlx::{SqliteConnection, SqliteExecutor};
 
 use crate::{
     StoreError,
-    columns::{json, ns, to_json},
+    columns::{count, json, ns, to_json},
 };
 
 pub(crate) const SCHEMA_1: &str = "
@@ -62,6 +62,19 @@ pub(crate) async fn keep_only(connection: &mut SqliteConnection, kept: &[&CallRe
         .execute(connection)
         .await?;
     Ok(())
+}
+
+/// The incoming call of that id.
+pub(crate) async fn incoming(executor: impl SqliteExecutor<'_>, call: CallId) -> Result<Option<CallRecord>, StoreError> {
+    let row = sqlx::query("SELECT record FROM call_records WHERE call = ? AND outgoing = 0")
+        .bind(call.to_string())
+        .fetch_optional(executor)
+        .await?;
+    row.map(|row| json(&row, "record")).transpose()
+}
+
+pub(crate) async fn total(executor: impl SqliteExecutor<'_>) -> Result<u64, StoreError> {
+    count(&sqlx::query("SELECT count(*) AS total FROM call_records").fetch_one(executor).await?, "total")
 }
 
 pub(crate) async fn page(executor: impl SqliteExecutor<'_>, offset: u32, limit: u32) -> Result<Vec<CallRecord>, StoreError> {

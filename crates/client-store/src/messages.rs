@@ -24,6 +24,13 @@ pub(crate) const SCHEMA_1: &str = "
     CREATE VIRTUAL TABLE search USING fts5 (text, tokenize = 'trigram case_sensitive 1');
 ";
 
+/// So that counting, and going far down a folder, reads no message that isn't shown.
+pub(crate) const SCHEMA_2: &str = "
+    DROP INDEX messages_by_time;
+    CREATE INDEX messages_by_time ON messages (received_ns, id, shown);
+    CREATE INDEX messages_by_number ON messages (number, shown);
+";
+
 /// Trigrams find nothing shorter.
 const TRIGRAM: usize = 3;
 
@@ -164,6 +171,26 @@ pub(crate) async fn get(executor: impl SqliteExecutor<'_>, id: MessageId) -> Res
         .fetch_optional(executor)
         .await?;
     row.as_ref().map(from_row).transpose()
+}
+
+/// Those of `ids` that are there, in no order.
+pub(crate) async fn some(executor: impl SqliteExecutor<'_>, ids: &[MessageId]) -> Result<Vec<Message>, StoreError> {
+    let mut sql = QueryBuilder::new("SELECT message, shown FROM messages WHERE shown <> '' AND id IN (");
+    let mut list = sql.separated(", ");
+    ids.iter().for_each(|id| _ = list.push_bind(id.to_string()));
+    list.push_unseparated(")");
+    sql.build().fetch_all(executor).await?.iter().map(from_row).collect()
+}
+
+/// How many of `number` nobody listened to.
+pub(crate) async fn new_from(executor: impl SqliteExecutor<'_>, number: &str) -> Result<u64, StoreError> {
+    let row = sqlx::query("SELECT count(*) AS new FROM messages WHERE number = ? AND shown = 'new'");
+    count(&row.bind(number).fetch_one(executor).await?, "new")
+}
+
+/// How many nobody listened to.
+pub(crate) async fn new(executor: impl SqliteExecutor<'_>) -> Result<u64, StoreError> {
+    count(&sqlx::query("SELECT count(*) AS new FROM messages WHERE shown = 'new'").fetch_one(executor).await?, "new")
 }
 
 pub(crate) async fn all(executor: impl SqliteExecutor<'_>) -> Result<Vec<Message>, StoreError> {

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use aftertone_model::{CallRecord, Message, MessageAction, MessageId, Timestamp};
+use aftertone_model::{CallId, CallRecord, Message, MessageAction, MessageId, Timestamp};
 use aftertone_sync::{ChangeBody, ChangesPage, Cursor, DirectoryEntry, IdempotencyKey, Pending, PendingWrite};
 use sqlx::{
     Sqlite, SqliteConnection, SqlitePool, Transaction,
@@ -145,6 +145,16 @@ impl Mailbox {
         messages::get(&self.readers, id).await
     }
 
+    /// Those of some messages that are there, in no order.
+    pub async fn messages_of(&self, ids: &[MessageId]) -> Result<Vec<Message>, StoreError> {
+        messages::some(&self.readers, ids).await
+    }
+
+    /// How many messages of a caller's number nobody listened to.
+    pub async fn new_from(&self, number: &str) -> Result<u64, StoreError> {
+        messages::new_from(&self.readers, number).await
+    }
+
     /// A part of a folder.
     pub async fn window(&self, window: &Window) -> Result<Listing, StoreError> {
         messages::window(&mut *self.readers.begin().await?, window).await
@@ -157,7 +167,7 @@ impl Mailbox {
 
     /// How many nobody listened to.
     pub async fn new_messages(&self) -> Result<u64, StoreError> {
-        Ok(u64::from(self.counts().await?.new))
+        messages::new(&self.readers).await
     }
 
     /// The newest `limit` entries of the call log, the newest first.
@@ -168,6 +178,16 @@ impl Mailbox {
     /// A part of the call log, the newest first.
     pub async fn call_log(&self, offset: u32, limit: u32) -> Result<Vec<CallRecord>, StoreError> {
         call_records::page(&self.readers, offset, limit).await
+    }
+
+    /// How many entries the call log has.
+    pub async fn calls(&self) -> Result<u64, StoreError> {
+        call_records::total(&self.readers).await
+    }
+
+    /// The entry of an incoming call.
+    pub async fn incoming_call(&self, call: CallId) -> Result<Option<CallRecord>, StoreError> {
+        call_records::incoming(&self.readers, call).await
     }
 
     // --- the outbox

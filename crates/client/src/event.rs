@@ -132,6 +132,8 @@ pub struct PlaybackSnapshot {
     pub duration_ms: u64,
     /// Loudness in percent of the recording's, 0 to 200.
     pub volume: u8,
+    /// Speed in percent of how fast it was spoken, 75 to 200; the pitch stays.
+    pub rate: u16,
 }
 
 /// Whether a message's sound moves on.
@@ -147,6 +149,8 @@ pub enum PlaybackState {
     Ended,
     /// The sound could not be had or not be decoded; the last event of a playback.
     Failed,
+    /// No device takes the sound; the last event of a playback.
+    NoDevice,
 }
 
 /// How the built-in second phone gets on with its test message.

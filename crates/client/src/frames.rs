@@ -16,6 +16,11 @@ pub trait AudioSink: Send + 'static {
     /// Takes the next ten milliseconds. Called about every ten milliseconds by the task that owns the sink; it must
     /// not block. A device that runs a little faster or slower has to even that out itself.
     fn write(&mut self, frame: &Frame);
+
+    /// Whether what was written lately comes out somewhere.
+    fn is_heard(&self) -> bool {
+        true
+    }
 }
 
 /// Gives sound: a microphone, or a file.

@@ -1,11 +1,13 @@
 //! Plays one message at a time.
 
 use std::{
+    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
+use aftertone_media::stretch::{self, Stretch};
 use aftertone_model::{Message, MessageId, Timestamp};
 use tokio::{
     sync::mpsc,
@@ -14,7 +16,7 @@ use tokio::{
 };
 
 use crate::{
-    AudioIo, AudioSink, FRAME_SAMPLES, Frame, PlaybackSnapshot, PlaybackState,
+    AudioIo, AudioSink, CommandError, FRAME_SAMPLES, Frame, PlaybackSnapshot, PlaybackState, SAMPLE_RATE,
     http::Api,
     run::Input,
     session::PlaybackAction,
@@ -28,6 +30,11 @@ const HEARD_MS: u64 = 1_000;
 /// The position is told that often.
 const TOLD_EVERY: Duration = Duration::from_millis(200);
 const FRAME_MS: u64 = 10;
+const SAMPLES_PER_MS: u64 = SAMPLE_RATE as u64 / 1000;
+/// Quieter than -60 dBFS nobody hears anything: the silence of a bad recording is no message.
+const AUDIBLE: u16 = 32;
+/// A device that takes nothing for so long isn't there.
+const UNHEARD_MS: u64 = 2_000;
 
 /// What the player tells the loop.
 #[derive(Debug)]
@@ -44,8 +51,18 @@ pub(crate) struct Player {
     parts: PathBuf,
     audio: Arc<dyn AudioIo>,
     inputs: mpsc::UnboundedSender<Input>,
-    volume: u8,
+    taste: Taste,
     playing: Option<Playing>,
+}
+
+/// How messages are to sound; it holds for those that are played later too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Taste {
+    /// In percent of the recording's.
+    pub(crate) volume: u8,
+    /// In percent of how fast it was spoken.
+    pub(crate) rate: u16,
+    pub(crate) skip_silence: bool,
 }
 
 struct Playing {
@@ -62,7 +79,8 @@ impl Player {
         audio: Arc<dyn AudioIo>,
         inputs: mpsc::UnboundedSender<Input>,
     ) -> Self {
-        Self { api, mailbox, parts, audio, inputs, volume: 100, playing: None }
+        let taste = Taste { volume: 100, rate: 100, skip_silence: false };
+        Self { api, mailbox, parts, audio, inputs, taste, playing: None }
     }
 
     pub(crate) fn play(&mut self, message: &Message, from_ms: u64) {
@@ -73,9 +91,11 @@ impl Player {
             state: PlaybackState::Loading,
             position_ms: from_ms.min(message.duration_ms),
             duration_ms: message.duration_ms,
-            volume: self.volume,
+            volume: self.taste.volume,
+            rate: self.taste.rate,
         };
-        let play = Play { snapshot, actions: waiting, inputs: self.inputs.clone(), sounded_ms: 0, heard: false };
+        let taste = self.taste;
+        let play = Play { snapshot, taste, actions: waiting, inputs: self.inputs.clone(), sounded_ms: 0, heard: false };
         let (api, mailbox, parts) = (self.api.clone(), self.mailbox.clone(), self.parts.clone());
         let (audio, message) = (Arc::clone(&self.audio), message.clone());
         let id = message.envelope.id;
@@ -84,7 +104,7 @@ impl Player {
             play.tell();
             match load(&api, &mailbox, &parts, &message).await {
                 Ok(samples) => match tokio::task::spawn_blocking(move || audio.playback_sink()).await {
-                    Ok(sink) => play.run(&samples, sink).await,
+                    Ok(sink) => play.run(Track::new(samples), sink).await,
                     Err(_) => play.end(PlaybackState::Failed),
                 },
                 Err(e) => {
@@ -97,8 +117,8 @@ impl Player {
     }
 
     pub(crate) fn act(&mut self, action: PlaybackAction) {
-        if let PlaybackAction::Volume(percent) = action {
-            self.volume = percent.min(200);
+        if let PlaybackAction::Taste(taste) = action {
+            self.taste = taste;
         }
         if let Some(playing) = &self.playing {
             let _ended = playing.actions.send(action);
@@ -134,13 +154,24 @@ enum LoadError {
     Decode(String),
 }
 
-async fn load(api: &Api, mailbox: &Mailbox, parts: &Path, message: &Message) -> Result<Vec<i16>, LoadError> {
+/// The file with a message's sound, fetched if it isn't stored.
+async fn stored(api: &Api, mailbox: &Mailbox, parts: &Path, message: &Message) -> Result<PathBuf, LoadError> {
     let path = mailbox.sound_path(message);
     if tokio::fs::try_exists(&path).await? {
         mailbox.sound_used(message.envelope.id, Timestamp::now()).await?;
     } else {
         fetch_sound(api, mailbox, parts, message).await?;
     }
+    Ok(path)
+}
+
+/// [`stored`], for who asks from outside.
+pub(crate) async fn stored_sound(api: &Api, mailbox: &Mailbox, parts: &Path, message: &Message) -> Result<PathBuf, CommandError> {
+    stored(api, mailbox, parts, message).await.map_err(|error| CommandError::NoSound(error.to_string()))
+}
+
+async fn load(api: &Api, mailbox: &Mailbox, parts: &Path, message: &Message) -> Result<Vec<i16>, LoadError> {
+    let path = stored(api, mailbox, parts, message).await?;
     let decoded = tokio::task::spawn_blocking(move || decode(&path)).await;
     decoded.unwrap_or_else(|e| Err(LoadError::Decode(e.to_string())))
 }
@@ -153,6 +184,7 @@ fn decode(path: &Path) -> Result<Vec<i16>, LoadError> {
 /// One message being played.
 struct Play {
     snapshot: PlaybackSnapshot,
+    taste: Taste,
     actions: mpsc::UnboundedReceiver<PlaybackAction>,
     inputs: mpsc::UnboundedSender<Input>,
     /// How much sound came out, whatever was skipped or repeated.
@@ -161,9 +193,10 @@ struct Play {
 }
 
 impl Play {
-    async fn run(&mut self, samples: &[i16], mut sink: Box<dyn AudioSink>) {
-        self.snapshot.duration_ms = samples.len() as u64 / 48;
-        self.seek(self.snapshot.position_ms);
+    async fn run(&mut self, mut track: Track, mut sink: Box<dyn AudioSink>) {
+        self.snapshot.duration_ms = track.pcm.len() as u64 / SAMPLES_PER_MS;
+        self.snapshot.position_ms = track.seek(self.snapshot.position_ms);
+        let mut unheard_ms = 0;
         self.snapshot.state = PlaybackState::Playing;
         self.tell();
         let mut ticks = interval(Duration::from_millis(FRAME_MS));
@@ -176,13 +209,18 @@ impl Play {
                 action = self.actions.recv() => match action {
                     Some(PlaybackAction::Stop) | None => break,
                     Some(action) => {
-                        self.act(action);
+                        self.act(action, &mut track);
+                        unheard_ms = 0;
                         ticks.reset();
                         self.tell();
                     }
                 },
                 _ = ticks.tick(), if self.snapshot.state == PlaybackState::Playing => {
-                    if !self.frame(samples, &mut *sink) { break }
+                    if !self.frame(&mut track, &mut *sink) { break }
+                    unheard_ms = if sink.is_heard() { 0 } else { unheard_ms + FRAME_MS };
+                    if unheard_ms >= UNHEARD_MS {
+                        return self.end(PlaybackState::NoDevice);
+                    }
                     if told.elapsed() >= TOLD_EVERY {
                         told = tokio::time::Instant::now();
                         self.tell();
@@ -193,38 +231,34 @@ impl Play {
         self.end(PlaybackState::Ended);
     }
 
-    fn act(&mut self, action: PlaybackAction) {
+    fn act(&mut self, action: PlaybackAction, track: &mut Track) {
         match action {
             PlaybackAction::Pause => self.snapshot.state = PlaybackState::Paused,
             PlaybackAction::Resume => self.snapshot.state = PlaybackState::Playing,
-            PlaybackAction::Seek(position_ms) => self.seek(position_ms),
-            PlaybackAction::Volume(percent) => self.snapshot.volume = percent.min(200),
+            PlaybackAction::Seek(position_ms) => self.snapshot.position_ms = track.seek(position_ms),
+            PlaybackAction::Taste(taste) => {
+                self.taste = taste;
+                (self.snapshot.volume, self.snapshot.rate) = (taste.volume, taste.rate);
+            }
             PlaybackAction::Stop => {}
         }
     }
 
-    fn seek(&mut self, position_ms: u64) {
-        // To whole frames.
-        self.snapshot.position_ms = position_ms.min(self.snapshot.duration_ms) / FRAME_MS * FRAME_MS;
-    }
-
     /// Plays ten milliseconds; `false` at the end.
-    fn frame(&mut self, samples: &[i16], sink: &mut dyn AudioSink) -> bool {
-        let start = usize::try_from(self.snapshot.position_ms * 48).unwrap_or(usize::MAX);
-        let Some(rest) = samples.get(start..).filter(|rest| !rest.is_empty()) else { return false };
+    fn frame(&mut self, track: &mut Track, sink: &mut dyn AudioSink) -> bool {
         let mut frame: Frame = [0; FRAME_SAMPLES];
-        for (out, sample) in frame.iter_mut().zip(rest) {
-            *out = scaled(*sample, self.snapshot.volume);
-        }
+        let goes_on = track.next(self.taste, &mut frame);
+        let sounds = frame.iter().any(|sample| sample.unsigned_abs() > AUDIBLE);
         sink.write(&frame);
-        self.snapshot.position_ms = (self.snapshot.position_ms + FRAME_MS).min(self.snapshot.duration_ms);
-        self.sounded_ms += FRAME_MS;
-        let last = rest.len() <= FRAME_SAMPLES;
-        if !self.heard && (self.sounded_ms >= HEARD_MS || last) {
-            self.heard = true;
-            let _over = self.inputs.send(Input::Player(PlayerEvent::Heard(self.snapshot.message)));
+        self.snapshot.position_ms = track.position_ms();
+        if self.taste.volume > 0 && sink.is_heard() {
+            self.sounded_ms += if sounds { FRAME_MS } else { 0 };
+            if !self.heard && (self.sounded_ms >= HEARD_MS || (!goes_on && self.sounded_ms > 0)) {
+                self.heard = true;
+                let _over = self.inputs.send(Input::Player(PlayerEvent::Heard(self.snapshot.message)));
+            }
         }
-        !last
+        goes_on
     }
 
     fn end(&mut self, state: PlaybackState) {
@@ -234,6 +268,52 @@ impl Play {
 
     fn tell(&self) {
         let _over = self.inputs.send(Input::Player(PlayerEvent::Changed(self.snapshot)));
+    }
+}
+
+/// The sound of a message, and where it is read.
+struct Track {
+    pcm: Vec<i16>,
+    /// What may be skipped.
+    pauses: Vec<Range<usize>>,
+    stretch: Stretch,
+    position: usize,
+    /// Read and not played yet.
+    ready: Vec<i16>,
+}
+
+impl Track {
+    fn new(pcm: Vec<i16>) -> Self {
+        let pauses = stretch::pauses(&pcm, SAMPLE_RATE);
+        Self { pcm, pauses, stretch: Stretch::new(SAMPLE_RATE), position: 0, ready: Vec::new() }
+    }
+
+    /// Goes there; says where that is.
+    fn seek(&mut self, position_ms: u64) -> u64 {
+        let position = usize::try_from(position_ms * SAMPLES_PER_MS).unwrap_or(usize::MAX);
+        self.position = position.min(self.pcm.len());
+        self.ready.clear();
+        self.position_ms()
+    }
+
+    fn position_ms(&self) -> u64 {
+        self.position as u64 / SAMPLES_PER_MS
+    }
+
+    /// Fills the next ten milliseconds; `false` at the end.
+    fn next(&mut self, taste: Taste, frame: &mut Frame) -> bool {
+        while self.ready.len() < FRAME_SAMPLES && self.position < self.pcm.len() {
+            if taste.skip_silence {
+                let pause = self.pauses.iter().find(|pause| pause.contains(&self.position));
+                self.position = pause.map_or(self.position, |pause| pause.end);
+            }
+            self.position = self.stretch.read(&self.pcm, self.position, taste.rate, &mut self.ready);
+        }
+        let count = self.ready.len().min(FRAME_SAMPLES);
+        for (out, sample) in frame.iter_mut().zip(self.ready.drain(..count)) {
+            *out = scaled(sample, taste.volume);
+        }
+        !self.ready.is_empty() || self.position < self.pcm.len()
     }
 }
 

@@ -62,9 +62,9 @@ pub(crate) async fn start(config: SessionConfig) -> Result<(Session, EventStream
         waiting: mailbox.waiting().await.unwrap_or(0),
     };
     let (published, snapshot) = watch::channel(Arc::new(first.clone()));
-    let run = Run::new(config, account, token, api, mailbox, events, published, first)?;
+    let run = Run::new(config, account, token, api, mailbox.clone(), events, published, first)?;
     tokio::spawn(run.until_over(waiting));
-    Ok((Session { commands, snapshot }, EventStream { events: stream }))
+    Ok((Session { commands, snapshot, mailbox }, EventStream { events: stream }))
 }
 
 async fn token(account: &Account, secrets: &Arc<dyn SecretStore>) -> Result<Option<String>, StartError> {

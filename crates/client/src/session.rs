@@ -2,12 +2,12 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use aftertone_client_store::{FolderCounts, Listing, Window};
+use aftertone_client_store::{FolderCounts, Listing, Mailbox, StoreError, Window};
 use aftertone_model::{CallId, CallRecord, Message, MessageAction, MessageId};
 use aftertone_sync::{Device, DirectoryEntry, Forwarded, ProblemCode};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::{AudioIo, EventStream, OfflineReason, SecretStore, Snapshot};
+use crate::{AudioIo, EventStream, OfflineReason, SecretStore, Snapshot, playback::Taste};
 
 /// What a session is started with.
 pub struct SessionConfig {
@@ -72,6 +72,9 @@ pub enum CommandError {
     /// The stored mailbox failed.
     #[error("the stored mailbox failed: {0}")]
     Storage(String),
+    /// The sound of a message can't be had.
+    #[error("the sound can't be had: {0}")]
+    NoSound(String),
 }
 
 /// A signed-in phone that runs. Cheap to clone; the phone runs until [`Session::shut_down`], or until the last handle
@@ -80,6 +83,8 @@ pub enum CommandError {
 pub struct Session {
     pub(crate) commands: mpsc::UnboundedSender<Command>,
     pub(crate) snapshot: watch::Receiver<Arc<Snapshot>>,
+    /// What is stored is read from here and not by way of the loop, which has calls to attend to.
+    pub(crate) mailbox: Mailbox,
 }
 
 impl Session {
@@ -154,7 +159,31 @@ impl Session {
     /// # Errors
     /// Where the stored mailbox fails.
     pub async fn messages(&self) -> Result<Vec<Message>, CommandError> {
-        self.ask(|reply| Command::Messages { reply }).await?
+        stored(self.mailbox.messages().await)
+    }
+
+    /// Those of some messages that are stored, in no order.
+    ///
+    /// # Errors
+    /// Where the stored mailbox fails.
+    pub async fn messages_of(&self, ids: &[MessageId]) -> Result<Vec<Message>, CommandError> {
+        stored(self.mailbox.messages_of(ids).await)
+    }
+
+    /// How many messages of a caller's number nobody listened to.
+    ///
+    /// # Errors
+    /// Where the stored mailbox fails.
+    pub async fn new_from(&self, number: &str) -> Result<u64, CommandError> {
+        stored(self.mailbox.new_from(number).await)
+    }
+
+    /// The file with the sound of a message; it is fetched first if it is not stored.
+    ///
+    /// # Errors
+    /// Where there is no such message, or its sound can't be had.
+    pub async fn sound_file(&self, message: MessageId) -> Result<PathBuf, CommandError> {
+        self.ask(|reply| Command::SoundFile { message, reply }).await?
     }
 
     /// A part of a folder, searched if wanted, and how many there are.
@@ -162,7 +191,7 @@ impl Session {
     /// # Errors
     /// Where the stored mailbox fails.
     pub async fn window(&self, window: Window) -> Result<Listing, CommandError> {
-        self.ask(|reply| Command::Window { window, reply }).await?
+        stored(self.mailbox.window(&window).await)
     }
 
     /// How many messages each folder has.
@@ -170,7 +199,7 @@ impl Session {
     /// # Errors
     /// Where the stored mailbox fails.
     pub async fn counts(&self) -> Result<FolderCounts, CommandError> {
-        self.ask(|reply| Command::Counts { reply }).await?
+        stored(self.mailbox.counts().await)
     }
 
     /// One stored message, or `None`.
@@ -178,7 +207,7 @@ impl Session {
     /// # Errors
     /// Where the stored mailbox fails.
     pub async fn message(&self, id: MessageId) -> Result<Option<Message>, CommandError> {
-        self.ask(|reply| Command::Message { id, reply }).await?
+        stored(self.mailbox.message(id).await)
     }
 
     /// The newest `limit` entries of the call log, the newest first.
@@ -186,7 +215,23 @@ impl Session {
     /// # Errors
     /// Where the stored mailbox fails.
     pub async fn call_records(&self, limit: u32) -> Result<Vec<CallRecord>, CommandError> {
-        self.ask(|reply| Command::CallRecords { limit, reply }).await?
+        stored(self.mailbox.call_records(limit).await)
+    }
+
+    /// A part of the call log, the newest first, and how many entries it has.
+    ///
+    /// # Errors
+    /// Where the stored mailbox fails.
+    pub async fn call_log(&self, offset: u32, limit: u32) -> Result<(Vec<CallRecord>, u64), CommandError> {
+        Ok((stored(self.mailbox.call_log(offset, limit).await)?, stored(self.mailbox.calls().await)?))
+    }
+
+    /// The call log's entry of an incoming call.
+    ///
+    /// # Errors
+    /// Where the stored mailbox fails.
+    pub async fn incoming_call(&self, call: CallId) -> Result<Option<CallRecord>, CommandError> {
+        stored(self.mailbox.incoming_call(call).await)
     }
 
     /// Does something to a message. It is done here at once and sent to the server as soon as that is possible, also
@@ -255,9 +300,11 @@ impl Session {
         self.tell(Command::Playback(PlaybackAction::Seek(position_ms)));
     }
 
-    /// Loudness of playback in percent, 0 to 200.
-    pub fn set_volume(&self, percent: u8) {
-        self.tell(Command::Playback(PlaybackAction::Volume(percent)));
+    /// How messages sound from now on: loudness in percent, 0 to 200; speed in percent, 75 to 200, at the same pitch;
+    /// and whether long silence is left out.
+    pub fn set_playback(&self, volume: u8, rate: u16, skip_silence: bool) {
+        let taste = Taste { volume: volume.min(200), rate: rate.clamp(75, 200), skip_silence };
+        self.tell(Command::Playback(PlaybackAction::Taste(taste)));
     }
 
     /// Ends the playback.
@@ -303,16 +350,16 @@ impl Session {
     }
 }
 
+fn stored<T>(result: Result<T, StoreError>) -> Result<T, CommandError> {
+    result.map_err(|error| CommandError::Storage(error.to_string()))
+}
+
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, CommandError>>;
 
 pub(crate) enum Command {
     Dial { target: String, reply: Reply<CallId> },
     Call { call: CallId, action: CallAction, reply: Reply<()> },
-    Messages { reply: Reply<Vec<Message>> },
-    Window { window: Window, reply: Reply<Listing> },
-    Counts { reply: Reply<FolderCounts> },
-    Message { id: MessageId, reply: Reply<Option<Message>> },
-    CallRecords { limit: u32, reply: Reply<Vec<CallRecord>> },
+    SoundFile { message: MessageId, reply: Reply<PathBuf> },
     Act { message: MessageId, action: MessageAction, reply: Reply<()> },
     Forward { message: MessageId, to: Vec<String>, note: String, reply: Reply<Forwarded> },
     Directory { reply: Reply<Vec<DirectoryEntry>> },
@@ -340,6 +387,6 @@ pub(crate) enum PlaybackAction {
     Pause,
     Resume,
     Seek(u64),
-    Volume(u8),
+    Taste(Taste),
     Stop,
 }

@@ -12,6 +12,7 @@
 //! | [`rtp`], [`dtmf`] | datagrams, sound, digits | packets with one counter, key presses |
 //! | [`jitter`], [`playout`] | packets as they arrive | steady sound |
 //! | [`codec`], [`resample`], [`tones`], [`level`] | PCM | payloads and back, other rates, tones, figures |
+//! | [`stretch`] | PCM of a message | the same faster or slower, and its pauses |
 //! | [`container`] | payloads with RTP timestamps | WAV and Ogg bytes, and PCM again |
 
 #![warn(missing_docs)]
@@ -26,6 +27,7 @@ pub mod quality;
 pub mod resample;
 pub mod rtp;
 pub mod sdp;
+pub mod stretch;
 pub mod tones;
 pub mod webrtc;
 

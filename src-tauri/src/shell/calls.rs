@@ -12,11 +12,12 @@ pub(super) const SHOWN_AFTER_END: Duration = Duration::from_secs(4);
 
 /// The calls, in the order they began.
 #[derive(Debug, Default)]
-pub(super) struct Calls(BTreeMap<(Timestamp, CallId), CallSnapshot>, BTreeMap<CallId, QualityView>);
+pub(super) struct Calls(BTreeMap<(Timestamp, CallId), (CallSnapshot, u32)>, BTreeMap<CallId, QualityView>);
 
 impl Calls {
-    pub(super) fn update(&mut self, call: CallSnapshot) {
-        self.0.insert((call.started_at, call.id), call);
+    /// `waiting` messages of the other party were not heard yet.
+    pub(super) fn update(&mut self, call: CallSnapshot, waiting: u32) {
+        self.0.insert((call.started_at, call.id), (call, waiting));
     }
 
     /// How a call sounds; `true` when that is news.
@@ -36,12 +37,12 @@ impl Calls {
 
     /// Whether an incoming call wants to be heard.
     pub(super) fn any_rings(&self) -> bool {
-        self.0.values().any(|call| call.direction == Direction::Incoming && matches!(call.phase, CallPhase::Ringing))
+        self.0.values().any(|(call, _)| call.direction == Direction::Incoming && matches!(call.phase, CallPhase::Ringing))
     }
 
     /// Whether somebody can be heard.
     pub(super) fn any_connected(&self) -> bool {
-        self.0.values().any(|call| matches!(call.phase, CallPhase::Active | CallPhase::Connecting))
+        self.0.values().any(|(call, _)| matches!(call.phase, CallPhase::Active | CallPhase::Connecting))
     }
 
     /// What these calls let be heard besides voices.
@@ -50,12 +51,12 @@ impl Calls {
         match (self.any_rings(), self.any_connected()) {
             (true, false) => Some(Cue::Ring),
             (true, true) => Some(Cue::Waiting),
-            (false, _) => self.0.values().any(rings_there).then_some(Cue::Ringback),
+            (false, _) => self.0.values().any(|(call, _)| rings_there(call)).then_some(Cue::Ringback),
         }
     }
 
-    pub(super) fn views(&self, waiting: impl Fn(&str) -> u32) -> Vec<CallView> {
-        let view = |call: &CallSnapshot| CallView {
+    pub(super) fn views(&self) -> Vec<CallView> {
+        let view = |(call, waiting): &(CallSnapshot, u32)| CallView {
             id: call.id,
             direction: call.direction.into(),
             party: PartyView::from(&call.party),
@@ -65,7 +66,7 @@ impl Calls {
             held_by_other: false,
             quality: self.1.get(&call.id).cloned(),
             digits: String::new(),
-            waiting_messages: waiting(&call.party.number),
+            waiting_messages: *waiting,
         };
         self.0.values().map(view).collect()
     }

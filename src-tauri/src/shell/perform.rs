@@ -1,14 +1,14 @@
 //! What each command of the window does.
 
 use aftertone_client::CommandError;
-use aftertone_model::{CallId, DeviceId, MessageAction, MessageId};
-use aftertone_view::{AudioUse, Code, Command, DevicesView, DirectoryView, Event, Secret, SecretsView, ToastAbout};
+use aftertone_model::{CallId, DeviceId};
+use aftertone_view::{AudioUse, Code, Command, DevicesView, DirectoryView, Event, Secret, SecretsView};
 use tokio::sync::oneshot;
 
 use super::{Input, Shell, offline_code};
 use crate::{arguments::Secrets, invitation_picture, sign_in, window};
 
-type Reply = oneshot::Sender<Result<(), Code>>;
+pub(super) type Reply = oneshot::Sender<Result<(), Code>>;
 
 impl Shell {
     #[expect(clippy::wildcard_enum_match_arm, reason = "the others are matched below, in the end without a wildcard")]
@@ -30,6 +30,7 @@ impl Shell {
                 });
             }
             Command::Forward { messages, to, note } => self.forward(messages, to, note, reply),
+            Command::ExportMessages { messages } => self.export(messages, reply),
             Command::ListDirectory => self.list_directory(reply),
             Command::ListDevices => self.list_devices(None, reply),
             Command::RevokeDevice { device } => self.list_devices(Some(device), reply),
@@ -81,17 +82,21 @@ impl Shell {
             }
             Command::OpenFolder { window } => {
                 self.mailbox.open_window(window);
-                self.tell_mailbox();
+                self.read_mailbox().await;
                 Ok(())
             }
             Command::OpenMessage { message } => {
                 self.mailbox.open_message(message);
-                self.tell_mailbox();
+                self.read_mailbox().await;
                 Ok(())
             }
             Command::OpenCallLog { offset, limit } => {
                 self.mailbox.open_log(offset, limit);
-                self.tell_mailbox();
+                self.read_mailbox().await;
+                Ok(())
+            }
+            Command::SetPlayer { player } => {
+                self.set_player(player);
                 Ok(())
             }
             Command::ListAudioDevices => {
@@ -161,16 +166,7 @@ impl Shell {
                 session.reconnect();
                 Ok(())
             }
-            Command::Play { message, position_ms } => {
-                let paused = self.playback.as_ref().is_some_and(|at| at.message == message && !at.playing && at.position_ms > 0);
-                match position_ms {
-                    None if paused => {
-                        session.resume();
-                        Ok(())
-                    }
-                    from => session.play(message, from.unwrap_or(0).into()).await,
-                }
-            }
+            Command::Play { message, position_ms } => return self.play(message, position_ms).await,
             Command::Pause => {
                 session.pause();
                 Ok(())
@@ -180,9 +176,8 @@ impl Shell {
                 Ok(())
             }
             // Not done yet: the phone has no way to do them.
-            Command::SetHeld { .. } | Command::SetPlayer { .. } | Command::ExportMessages { .. } | Command::SelectAll => {
-                return Err(Code::Internal);
-            }
+            Command::SetHeld { .. } => return Err(Code::Internal),
+            Command::SelectAll => return self.select_all().await,
             Command::Act { messages, action } => return self.act(&messages, action).await,
             Command::Unsave { messages } => return self.unsave(&messages).await,
             Command::Undo { toast } => return self.undo(toast).await,
@@ -204,6 +199,8 @@ impl Shell {
             | Command::OpenMessage { .. }
             | Command::OpenCallLog { .. }
             | Command::Forward { .. }
+            | Command::SetPlayer { .. }
+            | Command::ExportMessages { .. }
             | Command::ListDirectory
             | Command::ListDevices
             | Command::RevokeDevice { .. }
@@ -218,53 +215,11 @@ impl Shell {
         result.map_err(|error| command_code(&error))
     }
 
-    async fn act(&mut self, messages: &[MessageId], action: MessageAction) -> Result<(), Code> {
-        let session = self.session().ok_or(Code::NotSignedIn)?;
-        let toast = self.mailbox.acted(messages, action);
-        for message in messages {
-            session.act(*message, action).await.map_err(|error| command_code(&error))?;
-        }
-        self.read_mailbox().await;
-        window::tell(&self.app, &Event::Toast(toast));
-        Ok(())
-    }
-
-    /// Lets saved messages go: by way of new, because listening alone takes nothing out of the saved ones.
-    async fn unsave(&mut self, messages: &[MessageId]) -> Result<(), Code> {
-        let session = self.session().ok_or(Code::NotSignedIn)?;
-        let toast = self.mailbox.let_go(messages);
-        for message in messages {
-            for action in [MessageAction::New, MessageAction::Heard] {
-                session.act(*message, action).await.map_err(|error| command_code(&error))?;
-            }
-        }
-        self.read_mailbox().await;
-        window::tell(&self.app, &Event::Toast(toast));
-        Ok(())
-    }
-
-    async fn undo(&mut self, toast: u32) -> Result<(), Code> {
-        let session = self.session().ok_or(Code::NotSignedIn)?;
-        for (message, actions) in self.mailbox.undo(toast) {
-            for action in actions {
-                session.act(message, action).await.map_err(|error| command_code(&error))?;
-            }
-        }
-        self.read_mailbox().await;
-        Ok(())
-    }
-
-    pub(super) async fn call_back(&mut self, message: MessageId) -> Result<(), Code> {
-        let session = self.session().ok_or(Code::NotSignedIn)?;
-        let number = self.mailbox.message(message).map(|message| message.envelope.caller.number.clone()).ok_or(Code::Gone)?;
-        session.dial(&number).await.map(|_call| ()).map_err(|error| command_code(&error))
-    }
-
     /// Calls who called then.
     pub(super) async fn call_again(&mut self, call: CallId) -> Result<(), Code> {
         let session = self.session().ok_or(Code::NotSignedIn)?;
-        let number = self.mailbox.record(call).map(|record| record.party.number.clone()).ok_or(Code::Gone)?;
-        session.dial(&number).await.map(|_call| ()).map_err(|error| command_code(&error))
+        let record = session.incoming_call(call).await.map_err(|error| command_code(&error))?.ok_or(Code::Gone)?;
+        session.dial(&record.party.number).await.map(|_call| ()).map_err(|error| command_code(&error))
     }
 
     /// Looks for an invitation in a picture; found, it waits to be accepted as one that was opened as a link does.
@@ -273,26 +228,6 @@ impl Shell {
         tauri::async_runtime::spawn_blocking(move || {
             let found = invitation_picture::read(picture.reveal());
             let _window_gone = reply.send(found.map(|link| inputs.send(Input::Link(link))));
-        });
-    }
-
-    fn forward(&self, messages: Vec<MessageId>, to: Vec<String>, note: String, reply: Reply) {
-        let (session, inputs) = (self.session(), self.inputs.clone());
-        tauri::async_runtime::spawn(async move {
-            let forward = async {
-                let session = session.ok_or(Code::NotSignedIn)?;
-                let mut names = Vec::new();
-                for message in messages {
-                    let done = session.forward(message, to.clone(), note.clone()).await.map_err(|error| command_code(&error))?;
-                    names = done.delivered.into_iter().map(|(who, _id)| who.name.unwrap_or(who.number)).collect();
-                }
-                Ok(names)
-            };
-            let result: Result<Vec<String>, Code> = forward.await;
-            if let Ok(names) = &result {
-                inputs.send(Input::Toast(ToastAbout::Forwarded { to: names.clone() }));
-            }
-            let _window_gone = reply.send(result.map(|_names| ()));
         });
     }
 
@@ -347,6 +282,10 @@ pub(super) fn command_code(error: &CommandError) -> Code {
         CommandError::InvalidTarget => Code::BadNumber,
         CommandError::NoSuchMessage => Code::Gone,
         CommandError::Refused { code, .. } => (*code).into(),
+        CommandError::NoSound(detail) => {
+            tracing::info!(detail, "a message has no sound here");
+            Code::SoundMissing
+        }
         CommandError::Storage(detail) => {
             tracing::error!(detail, "the stored mailbox failed");
             Code::Internal

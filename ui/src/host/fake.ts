@@ -163,6 +163,11 @@ export class FakeHost implements Host {
     return call;
   }
 
+  /** The shell tells something. */
+  tell(event: Event): void {
+    this.#send(event);
+  }
+
   /** Somebody left a message. */
   leave(number: string, name: string | null = null, seconds = 6): string {
     const id = crypto.randomUUID();

@@ -4,7 +4,7 @@ import type { Host } from "./host";
 
 export type * from "./generated/contract";
 export type { Host } from "./host";
-export { getPhone, Phone, setPhone } from "./phone.svelte";
+export { getPhone, Phone, setPhone, type Toast } from "./phone.svelte";
 
 /** The shell when there is one, else a world in memory for development. */
 export async function chooseHost(): Promise<Host> {

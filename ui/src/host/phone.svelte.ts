@@ -3,6 +3,8 @@ import { createContext } from "svelte";
 import type {
   AppView,
   AudioDevicesView,
+  AudioLevels,
+  AudioNotice,
   CallLogView,
   Code,
   Command,
@@ -25,6 +27,10 @@ import type { Host } from "./host";
 /** Toasts of the interface itself have ids below zero; the shell's begin at zero. */
 let ownToast = 0;
 
+/** What a toast tells: the shell's words, or what happened to a sound device. */
+export type Told = ToastAbout | { type: "audio"; notice: AudioNotice };
+export type Toast = Omit<ToastView, "about"> & { about: Told };
+
 /** The last view model of every kind, and the way to ask for things. */
 export class Phone {
   app = $state.raw<AppView | null>(null);
@@ -36,10 +42,11 @@ export class Phone {
   callLog = $state.raw<CallLogView | null>(null);
   directory = $state.raw<DirectoryView | null>(null);
   audioDevices = $state.raw<AudioDevicesView | null>(null);
+  levels = $state.raw<AudioLevels>({ microphone: 0, speaker: 0 });
   devices = $state.raw<DevicesView | null>(null);
   settings = $state.raw<SettingsView | null>(null);
   testMessage = $state.raw<TestMessageView>({ type: "idle" });
-  toasts = $state.raw<readonly ToastView[]>([]);
+  toasts = $state.raw<readonly Toast[]>([]);
   /** The frame goes there. */
   onshow: (place: Place) => void = () => {};
 
@@ -71,9 +78,9 @@ export class Phone {
     return code === null;
   }
 
-  tell(about: ToastAbout): void {
+  tell(about: Told): void {
     ownToast -= 1;
-    this.toasts = [...this.toasts, { id: ownToast, about, undo: false }];
+    this.toasts = [...this.toasts, { id: ownToast, about, undo: false }].slice(-3);
   }
 
   dismiss(toast: number): void {
@@ -114,6 +121,12 @@ export class Phone {
         break;
       case "audio_devices":
         this.audioDevices = event.view;
+        break;
+      case "audio_levels":
+        this.levels = event.view;
+        break;
+      case "audio_notice":
+        this.tell({ type: "audio", notice: event.view });
         break;
       case "test_message":
         this.testMessage = event.view;

@@ -25,10 +25,12 @@ function formats(language: Language) {
     time: new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit" }),
     seconds: new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit", second: "2-digit" }),
     weekday: new Intl.DateTimeFormat(locale, { weekday: "long" }),
+    weekdayShort: new Intl.DateTimeFormat(locale, { weekday: "short", timeZone: "UTC" }),
     date: new Intl.DateTimeFormat(locale, { day: "numeric", month: "long" }),
     dateOfYear: new Intl.DateTimeFormat(locale, { day: "numeric", month: "long", year: "numeric" }),
     full: new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "short" }),
     relative: new Intl.RelativeTimeFormat(locale, { numeric: "auto" }),
+    relativeShort: new Intl.RelativeTimeFormat(locale, { style: "short" }),
     list: new Intl.ListFormat(locale),
     shortSeconds: new Intl.NumberFormat(locale, { style: "unit", unit: "second", unitDisplay: "narrow", maximumFractionDigits: 1 }),
     number: new Intl.NumberFormat(locale, { maximumFractionDigits: 2 }),
@@ -71,6 +73,38 @@ class Interface {
     if (days >= 0 && days < 2) return capital(this.#formats.relative.format(-days, "day"));
     if (days > 0 && days < 7) return this.#formats.weekday.format(date);
     return (date.getFullYear() === now.getFullYear() ? this.#formats.date : this.#formats.dateOfYear).format(date);
+  }
+
+  /** For a list: within the last hour how long ago, else the time of day. */
+  moment(iso: string): string {
+    const minutes = Math.floor((clock.now - Date.parse(iso)) / 60_000);
+    if (minutes < 0 || minutes >= 60) return this.time(iso);
+    return minutes === 0 ? this.t.app.justNow : this.#formats.relativeShort.format(-minutes, "minute");
+  }
+
+  /** `7 minutes ago`, `yesterday`, `in 2 days`: as people round it. */
+  ago(iso: string): string {
+    const seconds = (Date.parse(iso) - clock.now) / 1000;
+    const steps = [
+      ["second", 60],
+      ["minute", 60],
+      ["hour", 24],
+      ["day", 7],
+      ["week", 4.35],
+      ["month", 12],
+      ["year", Infinity],
+    ] as const;
+    let value = Math.abs(seconds) < 45 ? 0 : seconds;
+    for (const [unit, length] of steps) {
+      if (Math.abs(Math.round(value)) < length) return this.#formats.relative.format(Math.round(value), unit);
+      value /= length;
+    }
+    return this.full(iso);
+  }
+
+  /** `Mon`, `Mo`: 0 is Monday. */
+  weekday(day: number): string {
+    return this.#formats.weekdayShort.format(new Date(Date.UTC(2024, 0, 1 + day, 12)));
   }
 
   /** Weekday, date and time, for whoever wants it exactly. */

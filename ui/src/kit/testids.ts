@@ -17,7 +17,15 @@
  * Forwarding: `forward-dialog`, `forward-to` (a text field: type, then Enter), `forward-option` (with `data-user`),
  *   `forward-chosen` (with `data-user`), `forward-note`, `forward-send`.
  * People: `people`, `people-search`, `person` (with `data-user`), `person-call`.
+ * Several messages: `marked` (the bar, with `data-count`), `marked-forward`, `marked-save`, `marked-heard`, `marked-export`, `marked-delete`,
+ *   `marked-restore`, `marked-expunge`, `marked-clear`. Listening: `rate`, `volume`, `skip-silence`, `export`.
+ * Everywhere: `shortcuts`, `shortcuts-dialog`, `reconnect`.
+ * In a call also: `another-call`, `hold`, `quality` (with `data-bars`), `digits`; in the log `call-row-play`; at the sign-in `picture`.
+ * Settings also: `notify-messages`, `notify-calls`, `notify-missed`, `quiet`, `quiet-from`, `quiet-to`, `quiet-day-0` …, `device` (with
+ *   `data-device-id`), `device-revoke`, `device-revoke-confirm`.
  * Settings: `settings`, `language`, `theme-system`, `theme-light`, `theme-dark`, `microphone`, `speaker`, `ringer`,
+ *   `microphone-level` (a meter), `test-microphone`, `test-speaker`, `test-ringer`, `volume-speaker`, `volume-ringer`, `echo-cancellation`,
+ *   `noise-suppression`, `gain-control`, `tone-region`,
  *   `sign-out`, `sign-out-confirm`.
  */
 export const ids = {
@@ -55,6 +63,37 @@ export const ids = {
   messageRow: "message-row",
   empty: "empty",
   message: "message",
+  rate: "rate",
+  volume: "volume",
+  skipSilence: "skip-silence",
+  export: "export",
+  marked: "marked",
+  markedClear: "marked-clear",
+  markedForward: "marked-forward",
+  markedSave: "marked-save",
+  markedHeard: "marked-heard",
+  markedExport: "marked-export",
+  markedDelete: "marked-delete",
+  markedRestore: "marked-restore",
+  markedExpunge: "marked-expunge",
+  shortcuts: "shortcuts",
+  shortcutsDialog: "shortcuts-dialog",
+  reconnect: "reconnect",
+  anotherCall: "another-call",
+  hold: "hold",
+  quality: "quality",
+  digits: "digits",
+  callRowPlay: "call-row-play",
+  picture: "picture",
+  notifyMessages: "notify-messages",
+  notifyCalls: "notify-calls",
+  notifyMissed: "notify-missed",
+  quiet: "quiet",
+  quietFrom: "quiet-from",
+  quietTo: "quiet-to",
+  device: "device",
+  deviceRevoke: "device-revoke",
+  deviceRevokeConfirm: "device-revoke-confirm",
   play: "play",
   pause: "pause",
   seek: "seek",
@@ -86,11 +125,16 @@ export const ids = {
   microphone: "microphone",
   speaker: "speaker",
   ringer: "ringer",
+  microphoneLevel: "microphone-level",
+  echoCancellation: "echo-cancellation",
+  noiseSuppression: "noise-suppression",
+  gainControl: "gain-control",
+  toneRegion: "tone-region",
   signOut: "sign-out",
   signOutConfirm: "sign-out-confirm",
 } as const;
 
 /** `nav-calls`, `folder-new`, `theme-dark`, `digit-5`, `with-invitation`: one of a family. */
-export function idOf(family: "nav" | "folder" | "theme" | "digit" | "with", member: string): string {
+export function idOf(family: "nav" | "folder" | "theme" | "digit" | "with" | "quiet-day" | "test" | "volume", member: string): string {
   return `${family}-${member}`;
 }

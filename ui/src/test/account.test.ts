@@ -1,4 +1,4 @@
-import { screen, waitFor } from "@testing-library/svelte";
+import { fireEvent, screen, waitFor } from "@testing-library/svelte";
 import { describe, expect, test } from "vitest";
 
 import { World } from "./world";
@@ -42,7 +42,49 @@ describe("the account", () => {
   test("the reason for being offline stands there", async () => {
     const world = await World.open(["offline"]);
     expect(world.get("connection").dataset["state"]).toBe("offline");
-    expect(world.get("connection").textContent).toContain("the server can’t be reached");
+    expect(world.get("connection").textContent).toContain("The server can’t be reached");
+    expect(world.get("connection").textContent).toContain("Look at your network");
+    await world.click("reconnect");
+    await world.asked("reconnect");
+    await waitFor(() => expect(world.get("connection").dataset["state"]).toBe("connecting"));
+  });
+
+  test("a picture of a QR code is an invitation to be accepted", async () => {
+    const world = await World.open(["signed_out"]);
+    await world.click("with-invitation");
+    const picture = new File([new Uint8Array([137, 80, 78, 71])], "invitation.png", { type: "image/png" });
+    await world.user.upload(world.get("picture"), picture);
+    expect((await world.asked("read_invitation")).picture).toBe("iVBORw==");
+    await screen.findByText("You are invited to phone.example.com.");
+    expect(world.get("invitation-link")).toHaveProperty("value", "aftertone://invite?server=https://phone.example.com&token=T");
+    await world.click("submit");
+    await world.find("signed-in");
+  });
+
+  test("quiet hours, and what notifications tell", async () => {
+    const world = await World.open();
+    await world.go("settings");
+    await world.click("notify-missed");
+    expect((await world.asked("set_notifications")).notifications).toMatchObject({ messages: true, missed_calls: false, quiet: null });
+    await world.click("quiet");
+    await world.user.clear(await world.find("quiet-from"));
+    await world.user.type(world.get("quiet-from"), "21:30{Tab}");
+    await waitFor(async () => expect((await world.asked("set_notifications")).notifications.quiet?.from_minute).toBe(21 * 60 + 30));
+    await world.user.clear(world.get("quiet-to"));
+    await world.user.type(world.get("quiet-to"), "never{Tab}");
+    expect(world.get("quiet-to")).toHaveProperty("value", "07:00");
+    await world.click("quiet-day-6");
+    await waitFor(async () => expect((await world.asked("set_notifications")).notifications.quiet?.days).toEqual([0, 1, 2, 3, 4, 5]));
+  });
+
+  test("another device of the account is signed out, after a question", async () => {
+    const world = await World.open();
+    await world.go("settings");
+    await waitFor(() => expect(world.all("device")).toHaveLength(3));
+    await world.user.click(world.all("device-revoke")[1] ?? document.body);
+    await world.click("device-revoke-confirm");
+    await world.asked("revoke_device");
+    await waitFor(() => expect(world.all("device")).toHaveLength(2));
   });
 
   test("the language changes everywhere at once", async () => {
@@ -72,6 +114,29 @@ describe("the account", () => {
     expect(await world.asked("choose_audio_device")).toMatchObject({ use: "microphone", device: "built-in" });
     await world.user.selectOptions(world.get("ringer"), "");
     await waitFor(async () => expect(await world.asked("choose_audio_device")).toMatchObject({ use: "ringer", device: null }));
+  });
+
+  test("volumes, voice and tones are chosen, and the microphone is tested", async () => {
+    const world = await World.open();
+    await world.go("settings");
+    await fireEvent.change(await world.find("volume-ringer"), { target: { value: "60" } });
+    expect(await world.asked("set_volume")).toMatchObject({ use: "ringer", percent: 60 });
+    await world.click("noise-suppression");
+    expect(await world.asked("set_voice_processing")).toMatchObject({ processing: { echo_cancellation: true, noise_suppression: false } });
+    await world.user.selectOptions(world.get("tone-region"), "austria");
+    expect(await world.asked("set_tone_region")).toMatchObject({ region: "austria" });
+    await world.click("test-speaker");
+    expect(await world.asked("test_speaker")).toMatchObject({ use: "speaker" });
+    await world.click("test-microphone");
+    await waitFor(() => expect(world.get("microphone-level").getAttribute("aria-valuenow")).toBe("62"));
+    await world.go("calls");
+    await waitFor(async () => expect(await world.asked("test_microphone")).toMatchObject({ on: false }));
+  });
+
+  test("a headset that is pulled out is told of", async () => {
+    const world = await World.open();
+    world.host.tell({ type: "audio_notice", view: { use: "speaker", about: "fallback", device: "Built-in speakers" } });
+    expect((await world.find("toast")).textContent).toContain("Built-in speakers is used");
   });
 
   test("signing out asks once", async () => {

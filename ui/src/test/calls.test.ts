@@ -54,6 +54,13 @@ describe("calls", () => {
     await world.click("keypad");
     await world.click("digit-#");
     expect((await world.asked("send_digit")).digit).toBe("#");
+    await waitFor(() => expect(world.get("digits").textContent).toBe("#"));
+    await world.click("hold");
+    expect((await world.asked("set_held")).held).toBe(true);
+    await waitFor(() => expect(world.get("call").dataset["held"]).toBe("true"));
+    expect(world.get("quality").getAttribute("aria-label")).toContain("Good connection");
+    await world.user.keyboard("{Alt>}m{/Alt}");
+    await waitFor(async () => expect((await world.asked("set_muted")).muted).toBe(false));
   });
 
   test("dialling a typed number, a key at a time, and a name", async () => {
@@ -62,7 +69,8 @@ describe("calls", () => {
     for (const digit of "1004") await world.click(`digit-${digit}`);
     await world.click("dial");
     expect((await world.asked("place_call")).number).toBe("1004");
-    await waitFor(() => expect(world.get("dial-number")).toHaveProperty("value", ""));
+    await world.click("another-call");
+    expect(world.get("dial-number")).toHaveProperty("value", "");
     await world.user.type(world.get("dial-number"), "sofia{Enter}");
     await waitFor(async () => expect((await world.asked("place_call")).number).toBe("1012"));
   });

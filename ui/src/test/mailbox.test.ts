@@ -160,4 +160,68 @@ describe("the mailbox", () => {
     await world.click("call-back");
     expect((await world.find("toast")).textContent).toContain("This number can’t be called.");
   });
+
+  test("several are selected by keys and pointer, and what is done to them is one thing", async () => {
+    const world = await World.open();
+    const rows = await screen.findAllByTestId("message-row");
+    await world.find("message");
+    const ids = rows.map((row) => row.dataset["messageId"]);
+    await world.user.keyboard("x{Shift>}{ArrowDown}{/Shift}");
+    expect((await world.find("marked")).dataset["count"]).toBe("2");
+    await world.user.click(rows[2] ?? document.body);
+    expect(world.get("marked").dataset["count"]).toBe("3");
+    await world.user.click(rows[2] ?? document.body);
+    await world.click("marked-delete");
+    expect(await world.asked("act")).toMatchObject({ messages: ids.slice(0, 2), action: "delete" });
+    await waitFor(() => expect(world.all("message-row")).toHaveLength(1));
+    expect(world.all("marked")).toHaveLength(0);
+    expect((await world.find("toast")).textContent).toContain("2 messages deleted");
+    await world.click("undo");
+    await waitFor(() => expect(world.all("message-row")).toHaveLength(3));
+  });
+
+  test("all of a folder are selected, also those that aren’t on the screen, and forwarded together", async () => {
+    const world = await World.open();
+    await world.click("folder-all");
+    await world.find("message");
+    await world.user.keyboard("{Control>}a{/Control}");
+    expect((await world.find("marked")).dataset["count"]).toBe("149");
+    await world.user.keyboard("{Escape}");
+    expect(world.all("marked")).toHaveLength(0);
+    await world.user.keyboard("xjx");
+    await world.click("marked-forward");
+    await world.user.type(await world.find("forward-to"), "1002{Enter}");
+    await world.click("forward-send");
+    expect((await world.asked("forward")).messages).toHaveLength(2);
+  });
+
+  test("speed, volume and pauses: chosen with the pointer and with keys", async () => {
+    const world = await World.open();
+    await world.find("message");
+    await world.user.selectOptions(world.get("rate"), "150");
+    expect(await world.asked("set_player")).toMatchObject({ rate_percent: 150, volume_percent: 100, skip_silence: false });
+    await world.user.keyboard(">");
+    await waitFor(async () => expect((await world.asked("set_player")).rate_percent).toBe(150));
+    world.get("rate").blur();
+    await world.user.keyboard(">");
+    await waitFor(async () => expect((await world.asked("set_player")).rate_percent).toBe(175));
+    await world.user.keyboard("-");
+    await waitFor(async () => expect((await world.asked("set_player")).volume_percent).toBe(90));
+    await world.click("skip-silence");
+    await waitFor(() => expect(world.get("skip-silence").getAttribute("aria-pressed")).toBe("true"));
+  });
+
+  test("fifty thousand messages are a few rows", async () => {
+    const world = await World.open(["many"]);
+    await world.click("folder-all");
+    await waitFor(() => expect(world.all("message-row")[0]?.getAttribute("aria-setsize")).toBe("50009"));
+    expect(world.all("message-row").length).toBeLessThan(60);
+  });
+
+  test("the list of shortcuts opens with its key", async () => {
+    const world = await World.open();
+    await world.find("message");
+    await world.user.keyboard("?");
+    expect((await world.find("shortcuts-dialog")).textContent).toContain("play, pause");
+  });
 });

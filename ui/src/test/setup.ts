@@ -1,3 +1,4 @@
+import { configure } from "@testing-library/svelte";
 import { beforeEach } from "vitest";
 
 // What jsdom lacks: a layout. Lists show as many rows as fit into a window of 800 pixels.
@@ -22,6 +23,8 @@ Object.assign(globalThis, {
   ResizeObserver: NoResize,
   matchMedia: () => ({ matches: false, addEventListener: () => {}, removeEventListener: () => {} }),
 });
+
+configure({ asyncUtilTimeout: 30_000 });
 
 beforeEach(() => {
   localStorage.clear();

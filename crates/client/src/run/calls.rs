@@ -15,11 +15,7 @@ impl Run {
         match command {
             Command::Dial { target, reply } => answer(reply, self.dial(&target)),
             Command::Call { call, action, reply } => answer(reply, self.call(call, action)),
-            Command::Messages { reply } => answer(reply, self.messages().await),
-            Command::Window { window, reply } => answer(reply, self.window(&window).await),
-            Command::Counts { reply } => answer(reply, self.counts().await),
-            Command::Message { id, reply } => answer(reply, self.message(id).await),
-            Command::CallRecords { limit, reply } => answer(reply, self.call_records(limit).await),
+            Command::SoundFile { message, reply } => self.sound_file(message, reply),
             Command::Act { message, action, reply } => answer(reply, self.act(message, action).await),
             Command::Forward { message, to, note, reply } => self.forward(message, to, note, reply),
             Command::Directory { reply } => self.directory(reply),

@@ -1,38 +1,31 @@
 //! Commands about the mailbox, and what comes from the synchroniser and the player.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
-use aftertone_client_store::{FolderCounts, Listing, Window};
-use aftertone_model::{CallRecord, DeviceId, Message, MessageAction, MessageId};
+use aftertone_model::{DeviceId, MessageAction, MessageId};
 use aftertone_sync::{Device, DirectoryEntry, ForwardBody, Forwarded, IdempotencyKey};
 use rand::RngExt;
 
 use super::{Run, calls::answer};
-use crate::{CommandError, Event, PlaybackState, playback::PlayerEvent, session::Reply, synchronise::SyncEvent};
+use crate::{
+    CommandError, Event, PlaybackState, account::mailbox_folder, playback, playback::PlayerEvent, session::Reply,
+    synchronise::SyncEvent,
+};
 
 /// The keys of forwards, so that trying one again can't deliver it twice.
 #[derive(Default)]
 pub(super) struct Forwards(BTreeMap<(MessageId, Vec<String>, String), IdempotencyKey>);
 
 impl Run {
-    pub(super) async fn messages(&self) -> Result<Vec<Message>, CommandError> {
-        self.mailbox.messages().await.map_err(storage)
-    }
-
-    pub(super) async fn window(&self, window: &Window) -> Result<Listing, CommandError> {
-        self.mailbox.window(window).await.map_err(storage)
-    }
-
-    pub(super) async fn counts(&self) -> Result<FolderCounts, CommandError> {
-        self.mailbox.counts().await.map_err(storage)
-    }
-
-    pub(super) async fn message(&self, id: MessageId) -> Result<Option<Message>, CommandError> {
-        self.mailbox.message(id).await.map_err(storage)
-    }
-
-    pub(super) async fn call_records(&self, limit: u32) -> Result<Vec<CallRecord>, CommandError> {
-        self.mailbox.call_records(limit).await.map_err(storage)
+    pub(super) fn sound_file(&self, message: MessageId, reply: Reply<PathBuf>) {
+        let (api, mailbox, parts) = (self.api.clone(), self.mailbox.clone(), mailbox_folder(&self.config.data));
+        tokio::spawn(async move {
+            let file = async {
+                let message = mailbox.message(message).await.map_err(storage)?.ok_or(CommandError::NoSuchMessage)?;
+                playback::stored_sound(&api, &mailbox, &parts, &message).await
+            };
+            answer(reply, file.await);
+        });
     }
 
     pub(super) async fn act(&mut self, id: MessageId, action: MessageAction) -> Result<(), CommandError> {
@@ -108,7 +101,7 @@ impl Run {
     pub(super) async fn played(&mut self, event: PlayerEvent) {
         match event {
             PlayerEvent::Changed(playback) => {
-                let over = matches!(playback.state, PlaybackState::Ended | PlaybackState::Failed);
+                let over = matches!(playback.state, PlaybackState::Ended | PlaybackState::Failed | PlaybackState::NoDevice);
                 let other = self.snapshot.playback.is_some_and(|current| current.message != playback.message);
                 // The end of one that was replaced says nothing of the one that plays now.
                 if !(over && other) {

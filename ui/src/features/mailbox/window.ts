@@ -22,8 +22,10 @@ export function withOpen(mailbox: MailboxView, open: MessageView | null): Shown 
   return isBeforeWindow || isBehindWindow ? { rows, total } : { rows: [...before, row, ...after], total: total + 1 };
 }
 
-/** Which message comes into the place of one that leaves the list: the next, or at the end the one before. */
-export function neighbour(rows: readonly MessageRow[], id: string): string | null {
+/** Which message comes into the place of one that leaves the list with others: the next that stays, or at the end the one before. */
+export function neighbour(rows: readonly MessageRow[], id: string, leaving: ReadonlySet<string> = new Set([id])): string | null {
   const index = rows.findIndex((row) => row.id === id);
-  return index < 0 ? null : (rows[index + 1]?.id ?? rows[index - 1]?.id ?? null);
+  if (index < 0) return null;
+  const stays = (row: MessageRow) => !leaving.has(row.id);
+  return (rows.slice(index).find(stays) ?? rows.slice(0, index).findLast(stays))?.id ?? null;
 }

@@ -44,6 +44,7 @@ impl From<CommandError> for Failure {
             CommandError::NoSuchMessage => "no_such_message".into(),
             CommandError::Refused { code, .. } => word(code),
             CommandError::Storage(_) => "storage".into(),
+            CommandError::NoSound(_) => "no_sound".into(),
         };
         Self { code, detail: error.to_string() }
     }

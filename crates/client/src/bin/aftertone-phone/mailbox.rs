@@ -122,6 +122,7 @@ async fn play(session: &Session, events: &mut EventStream, id: MessageId) -> Res
             match playback.state {
                 PlaybackState::Ended => break,
                 PlaybackState::Failed => return Err(Failure::new("play", "the sound can't be had or not be decoded")),
+                PlaybackState::NoDevice => return Err(Failure::new("play", "no sound device takes the sound")),
                 PlaybackState::Loading | PlaybackState::Playing | PlaybackState::Paused => {}
             }
         }

@@ -1,0 +1,185 @@
+//! What the window does with messages.
+
+use std::path::{Path, PathBuf};
+
+use aftertone_client::Session;
+use aftertone_model::{Message, MessageAction, MessageId};
+use aftertone_view::{Code, Event, PlayerView, ToastAbout};
+use tauri_plugin_dialog::{DialogExt, FilePath};
+use tokio::sync::oneshot;
+
+use super::{
+    Input, Shell,
+    perform::{Reply, command_code},
+};
+use crate::window;
+
+impl Shell {
+    /// Plays; what is paused goes on where it is.
+    pub(super) async fn play(&self, message: MessageId, position_ms: Option<u32>) -> Result<(), Code> {
+        let session = self.session().ok_or(Code::NotSignedIn)?;
+        let paused = self.playback.as_ref().is_some_and(|at| at.message == message && !at.playing && at.position_ms > 0);
+        match position_ms {
+            None if paused && session.snapshot().playback.is_some() => {
+                session.resume();
+                Ok(())
+            }
+            from => session.play(message, from.unwrap_or(0).into()).await.map_err(|error| command_code(&error)),
+        }
+    }
+
+    pub(super) fn set_player(&mut self, player: PlayerView) {
+        let PlayerView { rate_percent, volume_percent, skip_silence } = player;
+        let rate_percent = rate_percent.clamp(75, 200);
+        self.settings.player = PlayerView { rate_percent, volume_percent: volume_percent.min(200), skip_silence };
+        self.settings.save(&self.folder);
+        self.apply_player();
+        window::tell(&self.app, &Event::Player(self.settings.player));
+    }
+
+    /// Tells the phone how messages are to sound.
+    pub(super) fn apply_player(&self) {
+        let PlayerView { rate_percent, volume_percent, skip_silence } = self.settings.player;
+        if let Some(session) = self.session() {
+            session.set_playback(volume_percent, rate_percent, skip_silence);
+        }
+    }
+
+    pub(super) async fn act(&mut self, messages: &[MessageId], action: MessageAction) -> Result<(), Code> {
+        let session = self.session().ok_or(Code::NotSignedIn)?;
+        let before = session.messages_of(messages).await.map_err(|error| command_code(&error))?;
+        if before.is_empty() {
+            return Err(Code::Gone);
+        }
+        for message in &before {
+            session.act(message.envelope.id, action).await.map_err(|error| command_code(&error))?;
+        }
+        let toast = self.mailbox.acted(&before, action);
+        self.read_mailbox().await;
+        window::tell(&self.app, &Event::Toast(toast));
+        Ok(())
+    }
+
+    /// Lets saved messages go: by way of new, because listening alone takes nothing out of the saved ones.
+    pub(super) async fn unsave(&mut self, messages: &[MessageId]) -> Result<(), Code> {
+        let session = self.session().ok_or(Code::NotSignedIn)?;
+        let toast = self.mailbox.let_go(messages);
+        for message in messages {
+            for action in [MessageAction::New, MessageAction::Heard] {
+                session.act(*message, action).await.map_err(|error| command_code(&error))?;
+            }
+        }
+        self.read_mailbox().await;
+        window::tell(&self.app, &Event::Toast(toast));
+        Ok(())
+    }
+
+    pub(super) async fn undo(&mut self, toast: u32) -> Result<(), Code> {
+        let session = self.session().ok_or(Code::NotSignedIn)?;
+        for (message, actions) in self.mailbox.undo(toast) {
+            for action in actions {
+                session.act(message, action).await.map_err(|error| command_code(&error))?;
+            }
+        }
+        self.read_mailbox().await;
+        Ok(())
+    }
+
+    pub(super) async fn select_all(&self) -> Result<(), Code> {
+        let session = self.session().ok_or(Code::NotSignedIn)?;
+        let selection = self.mailbox.selection(&session).await.map_err(|error| command_code(&error))?;
+        window::tell(&self.app, &Event::Selection(selection));
+        Ok(())
+    }
+
+    pub(super) async fn call_back(&mut self, message: MessageId) -> Result<(), Code> {
+        let session = self.session().ok_or(Code::NotSignedIn)?;
+        let message = session.message(message).await.map_err(|error| command_code(&error))?.ok_or(Code::Gone)?;
+        session.dial(&message.envelope.caller.number).await.map(|_call| ()).map_err(|error| command_code(&error))
+    }
+
+    pub(super) fn forward(&self, messages: Vec<MessageId>, to: Vec<String>, note: String, reply: Reply) {
+        let (session, inputs) = (self.session(), self.inputs.clone());
+        tauri::async_runtime::spawn(async move {
+            let forward = async {
+                let session = session.ok_or(Code::NotSignedIn)?;
+                let mut names = Vec::new();
+                for message in messages {
+                    let done = session.forward(message, to.clone(), note.clone()).await.map_err(|error| command_code(&error))?;
+                    names = done.delivered.into_iter().map(|(who, _id)| who.name.unwrap_or(who.number)).collect();
+                }
+                Ok(names)
+            };
+            let result: Result<Vec<String>, Code> = forward.await;
+            if let Ok(names) = &result {
+                inputs.send(Input::Toast(ToastAbout::Forwarded { to: names.clone() }));
+            }
+            let _window_gone = reply.send(result.map(|_names| ()));
+        });
+    }
+
+    /// Asks where the sound is to be kept, and writes it there as it was recorded.
+    pub(super) fn export(&self, messages: Vec<MessageId>, reply: Reply) {
+        let (session, inputs, app) = (self.session(), self.inputs.clone(), self.app.clone());
+        tauri::async_runtime::spawn(async move {
+            let result = match session {
+                None => Err(Code::NotSignedIn),
+                Some(session) => export(&session, &app, &messages).await,
+            };
+            if let Ok(Some(place)) = &result {
+                let count = u32::try_from(messages.len()).unwrap_or(u32::MAX);
+                inputs.send(Input::Toast(ToastAbout::Exported { count, place: place.to_string_lossy().into_owned() }));
+            }
+            let _window_gone = reply.send(result.map(|_place| ()));
+        });
+    }
+}
+
+/// The file, or the folder of several; none when the person thought better of it.
+async fn export(session: &Session, app: &tauri::AppHandle, messages: &[MessageId]) -> Result<Option<PathBuf>, Code> {
+    let mut sounds = Vec::new();
+    for message in session.messages_of(messages).await.map_err(|error| command_code(&error))? {
+        let sound = session.sound_file(message.envelope.id).await.map_err(|error| command_code(&error))?;
+        sounds.push((file_name(&message, &sound), sound));
+    }
+    let (send, chosen) = oneshot::channel();
+    let answer = move |path: Option<FilePath>| drop(send.send(path.and_then(|path| path.into_path().ok())));
+    let dialog = app.dialog().file();
+    match sounds.as_slice() {
+        [] => return Err(Code::Gone),
+        [(name, _)] => dialog.set_file_name(name).save_file(answer),
+        _ => dialog.pick_folder(answer),
+    }
+    let Some(place) = chosen.await.ok().flatten() else { return Ok(None) };
+    for (name, sound) in &sounds {
+        let target = if sounds.len() == 1 { place.clone() } else { unused(&place.join(name)).await };
+        tokio::fs::copy(sound, &target).await.map_err(|error| {
+            tracing::warn!(%error, "a message can't be written into a file");
+            Code::FileFailed
+        })?;
+    }
+    Ok(Some(place))
+}
+
+/// `2026-11-20 14.32 Main office, billing.wav`, in local time, without what a file system refuses.
+fn file_name(message: &Message, sound: &Path) -> String {
+    let caller = &message.envelope.caller;
+    let at = jiff::tz::TimeZone::system().to_datetime(message.envelope.received_at).strftime("%Y-%m-%d %H.%M");
+    let name = caller.name.as_deref().unwrap_or(&caller.number);
+    let name: String =
+        name.chars().map(|c| if c.is_control() || r#"/\:*?"<>|"#.contains(c) { '-' } else { c }).take(80).collect();
+    let extension = sound.extension().map_or("wav".into(), |extension| extension.to_string_lossy());
+    format!("{} {}.{extension}", at, name.trim().trim_matches('.')).replace(" .", ".")
+}
+
+/// The path, with a number where there is a file of that name already.
+async fn unused(path: &Path) -> PathBuf {
+    let (stem, extension) = (path.file_stem().unwrap_or_default(), path.extension().unwrap_or_default());
+    let numbered = (2..100).map(|n| path.with_file_name(format!("{} ({n}).{}", stem.display(), extension.display())));
+    for candidate in std::iter::once(path.to_owned()).chain(numbered) {
+        if !tokio::fs::try_exists(&candidate).await.unwrap_or(true) {
+            return candidate;
+        }
+    }
+    path.to_owned()
+}

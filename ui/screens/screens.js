@@ -1,0 +1,149 @@
+// Photographs every view of the interface over the host in memory, and lets axe look at each: `npm run screens -- FOLDER`.
+// Light and dark, English and German, narrow and wide; what axe finds ends it with an error.
+import { mkdir } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { join, resolve } from "node:path";
+
+import puppeteer from "puppeteer-core";
+import { preview } from "vite";
+
+const SIZES = { wide: [1200, 760], narrow: [380, 760] };
+const LOOKS = [
+  { theme: "light", lang: "en" },
+  { theme: "dark", lang: "de" },
+];
+const ALL = [
+  { theme: "light", lang: "en" },
+  { theme: "dark", lang: "en" },
+  { theme: "light", lang: "de" },
+  { theme: "dark", lang: "de" },
+];
+
+const click = (id) => (page) => page.click(`[data-testid="${id}"]`);
+const type = (id, text) => (page) => page.type(`[data-testid="${id}"]`, text);
+const key = (name) => (page) => page.keyboard.press(name);
+const further = async (page) => {
+  await page.keyboard.down("Shift");
+  await page.keyboard.press("ArrowDown");
+  await page.keyboard.up("Shift");
+};
+/** In a narrow window the list comes first. */
+const openFirst = (page) => page.click("[data-testid=message-row]");
+
+/** Each view: its world, its section, and what is done in it before the picture is taken. */
+const VIEWS = [
+  { name: "mailbox", world: "playing", looks: ALL },
+  { name: "message", world: "playing", steps: [openFirst] },
+  { name: "mailbox-all", steps: [click("folder-all")] },
+  { name: "mailbox-selected", steps: [click("folder-all"), key("x"), further, further] },
+  { name: "mailbox-trash", steps: [click("folder-trash")] },
+  { name: "mailbox-search", steps: [click("folder-all"), type("search", "amelie")] },
+  { name: "mailbox-search-none", steps: [click("folder-all"), type("search", "zebra")] },
+  { name: "mailbox-empty", world: "empty" },
+  { name: "mailbox-loading", world: "loading" },
+  { name: "mailbox-offline", world: "offline" },
+  { name: "forward", steps: [openFirst, click("forward"), type("forward-to", "am")] },
+  { name: "shortcuts", steps: [key("?")] },
+  { name: "toast", steps: [openFirst, click("delete")] },
+  { name: "ringing", world: "ringing", looks: ALL },
+  { name: "in-call-elsewhere", world: "in_call" },
+  { name: "calls", section: "calls" },
+  { name: "calls-empty", section: "calls", world: "empty" },
+  { name: "dial-pad", section: "calls", steps: [showPad, type("dial-number", "ha")] },
+  { name: "in-call", section: "calls", world: "in_call", looks: ALL },
+  { name: "in-call-keypad", section: "calls", world: "in_call", steps: [click("keypad"), click("digit-4"), click("digit-2"), click("digit-#")] },
+  { name: "on-hold", section: "calls", world: "held" },
+  { name: "people", section: "people" },
+  { name: "people-none", section: "people", steps: [type("people-search", "zebra")] },
+  { name: "settings", section: "settings", steps: [click("quiet")], looks: ALL },
+  { name: "settings-sound", section: "settings", steps: [async (page) => page.$eval("[data-testid=microphone]", (field) => field.scrollIntoView())] },
+  { name: "settings-more", section: "settings", steps: [scrollDown] },
+  { name: "sign-in", world: "signed_out", looks: ALL },
+  { name: "sign-in-wrong", world: "signed_out", steps: [type("server", "phone.example.com"), type("user", "maria"), type("password", "wrong"), click("submit"), wait("sign-in-error")] },
+  { name: "sign-in-invitation", world: "invited" },
+  { name: "sign-in-revoked", world: "revoked" },
+  { name: "keyring-locked", world: "locked" },
+];
+
+async function showPad(page) {
+  const pad = (await page.$$(".switch button"))[1];
+  if (await pad?.isVisible()) await pad.click();
+}
+
+async function scrollDown(page) {
+  await page.$eval(".settings", (main) => main.scrollTo(0, main.scrollHeight));
+}
+
+function wait(id) {
+  return (page) => page.waitForSelector(`[data-testid="${id}"]`);
+}
+
+/** Every picture is taken at the same time of the same day. */
+const NOW = new Date(2026, 10, 20, 14, 39).getTime();
+function stopTheClock(now) {
+  const real = Date;
+  const begun = real.now();
+  globalThis.Date = class extends real {
+    constructor(...given) {
+      if (given.length === 0) super(globalThis.Date.now());
+      else super(...given);
+    }
+    static now() {
+      return now + real.now() - begun;
+    }
+  };
+}
+
+const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
+const folder = resolve(process.argv[2] ?? "../docs/screens");
+const only = process.argv[3];
+const found = [];
+
+async function photograph(browser, origin, view, size, { theme, lang }, zoom = 1) {
+  const [width, height] = SIZES[size];
+  const page = await browser.newPage();
+  page.on("pageerror", (error) => found.push(`${view.name}: ${error.message}`));
+  await page.setBypassCSP(true);
+  await page.evaluateOnNewDocument(stopTheClock, NOW);
+  await page.setViewport({ width: Math.round(width / zoom), height: Math.round(height / zoom), deviceScaleFactor: zoom });
+  await page.emulateMediaFeatures([
+    { name: "prefers-color-scheme", value: theme },
+    { name: "prefers-reduced-motion", value: "reduce" },
+  ]);
+  await page.goto(`${origin}/?world=${view.world ?? ""}&lang=${lang}#/${view.section ?? "mailbox"}`);
+  await page.waitForSelector("main");
+  await page.evaluate(() => document.fonts.ready);
+  for (const step of view.steps ?? []) await step(page);
+  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+  await new Promise((done) => setTimeout(done, 250));
+  const name = [view.name, size, theme, lang, zoom === 1 ? "" : "zoomed"].filter(Boolean).join("-");
+  await page.screenshot({ path: join(folder, `${name}.png`) });
+  await page.addScriptTag({ path: axe });
+  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
+  for (const { id, nodes } of violations) found.push(`${name}: ${id}: ${nodes.map(({ html, any }) => `${html.slice(0, 120)} ${any[0]?.message ?? ""}`).join(" | ")}`);
+  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  if (overflow > 0) found.push(`${name}: ${overflow} pixels wider than the window`);
+  await page.close();
+}
+
+const server = await preview({ preview: { port: 0, strictPort: false }, logLevel: "silent" });
+const origin = server.resolvedUrls.local[0].replace(/\/$/, "");
+const browser = await puppeteer.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", "--force-color-profile=srgb"] });
+await mkdir(folder, { recursive: true });
+try {
+  for (const view of VIEWS.filter(({ name }) => only === undefined || only.split(",").includes(name))) {
+    if (process.env.SCREENS === "few") {
+      await photograph(browser, origin, view, "wide", LOOKS[0]);
+      await photograph(browser, origin, view, "narrow", LOOKS[1]);
+      continue;
+    }
+    for (const size of Object.keys(SIZES)) for (const look of view.looks ?? LOOKS) await photograph(browser, origin, view, size, look);
+    if (view.looks === ALL) await photograph(browser, origin, view, "wide", LOOKS[0], 2);
+  }
+} finally {
+  await browser.close();
+  await server.close();
+}
+for (const line of found) console.error(line);
+console.log(`${found.length} findings; the pictures are in ${folder}`);
+process.exit(found.length > 0 ? 1 : 0);

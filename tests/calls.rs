@@ -33,6 +33,11 @@ impl World {
     }
 
     async fn with_ring(ring_s: u16) -> Result<Self> {
+        Self::with(ring_s, &[]).await
+    }
+
+    /// With more arguments of the server.
+    async fn with(ring_s: u16, arguments: &[&str]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let data = folder.path().join("account");
         hosted::add_person(&data, &Person { ring_s, ..ALICE }).await?;
@@ -40,7 +45,7 @@ impl World {
         let alices = hosted::add_phone(&data, ALICE.name).await?;
         let alices_kitchen = hosted::add_phone(&data, ALICE.name).await?;
         let bobs = hosted::add_phone(&data, BOB.name).await?;
-        let hosted = Hosted::start_wary(&data, &[]).await?;
+        let hosted = Hosted::start_wary(&data, arguments).await?;
         let (alice, bob) = (hosted.sign_in(ALICE.name).await?, hosted.sign_in(BOB.name).await?);
         Ok(Self { hosted, alice, bob, alices, alices_kitchen, bobs, folder })
     }
@@ -112,7 +117,10 @@ fn and_hang_up(speech: &Sound) -> Sound {
 
 /// Bob calls Alice, who answers. They speak at the same time, and both hear each other.
 async fn talk(bobs_codec: &str, alices_codec: &str, bob_hangs_up: bool) -> Result<()> {
-    let world = World::new().await?;
+    talk_in(World::new().await?, bobs_codec, alices_codec, bob_hangs_up).await
+}
+
+async fn talk_in(world: World, bobs_codec: &str, alices_codec: &str, bob_hangs_up: bool) -> Result<()> {
     let (alices_words, bobs_words) = (sound::reply()?, sound::sentence()?);
     let (alice_says, bob_says) = if bob_hangs_up {
         (and_stay(&alices_words), and_hang_up(&bobs_words))
@@ -135,8 +143,10 @@ async fn talk(bobs_codec: &str, alices_codec: &str, bob_hangs_up: bool) -> Resul
     let bob_heard = sound::quality(&alices_words, &Sound::load(&bob.heard()?)?)?;
     let alice_heard = sound::quality(&bobs_words, &Sound::load(&alice.heard()?)?)?;
     println!("{bobs_codec} calls {alices_codec}: the caller heard {bob_heard:?}, the called person {alice_heard:?}");
+    // baresip interpolates between the telephone's rate and that of G.722 in straight lines, which is heard.
+    let least = if bobs_codec.starts_with("G722") { 3.5 } else { 3.8 };
     for heard in [bob_heard, alice_heard] {
-        assert!(heard.pesq >= 3.8 && heard.stretch_s.abs() < 0.03, "{heard:?}");
+        assert!(heard.pesq >= least && heard.stretch_s.abs() < 0.03, "{heard:?}");
     }
     let (alices, bobs) = world.records().await?;
     let (alices_end, bobs_end) = if bob_hangs_up { ("remote_hangup", "local_hangup") } else { ("local_hangup", "remote_hangup") };
@@ -159,6 +169,17 @@ async fn they_talk_in_opus_until_the_called_person_hangs_up() -> Result<()> {
 #[tokio::test]
 async fn they_talk_without_a_common_codec() -> Result<()> {
     talk("PCMA", "opus/48000/2", true).await
+}
+
+#[tokio::test]
+async fn they_talk_in_g722_where_only_the_caller_demands_encryption() -> Result<()> {
+    talk("G722/16000/1;mediaenc=srtp-mand", "G722/16000/1", true).await
+}
+
+#[tokio::test]
+async fn they_talk_encrypted_where_the_server_demands_it() -> Result<()> {
+    let world = World::with(20, &["--srtp", "require"]).await?;
+    talk_in(world, "PCMA;mediaenc=srtp-mand", "opus/48000/2;mediaenc=srtp-mand", false).await
 }
 
 #[tokio::test]

@@ -53,6 +53,7 @@ pub struct Baresip {
     control: tokio::net::tcp::OwnedWriteHalf,
     happenings: mpsc::UnboundedReceiver<Happening>,
     folder: tempfile::TempDir,
+    sip_port: u16,
 }
 
 impl Baresip {
@@ -61,6 +62,15 @@ impl Baresip {
     /// # Errors
     /// Where it doesn't come up.
     pub async fn start(setup: &Setup) -> Result<Self> {
+        // Without a jitter buffer every packet is heard when it comes: a buffer would keep the last ones until more come.
+        Self::start_with(setup, "0-0").await
+    }
+
+    /// The same with a jitter buffer of so many packets, such as `5-10`.
+    ///
+    /// # Errors
+    /// Where it doesn't come up.
+    pub async fn start_with(setup: &Setup, jitter_buffer: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let sip_port = sip_port()?;
         let control_port = control_port(sip_port)?;
@@ -68,13 +78,14 @@ impl Baresip {
         std::fs::create_dir(&dumps)?;
         let speech = setup.speech.display();
         let (dumps, rate) = (dumps.display(), setup.rate);
-        let modules = ["g711.so", "opus.so", "aufile.so", "sndfile.so"].map(|name| format!("module {name}\n")).concat();
-        // Without a jitter buffer every packet is heard when it comes: a buffer would keep the last ones until more come.
+        let modules = ["g711.so", "g722.so", "opus.so", "srtp.so", "aufile.so", "sndfile.so"]
+            .map(|name| format!("module {name}\n"))
+            .concat();
         let config = format!(
             "poll_method epoll\nsip_listen 127.0.0.1:{sip_port}\nnet_interface 127.0.0.1\ncall_local_timeout 120\n\
              call_max_calls 10\naudio_path /usr/share/baresip\naudio_source aufile,{speech}\nausrc_srate {rate}\n\
              auplay_srate {rate}\nausrc_channels 1\nauplay_channels 1\naudio_buffer 20-160\nrtp_ports 32000-32700\n\
-             rtcp_mux no\njitter_buffer_delay 0-0\nmodule_path /usr/lib/baresip/modules\n{modules}\
+             rtcp_mux no\njitter_buffer_delay {jitter_buffer}\nmodule_path /usr/lib/baresip/modules\n{modules}\
              module_tmp uuid.so\nmodule_tmp account.so\nmodule_app menu.so\nmodule_app mwi.so\nmodule_app ctrl_tcp.so\n\
              ctrl_tcp_listen 127.0.0.1:{control_port}\nsnd_path {dumps}\n"
         );
@@ -90,11 +101,17 @@ impl Baresip {
         let (read, control) = control.into_split();
         let (tell, happenings) = mpsc::unbounded_channel();
         tokio::spawn(listen(read, tell));
-        let mut baresip = Self { _running: running, control, happenings, folder };
+        let mut baresip = Self { _running: running, control, happenings, folder, sip_port };
         // Not from the file: nothing that happens to the account may happen before anybody listens.
         baresip.command(&format!("uanew {}", setup.account)).await?;
         baresip.happening(ANSWER, Duration::from_secs(10)).await?;
         Ok(baresip)
+    }
+
+    /// Where it listens for SIP.
+    #[must_use]
+    pub fn sip_port(&self) -> u16 {
+        self.sip_port
     }
 
     /// Gives it a command, as its menu module knows them: `dial sip:…`, `hangup`, `accept`, or a digit.

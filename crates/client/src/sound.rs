@@ -95,14 +95,19 @@ impl Outgoing {
 
     fn audio(&mut self) -> Option<RtpPacket> {
         let frame = self.frame();
-        let ticks = u32::try_from(frame).unwrap_or(0);
+        let ticks = self.encoder.codec().frame_ticks();
         if self.waiting.len() < frame {
             // The resampler's first moment.
             self.rtp.pause(ticks);
             return None;
         }
         let pcm: Vec<i16> = self.waiting.drain(..frame).collect();
-        match self.encoder.encode(&pcm) {
+        let begun = std::time::Instant::now();
+        let encoded = self.encoder.encode(&pcm);
+        if let Err(e) = self.encoder.encoding_took(begun.elapsed()) {
+            tracing::debug!(error = %e, "the encoder does not adapt");
+        }
+        match encoded {
             Ok(payload) => Some(self.rtp.audio(self.payload_type, payload, ticks)),
             Err(e) => {
                 tracing::warn!(error = %e, "sound could not be encoded");

@@ -344,9 +344,9 @@ pub(crate) fn offer_of(request: &Request, flow: Flow) -> Result<Offer, ResponseP
         }
     }
     let media = media_of(&session);
-    // SDES-SRTP would be answered in clear, and a stranger's codec not at all.
-    let is_sdes = media == LegMedia::Rtp && audio.protocol.to_ascii_uppercase().contains("SAVP");
-    if codecs.is_empty() || is_sdes { Err(not_acceptable()) } else { Ok(Offer { sdp: Some(text), media, codecs }) }
+    // Without a key that we can use, what must be encrypted would be answered in clear; a stranger's codec not at all.
+    let has_no_key = media == LegMedia::Rtp && audio.is_secure() && audio.crypto().is_empty();
+    if codecs.is_empty() || has_no_key { Err(not_acceptable()) } else { Ok(Offer { sdp: Some(text), media, codecs }) }
 }
 
 pub(crate) fn media_of(session: &sdp::Session) -> LegMedia {

@@ -2,15 +2,17 @@
 
 mod conceal;
 mod g711;
+mod g722;
 mod opus_stream;
 
 use std::{fmt, str::FromStr};
 
 pub(crate) use conceal::cross_fade;
 pub use g711::{alaw_decode, alaw_encode, ulaw_decode, ulaw_encode};
-pub use opus_stream::{opus_packet_samples, opus_silence_like};
+pub use opus_stream::{is_dtx, opus_packet_samples, opus_silence_like};
 
 use conceal::Concealer;
+use g722::{G722Decoder, G722Encoder};
 use opus_stream::{OpusDecoder, OpusEncoder};
 
 /// An audio codec that both ends may agree on.
@@ -20,20 +22,23 @@ pub enum Codec {
     Pcmu,
     /// G.711 A-law, 8 kHz.
     Pcma,
+    /// G.722 at 64 kbit/s, sound of 16 kHz; its RTP clock counts at 8 kHz by a mistake that is kept (RFC 3551 section 4.5.2).
+    G722,
     /// Opus (RFC 6716), always 48 kHz and two channels in SDP (RFC 7587 section 4.1); we send and play one channel.
     Opus,
 }
 
 impl Codec {
     /// All codecs, best first.
-    pub const ALL: [Self; 3] = [Self::Opus, Self::Pcma, Self::Pcmu];
+    pub const ALL: [Self; 4] = [Self::Opus, Self::G722, Self::Pcma, Self::Pcmu];
 
-    /// The encoding name of `a=rtpmap`: `PCMU`, `PCMA` or `opus`.
+    /// The encoding name of `a=rtpmap`: `PCMU`, `PCMA`, `G722` or `opus`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Pcmu => "PCMU",
             Self::Pcma => "PCMA",
+            Self::G722 => "G722",
             Self::Opus => "opus",
         }
     }
@@ -44,15 +49,26 @@ impl Codec {
         match self {
             Self::Pcmu => 0,
             Self::Pcma => 8,
+            Self::G722 => 9,
             Self::Opus => 111,
         }
     }
 
-    /// Ticks of the RTP timestamp per second. Our encoders and decoders run at this rate too.
+    /// Ticks of the RTP timestamp per second.
     #[must_use]
     pub fn clock_rate(self) -> u32 {
         match self {
+            Self::Pcmu | Self::Pcma | Self::G722 => 8_000,
+            Self::Opus => 48_000,
+        }
+    }
+
+    /// Samples per second of the sound that our encoder takes and our decoder gives: the clock's rate, but for G.722.
+    #[must_use]
+    pub fn sample_rate(self) -> u32 {
+        match self {
             Self::Pcmu | Self::Pcma => 8_000,
+            Self::G722 => 16_000,
             Self::Opus => 48_000,
         }
     }
@@ -63,6 +79,7 @@ impl Codec {
         match self {
             Self::Pcmu => "PCMU/8000",
             Self::Pcma => "PCMA/8000",
+            Self::G722 => "G722/8000",
             Self::Opus => "opus/48000/2",
         }
     }
@@ -71,7 +88,7 @@ impl Codec {
     #[must_use]
     pub fn fmtp(self) -> &'static str {
         match self {
-            Self::Pcmu | Self::Pcma => "",
+            Self::Pcmu | Self::Pcma | Self::G722 => "",
             Self::Opus => "minptime=10;useinbandfec=1",
         }
     }
@@ -82,31 +99,39 @@ impl Codec {
         match self {
             Self::Pcmu => "audio/PCMU",
             Self::Pcma => "audio/PCMA",
+            Self::G722 => "audio/G722",
             Self::Opus => "audio/opus",
         }
     }
 
-    /// Samples in one packet of 20 ms, at [`Self::clock_rate`].
+    /// Samples in one packet of 20 ms, at [`Self::sample_rate`].
     #[must_use]
     pub fn frame(self) -> usize {
-        self.clock_rate() as usize / 50
+        self.sample_rate() as usize / 50
+    }
+
+    /// Ticks of the RTP timestamp in one packet of 20 ms.
+    #[must_use]
+    pub fn frame_ticks(self) -> u32 {
+        self.clock_rate() / 50
     }
 
     /// How many ticks of the RTP clock a payload lasts; 0 if it can't be one of this codec.
     #[must_use]
     pub fn duration_of(self, payload: &[u8]) -> u32 {
         match self {
-            Self::Pcmu | Self::Pcma => u32::try_from(payload.len()).unwrap_or(0),
+            Self::Pcmu | Self::Pcma | Self::G722 => u32::try_from(payload.len()).unwrap_or(0),
             Self::Opus => opus_packet_samples(payload).unwrap_or(0),
         }
     }
 
-    /// The byte that is silence in G.711 (0xFF and 0xD5), `None` for Opus.
+    /// The byte that is silence in G.711 (0xFF and 0xD5) and, repeated, in G.722; `None` for Opus.
     #[must_use]
     pub fn silence(self) -> Option<u8> {
         match self {
             Self::Pcmu => Some(0xFF),
             Self::Pcma => Some(0xD5),
+            Self::G722 => Some(g722::SILENCE),
             Self::Opus => None,
         }
     }
@@ -135,8 +160,11 @@ impl FromStr for Codec {
 #[derive(Debug, thiserror::Error)]
 pub enum CodecError {
     /// The Opus library refused.
-    #[error("opus failed")]
-    Opus(#[from] opus::Error),
+    #[error("opus failed: {0:?}")]
+    Opus(opusic_c::ErrorCode),
+    /// There is no decoder for this rate.
+    #[error("no decoder gives {0} Hz")]
+    Rate(u32),
     /// Opus takes frames of 10, 20, 40 or 60 ms only.
     #[error("opus takes 10, 20, 40 or 60 ms at a time, not {samples} samples")]
     FrameSize {
@@ -151,11 +179,12 @@ pub struct Encoder(EncoderKind);
 enum EncoderKind {
     Pcmu,
     Pcma,
+    G722(Box<G722Encoder>),
     Opus(Box<OpusEncoder>),
 }
 
 impl Encoder {
-    /// An encoder for a call: for Opus speech at moderate complexity, with in-band FEC.
+    /// An encoder for a call: for Opus speech, with in-band FEC.
     ///
     /// # Errors
     /// When the Opus library can't be set up (it is out of memory).
@@ -163,6 +192,7 @@ impl Encoder {
         Ok(Self(match codec {
             Codec::Pcmu => EncoderKind::Pcmu,
             Codec::Pcma => EncoderKind::Pcma,
+            Codec::G722 => EncoderKind::G722(Box::default()),
             Codec::Opus => EncoderKind::Opus(Box::new(OpusEncoder::new()?)),
         }))
     }
@@ -173,14 +203,15 @@ impl Encoder {
         match self.0 {
             EncoderKind::Pcmu => Codec::Pcmu,
             EncoderKind::Pcma => Codec::Pcma,
+            EncoderKind::G722(_) => Codec::G722,
             EncoderKind::Opus(_) => Codec::Opus,
         }
     }
 
-    /// The rate of the PCM that goes in: 8 kHz for G.711, 48 kHz for Opus.
+    /// The rate of the PCM that goes in: 8 kHz for G.711, 16 kHz for G.722, 48 kHz for Opus.
     #[must_use]
     pub fn sample_rate(&self) -> u32 {
-        self.codec().clock_rate()
+        self.codec().sample_rate()
     }
 
     /// Encodes one packet's worth of sound, usually [`Codec::frame`] samples.
@@ -191,6 +222,7 @@ impl Encoder {
         match &mut self.0 {
             EncoderKind::Pcmu => Ok(pcm.iter().map(|&s| ulaw_encode(s)).collect()),
             EncoderKind::Pcma => Ok(pcm.iter().map(|&s| alaw_encode(s)).collect()),
+            EncoderKind::G722(encoder) => Ok(encoder.encode(pcm)),
             EncoderKind::Opus(encoder) => encoder.encode(pcm),
         }
     }
@@ -201,8 +233,32 @@ impl Encoder {
     /// When the Opus library refuses.
     pub fn set_packet_loss(&mut self, percent: u8) -> Result<(), CodecError> {
         match &mut self.0 {
-            EncoderKind::Pcmu | EncoderKind::Pcma => Ok(()),
+            EncoderKind::Pcmu | EncoderKind::Pcma | EncoderKind::G722(_) => Ok(()),
             EncoderKind::Opus(encoder) => encoder.set_packet_loss(percent),
+        }
+    }
+
+    /// Tells the encoder how long a packet of 20 ms took to encode, so that Opus does with less effort on a machine that is
+    /// too slow or too busy, and takes it up again.
+    ///
+    /// # Errors
+    /// When the Opus library refuses.
+    pub fn encoding_took(&mut self, time: std::time::Duration) -> Result<(), CodecError> {
+        match &mut self.0 {
+            EncoderKind::Pcmu | EncoderKind::Pcma | EncoderKind::G722(_) => Ok(()),
+            EncoderKind::Opus(encoder) => encoder.encoding_took(time),
+        }
+    }
+
+    /// Whether silence is left out (discontinuous transmission): of Opus only, where a packet of silence is then a byte or
+    /// two (see [`is_dtx`]) and need not be sent.
+    ///
+    /// # Errors
+    /// When the Opus library refuses.
+    pub fn set_dtx(&mut self, on: bool) -> Result<(), CodecError> {
+        match &mut self.0 {
+            EncoderKind::Pcmu | EncoderKind::Pcma | EncoderKind::G722(_) => Ok(()),
+            EncoderKind::Opus(encoder) => encoder.set_dtx(on),
         }
     }
 }
@@ -216,6 +272,7 @@ pub struct Decoder {
 
 enum DecoderKind {
     G711 { decode: fn(u8) -> i16, concealer: Concealer },
+    G722 { decoder: Box<G722Decoder>, concealer: Concealer },
     Opus(Box<OpusDecoder>),
 }
 
@@ -225,11 +282,11 @@ impl Decoder {
     /// # Errors
     /// When the Opus library can't be set up.
     pub fn new(codec: Codec) -> Result<Self, CodecError> {
-        Self::with_rate(codec, codec.clock_rate())
+        Self::with_rate(codec, codec.sample_rate())
     }
 
     /// A decoder whose Opus comes out at 8, 12, 16, 24 or 48 kHz; the recorder decodes at 8 kHz for the peaks alone.
-    /// G.711 always comes out at 8 kHz.
+    /// G.711 always comes out at 8 kHz, G.722 at 16 kHz unless 8 kHz are asked for.
     ///
     /// # Errors
     /// When the rate isn't one of Opus'.
@@ -238,6 +295,11 @@ impl Decoder {
         let (rate, kind) = match codec {
             Codec::Pcmu => (8_000, g711(ulaw_decode as fn(u8) -> i16)),
             Codec::Pcma => (8_000, g711(alaw_decode as fn(u8) -> i16)),
+            Codec::G722 => {
+                let rate = if rate == 8_000 { 8_000 } else { 16_000 };
+                let concealer = Concealer::new(rate as usize);
+                (rate, DecoderKind::G722 { decoder: Box::new(G722Decoder::new(rate)), concealer })
+            }
             Codec::Opus => (rate, DecoderKind::Opus(Box::new(OpusDecoder::new(rate)?))),
         };
         Ok(Self { codec, rate, kind })
@@ -262,6 +324,7 @@ impl Decoder {
     pub fn decode(&mut self, payload: &[u8]) -> Result<Vec<i16>, CodecError> {
         match &mut self.kind {
             DecoderKind::G711 { decode, concealer } => Ok(concealer.received(payload.iter().map(|&byte| decode(byte)).collect())),
+            DecoderKind::G722 { decoder, concealer } => Ok(concealer.received(decoder.decode(payload))),
             DecoderKind::Opus(decoder) => decoder.decode(payload),
         }
     }
@@ -270,7 +333,7 @@ impl Decoder {
     /// packet right after it, if it is here already: Opus then finds its in-band FEC.
     pub fn conceal(&mut self, samples: usize, following: Option<&[u8]>) -> Vec<i16> {
         match &mut self.kind {
-            DecoderKind::G711 { concealer, .. } => concealer.conceal(samples),
+            DecoderKind::G711 { concealer, .. } | DecoderKind::G722 { concealer, .. } => concealer.conceal(samples),
             DecoderKind::Opus(decoder) => decoder.conceal(samples, following),
         }
     }

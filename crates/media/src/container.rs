@@ -15,7 +15,7 @@ mod wav;
 
 use std::time::Duration;
 
-pub use ogg_opus::{OggOpusWriter, decode_ogg_opus, repair_ogg};
+pub use ogg_opus::{OggOpusWriter, decode_ogg_opus, decode_ogg_opus_up_to, repair_ogg};
 pub use wav::{WAV_HEADER_LEN, WavG711Writer, decode_wav, repair_wav, wav_header, wav_pcm16};
 
 use crate::{Codec, rtp::RtpPacket};
@@ -53,6 +53,9 @@ pub enum DecodeError {
     /// An Ogg-Opus file for more than two loudspeakers.
     #[error("only mono and stereo are supported")]
     Channels,
+    /// More sound than was asked for.
+    #[error("the sound is too long")]
+    TooLong,
     /// The Opus decoder refused to start.
     #[error("the decoder failed")]
     Decoder(#[from] crate::codec::CodecError),

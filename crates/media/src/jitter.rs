@@ -253,10 +253,10 @@ impl JitterBuffer {
             let Some(position) = self.stream.as_ref().and_then(|s| s.next) else { return Pull::Idle };
             let Some((&sequence, held)) = self.packets.first_key_value() else { return self.expand(position) };
             let ahead = held.timestamp - position.timestamp - position.expanded;
-            let slack = self.codec.frame() as i64 / SLACK;
+            let slack = i64::from(self.codec.frame_ticks()) / SLACK;
             if sequence > position.sequence {
                 // Shorter than it should be: the missing one isn't lost but late, and waiting makes the buffer longer.
-                let frame = self.codec.frame() as i64;
+                let frame = i64::from(self.codec.frame_ticks());
                 if self.delays.delay_at(position.timestamp, now) + frame / 2 < self.delays.target() {
                     return self.expand(position);
                 }
@@ -303,7 +303,7 @@ impl JitterBuffer {
 
     /// Nothing is here: stretches the present, for a second at most.
     fn expand(&mut self, position: Position) -> Pull {
-        let ticks = self.codec.frame() as u32;
+        let ticks = self.codec.frame_ticks();
         if position.expanded == 0 {
             self.statistics.underruns += 1;
         }
@@ -331,7 +331,7 @@ impl JitterBuffer {
 
     /// The sender left time out. Silence can be stretched or cut unheard, so the delay is set right here.
     fn gap(&mut self, position: Position, ahead: i64, now: Instant) -> Pull {
-        let frame = self.codec.frame() as i64;
+        let frame = i64::from(self.codec.frame_ticks());
         let played = position.timestamp + position.expanded;
         let surplus = self.delays.delay_at(played, now) - self.delays.target();
         let skip = surplus.clamp(0, ahead - 1);

@@ -9,10 +9,11 @@
 //! |---|---|---|
 //! | [`sdp`] | a description's text | what both sides agreed on; offers and answers for plain RTP |
 //! | [`webrtc`] | descriptions from and to the `webrtc` and `rtc` crates | the same, made acceptable |
-//! | [`rtp`], [`dtmf`] | datagrams, sound, digits | packets with one counter, key presses |
+//! | [`rtp`], [`rtcp`], [`dtmf`] | datagrams, sound, digits | packets with one counter, reports, key presses |
 //! | [`jitter`], [`playout`] | packets as they arrive | steady sound |
 //! | [`codec`], [`resample`], [`tones`], [`level`] | PCM | payloads and back, other rates, tones, figures |
 //! | [`stretch`] | PCM of a message | the same faster or slower, and its pauses |
+//! | [`import`] | sound files of others | PCM, trimmed and at one loudness |
 //! | [`container`] | payloads with RTP timestamps | WAV and Ogg bytes, and PCM again |
 
 #![warn(missing_docs)]
@@ -20,11 +21,13 @@
 pub mod codec;
 pub mod container;
 pub mod dtmf;
+pub mod import;
 pub mod jitter;
 pub mod level;
 pub mod playout;
 pub mod quality;
 pub mod resample;
+pub mod rtcp;
 pub mod rtp;
 pub mod sdp;
 pub mod stretch;

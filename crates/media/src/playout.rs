@@ -2,7 +2,7 @@
 //! time-stretching to get rid of a delay that isn't needed any more.
 
 mod comfort;
-mod shorten;
+mod stretch;
 
 use std::{collections::VecDeque, time::Instant};
 
@@ -14,11 +14,18 @@ use crate::{
     rtp::RtpPacket,
 };
 use comfort::ComfortNoise;
+use stretch::Haste;
 
-/// Beyond this many milliseconds of surplus the sound is hurried along.
-const HURRY_MS: i64 = 15;
+/// Beyond this many milliseconds of surplus the sound is hurried along, and beyond this lack of delay slowed down; a pitch
+/// period more or less is a matter of 3 to 12 ms.
+const STRETCH_MS: i64 = 15;
+/// Beyond this it matters more than how it sounds.
+const URGENT_MS: i64 = 60;
 /// Concealment of G.711 has faded out by then; comfort noise follows.
 const CONCEALED_MS: u32 = 60;
+
+/// The static payload type of comfort noise (RFC 3551 section 6).
+const COMFORT_NOISE: u8 = 13;
 
 /// Why sound can't be played out.
 #[derive(Debug, thiserror::Error)]
@@ -49,18 +56,20 @@ struct Line {
     comfort: ComfortNoise,
     /// Ticks concealed in a row.
     concealed: u32,
+    /// The sender said that it is silent now (RFC 3389).
+    resting: bool,
 }
 
 impl Line {
     fn new(codec: Codec, rate: u32, config: JitterConfig) -> Result<Self, PlayoutError> {
         let decoder_rate = match rate {
             8_000 | 12_000 | 16_000 | 24_000 => rate,
-            _ => codec.clock_rate(),
+            _ => codec.sample_rate(),
         };
         let decoder = Decoder::with_rate(codec, decoder_rate).map_err(|e| PlayoutError::Codec(e, codec))?;
         let resampler = Resampler::new(decoder.sample_rate(), rate)?;
         let comfort = ComfortNoise::new(decoder.sample_rate());
-        Ok(Self { codec, jitter: JitterBuffer::new(codec, config), decoder, resampler, comfort, concealed: 0 })
+        Ok(Self { codec, jitter: JitterBuffer::new(codec, config), decoder, resampler, comfort, concealed: 0, resting: false })
     }
 }
 
@@ -75,18 +84,23 @@ impl Playout {
         Ok(Self { rate, config, types: types.to_vec(), line, ready: VecDeque::new() })
     }
 
-    /// Takes a packet. A payload type that isn't among the known ones (DTMF, comfort noise) only keeps its place.
+    /// Takes a packet. Comfort noise (RFC 3389, static payload type 13) tells the level of the silence that follows; any other
+    /// payload type that isn't among the known ones, such as DTMF, only keeps its place.
     ///
     /// # Errors
     /// When the sender changed its codec and there is no decoder for it.
     pub fn receive(&mut self, packet: RtpPacket, now: Instant) -> Result<(), PlayoutError> {
         let Some(&(codec, _)) = self.types.iter().find(|&&(_, pt)| pt == packet.payload_type) else {
+            if packet.payload_type == COMFORT_NOISE {
+                self.line.rest(&packet.payload);
+            }
             self.line.jitter.insert_other(packet, now);
             return Ok(());
         };
         if codec != self.line.codec {
             self.line = Line::new(codec, self.rate, self.config)?;
         }
+        self.line.resting = false;
         self.line.jitter.insert(packet, now);
         Ok(())
     }
@@ -131,11 +145,11 @@ impl Line {
             Pull::Gap { ticks } => self.quiet(ticks),
             Pull::Idle => {
                 // Short, so that a stream that begins isn't kept waiting.
-                let ticks = self.codec.frame() as u32 / 4;
+                let ticks = self.codec.frame_ticks() / 4;
                 self.comfort.make(self.samples(ticks))
             }
         };
-        if pcm.is_empty() { vec![0; self.samples(self.codec.frame() as u32)] } else { pcm }
+        if pcm.is_empty() { vec![0; self.samples(self.codec.frame_ticks())] } else { pcm }
     }
 
     fn samples(&self, ticks: u32) -> usize {
@@ -150,11 +164,32 @@ impl Line {
         };
         self.concealed = 0;
         self.comfort.learn(&pcm);
-        let limit = i64::from(self.codec.clock_rate()) * HURRY_MS / 1_000;
-        if surplus > limit { shorten::shorten(pcm, self.decoder.sample_rate()) } else { pcm }
+        self.stretch(pcm, surplus)
+    }
+
+    /// Brings the delay nearer to its target where the sound allows it.
+    fn stretch(&self, pcm: Vec<i16>, surplus: i64) -> Vec<i16> {
+        let ms = surplus * 1_000 / i64::from(self.codec.clock_rate());
+        let haste = if ms.abs() > URGENT_MS { Haste::Urgent } else { Haste::Gentle };
+        match ms {
+            ms if ms > STRETCH_MS => stretch::shorten(pcm, self.decoder.sample_rate(), haste),
+            ms if ms < -STRETCH_MS => stretch::lengthen(pcm, self.decoder.sample_rate(), haste),
+            _ => pcm,
+        }
+    }
+
+    fn rest(&mut self, payload: &[u8]) {
+        self.resting = true;
+        // The first byte is the level in -dBov (RFC 3389 section 3); the rest would colour it.
+        if let Some(level) = payload.first() {
+            self.comfort.told(-f32::from(*level & 0x7F));
+        }
     }
 
     fn conceal(&mut self, ticks: u32, following: Option<&[u8]>) -> Vec<i16> {
+        if self.resting {
+            return self.quiet(ticks);
+        }
         self.concealed += ticks;
         let faded = self.codec != Codec::Opus && self.concealed > self.codec.clock_rate() * CONCEALED_MS / 1_000;
         let samples = self.samples(ticks);
@@ -171,7 +206,7 @@ impl Line {
         let samples = self.samples(ticks);
         match self.codec {
             Codec::Opus => self.decoder.conceal(samples, None),
-            Codec::Pcmu | Codec::Pcma => self.comfort.make(samples),
+            Codec::Pcmu | Codec::Pcma | Codec::G722 => self.comfort.make(samples),
         }
     }
 }

@@ -3,12 +3,14 @@
 //! Parsing is lenient, since exchanges and gateways leave out what the grammar asks for; building is strict.
 
 mod build;
+mod crypto;
 mod negotiate;
 mod parse;
 
 use std::net::IpAddr;
 
 pub use build::{DTMF_EVENTS, RtpAnswer, RtpOffer};
+pub use crypto::{Crypto, Suite};
 pub(crate) use negotiate::dtmf_payload_type;
 pub use negotiate::{NegotiateError, Negotiated, accept_answer, negotiate};
 pub use parse::parse;
@@ -207,6 +209,19 @@ impl Media {
             }
         }
         formats
+    }
+
+    /// Whether its packets must be encrypted (`RTP/SAVP`, `RTP/SAVPF`).
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.protocol.to_ascii_uppercase().starts_with("RTP/SAVP")
+    }
+
+    /// The SDES keys that we can use, in their order.
+    #[must_use]
+    pub fn crypto(&self) -> Vec<Crypto> {
+        let values = self.attributes.iter().filter(|a| a.name == "crypto").filter_map(|a| a.value.as_deref());
+        values.filter_map(Crypto::parse).collect()
     }
 
     fn mapping(&self, payload_type: u8) -> Option<(String, u32)> {

@@ -133,5 +133,39 @@ pub fn warning_beep(rate: u32) -> Vec<i16> {
     Tone::warning_beep(rate).once()
 }
 
+/// Chords of the music on hold: notes in semitones from A3, one chord for each bar.
+const CHORDS: [[i32; 4]; 8] =
+    [[0, 4, 7, 12], [-3, 4, 9, 12], [-7, 0, 5, 9], [-5, 2, 7, 11], [0, 4, 7, 16], [-3, 4, 9, 16], [-7, 0, 5, 14], [-5, 2, 7, 14]];
+const HOLD_BAR_MS: u32 = 2_400;
+/// The notes of a chord are plucked in this order.
+const PATTERN: [usize; 8] = [0, 1, 2, 3, 2, 1, 2, 3];
+
+/// Music on hold, 19 s that can be repeated without a seam: plucked chords, soft enough to speak over.
+#[must_use]
+pub fn hold_music(rate: u32) -> Vec<i16> {
+    let step = (u64::from(rate) * u64::from(HOLD_BAR_MS) / 1_000) as usize / PATTERN.len();
+    let length = step * PATTERN.len() * CHORDS.len();
+    let mut sum = vec![0f32; length];
+    for (bar, chord) in CHORDS.iter().enumerate() {
+        for (beat, &voice) in PATTERN.iter().enumerate() {
+            let frequency = 220.0 * 2f32.powf(chord[voice] as f32 / 12.0);
+            pluck(&mut sum, (bar * PATTERN.len() + beat) * step, frequency, rate as f32);
+        }
+    }
+    sum.iter().map(|sample| (sample * 32_767.0) as i16).collect()
+}
+
+/// Adds a string's sound, which rings on into the beginning of the next turn.
+fn pluck(into: &mut [f32], at: usize, frequency: f32, rate: f32) {
+    let (length, fade) = ((rate * 1.6) as usize, rate * 0.35);
+    for n in 0..length {
+        let phase = (n as f32 * frequency / rate).fract() * TAU;
+        let attack = (n as f32 / (rate * 0.004)).min(1.0);
+        let envelope = attack * (-(n as f32) / fade).exp() * 0.09;
+        let index = (at + n) % into.len();
+        into[index] += envelope * (phase.sin() + 0.35 * (2.0 * phase).sin() + 0.12 * (3.0 * phase).sin());
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -25,9 +25,9 @@ fn voice() -> Vec<i16> {
 
 fn send(codec: Codec, voice: &[i16]) -> Vec<RtpPacket> {
     let (mut encoder, mut rtp) = (Encoder::new(codec).unwrap(), RtpSender::new(1, 0, 0));
-    let pcm = resample(voice, 16_000, codec.clock_rate()).unwrap();
+    let pcm = resample(voice, 16_000, codec.sample_rate()).unwrap();
     let frames = pcm.chunks_exact(codec.frame());
-    frames.map(|frame| rtp.audio(codec.payload_type(), encoder.encode(frame).unwrap(), codec.frame() as u32)).collect()
+    frames.map(|frame| rtp.audio(codec.payload_type(), encoder.encode(frame).unwrap(), codec.frame_ticks())).collect()
 }
 
 /// Wideband PESQ for Opus, narrowband for G.711: as much as the codec can carry. Never `pesq::pesq`: its own way from
@@ -35,7 +35,7 @@ fn send(codec: Codec, voice: &[i16]) -> Vec<RtpPacket> {
 fn score(codec: Codec, reference: &[i16], heard: &[i16], rate: u32) -> f64 {
     let at = |pcm: &[i16], from, to| resample(pcm, from, to).unwrap();
     let score = match codec {
-        Codec::Opus => pesq::pesq_wb(reference, &at(heard, rate, 16_000)).unwrap(),
+        Codec::Opus | Codec::G722 => pesq::pesq_wb(reference, &at(heard, rate, 16_000)).unwrap(),
         Codec::Pcmu | Codec::Pcma => {
             let raw = pesq::pesq_8k(&at(reference, 16_000, 8_000), &at(heard, rate, 8_000)).unwrap();
             pesq::score::mos_lqo(f64::from(raw))
@@ -50,7 +50,7 @@ fn a_voice_survives_every_codec() {
     for codec in Codec::ALL {
         let mut decoder = Decoder::new(codec).unwrap();
         let heard: Vec<i16> = send(codec, &voice).iter().flat_map(|p| decoder.decode(&p.payload).unwrap()).collect();
-        let score = score(codec, &voice, &heard, codec.clock_rate());
+        let score = score(codec, &voice, &heard, codec.sample_rate());
         assert!(score > 4.1, "{codec}: {score}");
     }
 }
@@ -126,7 +126,7 @@ fn concealment_is_better_than_silence() {
                     (false, _) => heard.extend(decoder.decode(&packet.payload).unwrap()),
                 }
             }
-            score(codec, &voice, &heard, codec.clock_rate())
+            score(codec, &voice, &heard, codec.sample_rate())
         };
         let (concealed, silent) = (run(true), run(false));
         assert!(concealed > silent + 0.2, "{codec}: {concealed} against {silent}");

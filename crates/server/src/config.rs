@@ -39,6 +39,8 @@ pub struct Config {
     pub media_workers: usize,
     /// What peers beyond private networks are told to send to, where the server stands behind a NAT.
     pub public_address: Option<IpAddr>,
+    /// Whether the sound of phones that aren't ours is encrypted.
+    pub encryption: Encryption,
     /// Peers that may call in without being authenticated.
     pub trust: Vec<Network>,
     /// Whether anybody may call people here, with limits.
@@ -49,6 +51,19 @@ pub struct Config {
     pub trunks: Vec<TrunkAccount>,
     /// How long a shutdown waits for running recordings.
     pub grace: std::time::Duration,
+}
+
+/// Whether the sound of phones over RTP is encrypted (SRTP with SDES keys). WebRTC always is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Encryption {
+    /// Never offered; taken where a phone demands it.
+    Off,
+    /// Offered and taken; a phone that knows nothing of it is spoken to in the clear (RFC 8643).
+    #[default]
+    Offer,
+    /// Demanded: phones without it can't call.
+    Require,
 }
 
 /// Where https or SIP over TLS is served, and with what. Both have the same certificate.
@@ -79,6 +94,7 @@ impl Config {
             webrtc_port: 0,
             media_workers: 0,
             public_address: None,
+            encryption: Encryption::default(),
             trust: Vec::new(),
             open: false,
             dial_plan: DialPlan::default(),
@@ -262,6 +278,9 @@ pub struct Options {
     #[arg(long, env = "AFTERTONE_PUBLIC_ADDRESS", value_name = "IP")]
     #[serde(alias = "public_address")]
     pub public_address: Option<IpAddr>,
+    /// Whether the sound of phones over RTP is encrypted (default: offer)
+    #[arg(long, env = "AFTERTONE_SRTP", value_name = "off|offer|require")]
+    pub srtp: Option<Encryption>,
     /// A network whose calls are taken without authentication; may be given several times
     #[arg(long, env = "AFTERTONE_TRUST", value_name = "CIDR", value_delimiter = ',')]
     #[serde(default, deserialize_with = "from_texts")]
@@ -307,6 +326,7 @@ impl Options {
             webrtc_port: self.webrtc_port.or(others.webrtc_port),
             media_workers: self.media_workers.or(others.media_workers),
             public_address: self.public_address.or(others.public_address),
+            srtp: self.srtp.or(others.srtp),
             trust: if self.trust.is_empty() { others.trust } else { self.trust },
             open: self.open || others.open,
             dial_plan: self.dial_plan.or(others.dial_plan),
@@ -339,6 +359,7 @@ impl Options {
             webrtc_port: self.webrtc_port.unwrap_or(default.webrtc_port),
             media_workers: self.media_workers.unwrap_or(default.media_workers),
             public_address: self.public_address,
+            encryption: self.srtp.unwrap_or_default(),
             trust: self.trust,
             open: self.open,
             dial_plan: self.dial_plan.complete()?,

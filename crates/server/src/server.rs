@@ -295,6 +295,7 @@ fn start_media(
         rtp_ports: config.rtp_ports.clone(),
         webrtc_port: config.webrtc_port,
         public_address: config.public_address,
+        encryption: config.encryption,
         workers: config.media_workers,
         spool: Arc::clone(spool),
         store: Arc::clone(store),

@@ -286,7 +286,7 @@ impl Ringing {
 #[test]
 fn each_leg_is_offered_what_it_speaks_with_the_callers_codecs_first() {
     let ringing = Ringing::new();
-    let rest = [Codec::Pcma, Codec::Pcmu, Codec::Opus].to_vec();
+    let rest = [Codec::Pcma, Codec::Pcmu, Codec::Opus, Codec::G722].to_vec();
     assert_eq!(ringing.world.plane.offers(), [(LegMedia::Rtp, rest.clone()), (LegMedia::WebRtc, rest)]);
 }
 

@@ -1,15 +1,28 @@
 //! Opus through libopus, and the little that can be known about a packet without it.
 
-use opus::{Application, Bitrate, Channels, Signal};
+use std::time::Duration;
+
+use opusic_c::{Application, Bandwidth, Bitrate, Channels, ErrorCode, InbandFec, SampleRate, Signal};
 
 use super::CodecError;
 
 /// Loss that the encoder provides for from the start: FEC has to be there when the first packet is lost, not after the
 /// first report about it.
-const ASSUMED_LOSS_PERCENT: i32 = 10;
-/// Between the cheapest (0) and the best (10): above 5 speech hardly gains.
-const COMPLEXITY: i32 = 5;
-const BITRATE: i32 = 32_000;
+const ASSUMED_LOSS_PERCENT: u8 = 10;
+/// From this loss on what lies above 8 kHz is left out, and its bits protect the rest.
+const NARROWER_FROM_PERCENT: u8 = 3;
+/// With everything for the ear, on the wire less than what others send without protection.
+const BITRATE: u32 = 48_000;
+/// The encoder's effort, from the cheapest (0) to the best (10).
+const COMPLEXITY: u8 = 10;
+const LEAST_COMPLEXITY: u8 = 2;
+/// Of the time that a packet lasts, encoding may take up to a fifth; under a twentieth there is room for more.
+const TOO_SLOW: Duration = Duration::from_millis(4);
+const HAS_ROOM: Duration = Duration::from_millis(1);
+/// So many packets in a row decide.
+const PATIENCE: i32 = 25;
+/// From here on libopus conceals by its neural network ("deep PLC").
+const DEEP_CONCEALMENT: u8 = 5;
 /// More than any packet of ours at that bitrate; also the limit of one Opus frame (RFC 6716 section 3.4).
 const MAX_PACKET: usize = 1_275;
 /// 120 ms, the longest packet (RFC 6716 section 3.4 R5).
@@ -43,59 +56,125 @@ pub fn opus_silence_like(toc: u8) -> ([u8; 1], u32) {
     (packet, samples)
 }
 
-pub(super) struct OpusEncoder(opus::Encoder);
+/// Whether a packet only says that nothing is said (RFC 6716 section 3.2.1: up to one byte beside the first): with
+/// discontinuous transmission it need not be sent.
+#[must_use]
+pub fn is_dtx(packet: &[u8]) -> bool {
+    packet.len() <= 2
+}
+
+impl From<ErrorCode> for CodecError {
+    fn from(code: ErrorCode) -> Self {
+        Self::Opus(code)
+    }
+}
+
+pub(super) struct OpusEncoder {
+    encoder: opusic_c::Encoder,
+    complexity: u8,
+    /// How many packets in a row were too slow (below zero) or fast (above it).
+    trend: i32,
+    /// What libopus wants as samples.
+    input: Vec<u16>,
+}
 
 impl OpusEncoder {
     pub(super) fn new() -> Result<Self, CodecError> {
-        let mut encoder = opus::Encoder::new(48_000, Channels::Mono, Application::Voip)?;
-        encoder.set_bitrate(Bitrate::Bits(BITRATE))?;
+        let mut encoder = opusic_c::Encoder::new(Channels::Mono, SampleRate::Hz48000, Application::Audio)?;
+        encoder.set_bitrate(Bitrate::Value(BITRATE))?;
         encoder.set_complexity(COMPLEXITY)?;
         encoder.set_signal(Signal::Voice)?;
-        encoder.set_inband_fec(true)?;
-        encoder.set_packet_loss_perc(ASSUMED_LOSS_PERCENT)?;
-        Ok(Self(encoder))
+        // The second mode does not fall back to the speech-only coder where there is hardly any loss.
+        encoder.set_inband_fec(InbandFec::Mode2)?;
+        let mut encoder = Self { encoder, complexity: COMPLEXITY, trend: 0, input: Vec::new() };
+        encoder.set_packet_loss(ASSUMED_LOSS_PERCENT)?;
+        Ok(encoder)
     }
 
     pub(super) fn encode(&mut self, pcm: &[i16]) -> Result<Vec<u8>, CodecError> {
         if !matches!(pcm.len(), 480 | 960 | 1_920 | 2_880) {
             return Err(CodecError::FrameSize { samples: pcm.len() });
         }
-        Ok(self.0.encode_vec(pcm, MAX_PACKET)?)
+        self.input.clear();
+        self.input.extend(pcm.iter().map(|sample| sample.cast_unsigned()));
+        let mut packet = vec![0; MAX_PACKET];
+        let length = self.encoder.encode_to_slice(&self.input, &mut packet)?;
+        packet.truncate(length);
+        Ok(packet)
     }
 
     pub(super) fn set_packet_loss(&mut self, percent: u8) -> Result<(), CodecError> {
-        Ok(self.0.set_packet_loss_perc(i32::from(percent.min(100)))?)
+        let band = if percent < NARROWER_FROM_PERCENT { Bandwidth::Full } else { Bandwidth::Wide };
+        self.encoder.set_max_bandwidth(band)?;
+        Ok(self.encoder.set_packet_loss(percent.min(100))?)
+    }
+
+    pub(super) fn set_dtx(&mut self, on: bool) -> Result<(), CodecError> {
+        Ok(self.encoder.set_dtx(on)?)
+    }
+
+    pub(super) fn encoding_took(&mut self, time: Duration) -> Result<(), CodecError> {
+        self.trend = match time {
+            time if time > TOO_SLOW => self.trend.min(0) - 1,
+            time if time < HAS_ROOM => self.trend.max(0) + 1,
+            _ => 0,
+        };
+        let complexity = match self.trend {
+            trend if trend <= -PATIENCE => self.complexity.saturating_sub(2).max(LEAST_COMPLEXITY),
+            trend if trend >= PATIENCE * 40 => (self.complexity + 1).min(COMPLEXITY),
+            _ => return Ok(()),
+        };
+        self.trend = 0;
+        self.complexity = complexity;
+        Ok(self.encoder.set_complexity(complexity)?)
     }
 }
 
 pub(super) struct OpusDecoder {
-    decoder: opus::Decoder,
+    decoder: opusic_c::Decoder,
     rate: usize,
+    /// What libopus gives as samples.
+    output: Vec<u16>,
 }
 
 impl OpusDecoder {
     pub(super) fn new(rate: u32) -> Result<Self, CodecError> {
-        Ok(Self { decoder: opus::Decoder::new(rate, Channels::Mono)?, rate: rate as usize })
+        let sample_rate = match rate {
+            8_000 => SampleRate::Hz8000,
+            12_000 => SampleRate::Hz12000,
+            16_000 => SampleRate::Hz16000,
+            24_000 => SampleRate::Hz24000,
+            48_000 => SampleRate::Hz48000,
+            rate => return Err(CodecError::Rate(rate)),
+        };
+        let mut decoder = opusic_c::Decoder::new(Channels::Mono, sample_rate)?;
+        decoder.set_complexity(DEEP_CONCEALMENT)?;
+        let rate = rate as usize;
+        Ok(Self { decoder, rate, output: vec![0; rate * MAX_MS / 1_000] })
     }
 
     pub(super) fn decode(&mut self, payload: &[u8]) -> Result<Vec<i16>, CodecError> {
-        let mut pcm = vec![0; self.rate * MAX_MS / 1_000];
-        let samples = self.decoder.decode(payload, &mut pcm, false)?;
-        pcm.truncate(samples);
-        Ok(pcm)
+        // An empty payload would mean concealment here.
+        if payload.is_empty() {
+            return Err(CodecError::Opus(ErrorCode::InvalidPacket));
+        }
+        let samples = self.decoder.decode_to_slice(payload, &mut self.output, false)?;
+        Ok(self.output[..samples].iter().map(|sample| sample.cast_signed()).collect())
     }
 
     pub(super) fn conceal(&mut self, samples: usize, following: Option<&[u8]>) -> Vec<i16> {
         let unit = self.rate / 400;
         // libopus conceals whole multiples of 2.5 ms, and at most 120 ms at once.
         let whole = samples.div_ceil(unit).clamp(1, MAX_MS * 400 / 1_000) * unit;
-        let mut pcm = vec![0; whole];
+        let output = &mut self.output[..whole];
+        let following = following.filter(|packet| !packet.is_empty());
         let made = match following {
-            Some(packet) => self.decoder.decode(packet, &mut pcm, true),
-            None => self.decoder.decode(&[], &mut pcm, false),
+            Some(packet) => self.decoder.decode_to_slice(packet, output, true),
+            None => self.decoder.decode_to_slice(&[], output, false),
         };
         // What was made is as long as asked for, or there is nothing better than silence.
-        pcm.truncate(made.unwrap_or(0));
+        let made = made.unwrap_or(0);
+        let mut pcm: Vec<i16> = self.output[..made].iter().map(|sample| sample.cast_signed()).collect();
         pcm.resize(samples, 0);
         pcm
     }

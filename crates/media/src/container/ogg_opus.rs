@@ -128,7 +128,15 @@ pub fn repair_ogg(bytes: &[u8]) -> Option<(usize, Vec<u8>)> {
 /// # Errors
 /// When there is no Opus stream in it, or one for more than two loudspeakers.
 pub fn decode_ogg_opus(bytes: &[u8]) -> Result<Pcm, DecodeError> {
-    let mut reader = Reader::default();
+    decode_ogg_opus_up_to(bytes, usize::MAX)
+}
+
+/// The same for files of strangers: at most so many samples at 48 kHz.
+///
+/// # Errors
+/// Also when there are more.
+pub fn decode_ogg_opus_up_to(bytes: &[u8], most: usize) -> Result<Pcm, DecodeError> {
+    let mut reader = Reader { most, ..Reader::default() };
     for page in pages(bytes) {
         if *reader.serial.get_or_insert(page.serial) != page.serial {
             continue;
@@ -159,6 +167,7 @@ struct Reader {
     decoder: Option<Decoder>,
     pre_skip: usize,
     samples: Vec<i16>,
+    most: usize,
     end: Option<u64>,
 }
 
@@ -174,7 +183,7 @@ impl Reader {
                 // One bad packet doesn't spoil the rest.
                 let pcm = decoder.decode(packet).unwrap_or_else(|_| decoder.conceal(lasts, None));
                 self.samples.extend(pcm);
-                Ok(())
+                if self.samples.len() > self.most { Err(DecodeError::TooLong) } else { Ok(()) }
             }
         }
     }

@@ -16,9 +16,9 @@ fn tone(rate: u32, samples: usize) -> Vec<i16> {
 
 fn packets(codec: Codec, count: usize) -> Vec<RtpPacket> {
     let (mut encoder, mut rtp) = (Encoder::new(codec).unwrap(), RtpSender::new(3, 65_530, u32::MAX - 1_000));
-    let pcm = tone(codec.clock_rate(), codec.frame() * count);
+    let pcm = tone(codec.sample_rate(), codec.frame() * count);
     let frames = pcm.chunks_exact(codec.frame());
-    frames.map(|f| rtp.audio(codec.payload_type(), encoder.encode(f).unwrap(), codec.frame() as u32)).collect()
+    frames.map(|f| rtp.audio(codec.payload_type(), encoder.encode(f).unwrap(), codec.frame_ticks())).collect()
 }
 
 /// The file as it lies on the disk after the given packets.
@@ -43,7 +43,7 @@ fn a_recording_sounds_as_it_was_sent() {
         let packets = packets(codec, 100);
         let file = record(codec, &packets, true);
         let pcm = decode(&file).unwrap();
-        assert_eq!(pcm.rate, codec.clock_rate());
+        assert_eq!(pcm.rate, codec.sample_rate());
         let expected = codec.frame() * 100 - if codec == Codec::Opus { 312 } else { 0 };
         assert_eq!(pcm.samples.len(), expected, "{codec}");
         assert!((dbfs(&pcm.samples[codec.frame() * 5..]) + 14.2).abs() < 0.5, "{codec}: {}", dbfs(&pcm.samples));
@@ -97,7 +97,7 @@ fn another_stream_follows_without_a_gap() {
         let mut packets = packets(codec, 50);
         for (n, packet) in packets[25..].iter_mut().enumerate() {
             packet.ssrc = 8;
-            packet.timestamp = 5_000_000 + (n * codec.frame()) as u32;
+            packet.timestamp = 5_000_000 + n as u32 * codec.frame_ticks();
             packet.sequence = 40_000 + n as u16;
         }
         let pcm = decode(&record(codec, &packets, true)).unwrap();

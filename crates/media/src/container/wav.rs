@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     Codec,
-    codec::{alaw_decode, ulaw_decode},
+    codec::{Decoder, alaw_decode, ulaw_decode},
 };
 
 /// Length of the header that [`wav_header`] makes: RIFF, a `fmt ` chunk of 18 bytes, `fact`, and the head of `data`.
@@ -16,6 +16,8 @@ const PCM: u16 = 1;
 const FLOAT: u16 = 3;
 const ALAW: u16 = 6;
 const ULAW: u16 = 7;
+/// G.722, as other programs register and read it (the coding has no number of its own in RFC 2361).
+const G722: u16 = 0x028F;
 const EXTENSIBLE: u16 = 0xFFFE;
 /// Length of a file that is still being written: readers take what is there.
 const UNKNOWN: u32 = u32::MAX;
@@ -24,11 +26,12 @@ fn format_of(codec: Codec) -> Option<u16> {
     match codec {
         Codec::Pcmu => Some(ULAW),
         Codec::Pcma => Some(ALAW),
+        Codec::G722 => Some(G722),
         Codec::Opus => None,
     }
 }
 
-/// The header of a WAV file with `len` bytes of G.711 of 8 kHz; `None` means that it isn't known yet. Opus has none.
+/// The header of a WAV file with `len` bytes of G.711 or G.722; `None` means that it isn't known yet. Opus has none.
 #[must_use]
 pub fn wav_header(codec: Codec, len: Option<u32>) -> Option<[u8; WAV_HEADER_LEN]> {
     Some(header(format_of(codec)?, len))
@@ -38,6 +41,9 @@ fn header(format: u16, len: Option<u32>) -> [u8; WAV_HEADER_LEN] {
     let data = len.unwrap_or(UNKNOWN);
     // Chunks are padded to even lengths.
     let riff = len.map_or(UNKNOWN, |len| len.saturating_add(len % 2).saturating_add(WAV_HEADER_LEN as u32 - 8));
+    // Each byte is a sample, of G.722 two.
+    let per_byte: u32 = if format == G722 { 2 } else { 1 };
+    let samples = len.map_or(UNKNOWN, |len| len.saturating_mul(per_byte));
     let mut out = [0; WAV_HEADER_LEN];
     let parts: [&[u8]; 16] = [
         b"RIFF",
@@ -46,14 +52,14 @@ fn header(format: u16, len: Option<u32>) -> [u8; WAV_HEADER_LEN] {
         &18u32.to_le_bytes(),
         &format.to_le_bytes(),
         &1u16.to_le_bytes(),
-        &8_000u32.to_le_bytes(),
+        &(8_000 * per_byte).to_le_bytes(),
         &8_000u32.to_le_bytes(),
         &1u16.to_le_bytes(),
-        &8u16.to_le_bytes(),
+        &(8 / per_byte as u16).to_le_bytes(),
         &0u16.to_le_bytes(),
         b"fact",
         &4u32.to_le_bytes(),
-        &data.to_le_bytes(),
+        &samples.to_le_bytes(),
         b"data",
         &data.to_le_bytes(),
     ];
@@ -61,7 +67,7 @@ fn header(format: u16, len: Option<u32>) -> [u8; WAV_HEADER_LEN] {
     out
 }
 
-/// Writes G.711 as it arrives.
+/// Writes G.711 or G.722 as it arrives.
 #[derive(Debug)]
 pub struct WavG711Writer {
     format: u16,
@@ -70,7 +76,7 @@ pub struct WavG711Writer {
 }
 
 impl WavG711Writer {
-    /// A writer for either law; `None` for Opus.
+    /// A writer for either law or for G.722; `None` for Opus.
     #[must_use]
     pub fn new(codec: Codec) -> Option<Self> {
         Some(Self { format: format_of(codec)?, silence: codec.silence()?, timeline: Timeline::new(8_000) })
@@ -114,7 +120,7 @@ impl WavG711Writer {
 pub fn repair_wav(start: &[u8], file_len: u64) -> Option<[u8; WAV_HEADER_LEN]> {
     let head = start.get(..WAV_HEADER_LEN)?;
     let format = u16::from_le_bytes([head[20], head[21]]);
-    let ours = matches!(format, ALAW | ULAW) && head.starts_with(b"RIFF") && &head[8..20] == b"WAVEfmt \x12\0\0\0";
+    let ours = matches!(format, ALAW | ULAW | G722) && head.starts_with(b"RIFF") && &head[8..20] == b"WAVEfmt \x12\0\0\0";
     let data = file_len.checked_sub(WAV_HEADER_LEN as u64)?;
     (ours && &head[50..54] == b"data").then(|| header(format, u32::try_from(data).ok()))
 }
@@ -135,7 +141,7 @@ pub fn wav_pcm16(pcm: &[i16], rate: u32) -> Vec<u8> {
     out
 }
 
-/// Decodes a WAV file of PCM (8, 16, 24 or 32 bits, or float) or G.711, mixed down to mono. A file that ends early, or
+/// Decodes a WAV file of PCM (8, 16, 24 or 32 bits, or float), G.711 or G.722, mixed down to mono. A file that ends early, or
 /// whose lengths were never filled in, is decoded as far as it goes.
 ///
 /// # Errors
@@ -185,6 +191,7 @@ impl Format {
         let samples: Vec<i16> = match (self.coding, self.bits) {
             (ULAW, _) => data.iter().map(|&b| ulaw_decode(b)).collect(),
             (ALAW, _) => data.iter().map(|&b| alaw_decode(b)).collect(),
+            (G722, _) if self.channels == 1 => Decoder::new(Codec::G722)?.decode(data)?,
             (PCM, 8) => data.iter().map(|&b| (i16::from(b) - 128) << 8).collect(),
             (PCM, 16 | 24 | 32) => data.chunks_exact(usize::from(self.bits / 8)).map(high).collect(),
             (FLOAT, 32) => data.chunks_exact(4).map(float).collect(),

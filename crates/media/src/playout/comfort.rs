@@ -29,6 +29,11 @@ impl ComfortNoise {
         }
     }
 
+    /// The sender says how loud its silence is.
+    pub(super) fn told(&mut self, dbfs: f32) {
+        self.level = dbfs.clamp(MIN_DBFS, MAX_DBFS);
+    }
+
     pub(super) fn make(&mut self, samples: usize) -> Vec<i16> {
         if self.level <= MIN_DBFS {
             return vec![0; samples];

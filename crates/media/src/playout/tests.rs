@@ -22,8 +22,8 @@ fn call(codec: Codec, seconds: usize, fate: impl Fn(usize) -> Option<u64>) -> (V
     let (mut encoder, mut rtp) = (Encoder::new(codec).unwrap(), RtpSender::new(1, 0, 0));
     let mut arrivals: Vec<(u64, RtpPacket)> = Vec::new();
     for n in 0..seconds * 50 {
-        let pcm = tone(codec.clock_rate(), codec.frame(), n * codec.frame());
-        let packet = rtp.audio(96, encoder.encode(&pcm).unwrap(), codec.frame() as u32);
+        let pcm = tone(codec.sample_rate(), codec.frame(), n * codec.frame());
+        let packet = rtp.audio(96, encoder.encode(&pcm).unwrap(), codec.frame_ticks());
         arrivals.extend(fate(n).map(|delay| (n as u64 * 20 + delay, packet)));
     }
     arrivals.sort_by_key(|(at, _)| *at);
@@ -129,11 +129,74 @@ fn a_sender_may_change_its_codec() {
 }
 
 #[test]
-fn shortening_takes_whole_periods_out() {
-    let pcm = tone(8_000, 160, 3);
-    let shorter = shorten::shorten(pcm.clone(), 8_000);
-    // 300 Hz: 26.7 samples.
-    assert!([133, 134, 107, 106, 80].contains(&shorter.len()), "{}", shorter.len());
+fn stretching_takes_whole_periods_out_or_puts_them_in() {
     let jump = |pcm: &[i16]| pcm.windows(2).map(|w| (i32::from(w[0]) - i32::from(w[1])).abs()).max().unwrap();
-    assert!(jump(&shorter) <= jump(&pcm) * 11 / 10);
+    for rate in [8_000, 16_000, 48_000] {
+        let pcm = tone(rate, rate as usize / 50, 3);
+        let (shorter, longer) =
+            (stretch::shorten(pcm.clone(), rate, Haste::Gentle), stretch::lengthen(pcm.clone(), rate, Haste::Gentle));
+        for changed in [pcm.len() - shorter.len(), longer.len() - pcm.len()] {
+            // 300 Hz, so whole thirds of 10 ms.
+            let periods = changed as f32 * 300.0 / rate as f32;
+            assert!(periods > 0.9 && (periods - periods.round()).abs() < 0.06, "{rate}: {periods}");
+        }
+        assert!(jump(&shorter) <= jump(&pcm) * 11 / 10 && jump(&longer) <= jump(&pcm) * 11 / 10, "{rate}");
+    }
+    // Noise resembles itself nowhere.
+    let mut state = 1u32;
+    let noise: Vec<i16> = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 16) as i16
+    })
+    .take(320)
+    .collect();
+    assert_eq!(stretch::shorten(noise.clone(), 16_000, Haste::Gentle), noise);
+}
+
+#[test]
+fn comfort_noise_is_as_loud_as_the_sender_says() {
+    let start = epoch();
+    let mut playout = Playout::new(8_000, &[(Codec::Pcma, 8)], JitterConfig::default()).unwrap();
+    let (mut encoder, mut rtp, mut heard) = (Encoder::new(Codec::Pcma).unwrap(), RtpSender::new(1, 0, 0), Vec::new());
+    for n in 0..100u64 {
+        let now = start + Duration::from_millis(n * 20);
+        match n {
+            0..50 => {
+                let payload = encoder.encode(&tone(8_000, 160, n as usize * 160)).unwrap();
+                playout.receive(rtp.audio(8, payload, 160), now).unwrap();
+            }
+            50 => playout.receive(rtp.audio(13, vec![60], 160), now).unwrap(),
+            _ => rtp.pause(160),
+        }
+        let mut pcm = [0; 160];
+        playout.pull(&mut pcm, now);
+        heard.extend_from_slice(&pcm);
+    }
+    let silence = dbfs(&heard[8_000 * 13 / 10..8_000 * 19 / 10]);
+    assert!((-66.0..-56.0).contains(&silence), "{silence} dBFS");
+}
+
+#[test]
+fn drifting_clocks_neither_starve_nor_pile_up() {
+    for parts_per_million in [-400i64, 400] {
+        let start = epoch();
+        let mut playout = Playout::new(8_000, &[(Codec::Pcma, 8)], JitterConfig::default()).unwrap();
+        let (mut encoder, mut rtp) = (Encoder::new(Codec::Pcma).unwrap(), RtpSender::new(1, 0, 0));
+        let (mut next, mut at, mut heard) = (0usize, 0i64, Vec::new());
+        for ms in (0..60_000i64).step_by(10) {
+            while at <= ms * 1_000 {
+                let payload = encoder.encode(&tone(8_000, 160, next * 160)).unwrap();
+                playout.receive(rtp.audio(8, payload, 160), start + Duration::from_micros(at as u64)).unwrap();
+                next += 1;
+                at += 20_000 + 20 * parts_per_million / 1_000;
+            }
+            let mut pcm = [0; 80];
+            playout.pull(&mut pcm, start + Duration::from_millis(ms as u64));
+            heard.extend_from_slice(&pcm);
+        }
+        let statistics = playout.statistics();
+        assert!(statistics.lost + statistics.late + statistics.resyncs == 0, "{parts_per_million}: {statistics:?}");
+        let low = heard[8_000..].chunks_exact(320).map(dbfs).fold(0.0, f32::min);
+        assert!(low > -17.0, "{parts_per_million}: {low} dBFS, {statistics:?}");
+    }
 }

@@ -3,7 +3,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use super::{Direction, Media, Negotiated, Session};
+use super::{Crypto, Direction, Media, Negotiated, Session};
 use crate::Codec;
 
 /// The events that we take: the sixteen keys (RFC 4733 section 3.2).
@@ -25,6 +25,10 @@ pub struct RtpOffer<'a> {
     pub codecs: &'a [Codec],
     /// What we want to do.
     pub direction: Direction,
+    /// Encryption is demanded (`RTP/SAVP`); otherwise keys are an offer that may be passed over (RFC 8643).
+    pub secure: bool,
+    /// Our keys, best first, each with a tag of its own; none for plain RTP.
+    pub crypto: &'a [Crypto],
 }
 
 /// An answer to an offer of plain RTP.
@@ -42,6 +46,8 @@ pub struct RtpAnswer<'a> {
     pub negotiated: &'a Negotiated,
     /// What we do; use `negotiated.direction`, narrowed by [`Direction::and`] for an own hold.
     pub direction: Direction,
+    /// Our key, with the tag and suite of `negotiated.crypto`; none for plain RTP.
+    pub crypto: Option<&'a Crypto>,
 }
 
 impl RtpOffer<'_> {
@@ -61,7 +67,9 @@ impl RtpOffer<'_> {
                 format_lines(&mut lines, payload_type, &format!("telephone-event/{clock}"), DTMF_EVENTS);
             }
         }
-        media(&mut sdp, self.local.port(), &types, &lines, self.direction);
+        lines.extend(self.crypto.iter().map(Crypto::to_line));
+        let protocol = if self.secure { "RTP/SAVP" } else { "RTP/AVP" };
+        media(&mut sdp, self.local.port(), protocol, &types, &lines, self.direction);
         sdp
     }
 }
@@ -93,7 +101,8 @@ impl RtpAnswer<'_> {
                 offered.formats().into_iter().find(|f| f.payload_type == dtmf).map_or(codec.clock_rate(), |f| f.clock_rate);
             format_lines(&mut lines, dtmf, &format!("telephone-event/{clock}"), DTMF_EVENTS);
         }
-        media(sdp, self.local.port(), &types, &lines, self.direction);
+        lines.extend(self.crypto.map(Crypto::to_line));
+        media(sdp, self.local.port(), &offered.protocol, &types, &lines, self.direction);
     }
 }
 
@@ -104,10 +113,10 @@ fn head(address: IpAddr, session_id: u64, version: u64) -> String {
     format!("v=0\r\no=- {session_id} {version} IN {family} {address}\r\ns=-\r\nc=IN {family} {address}\r\nt=0 0\r\n")
 }
 
-fn media(sdp: &mut String, port: u16, types: &[u8], lines: &str, direction: Direction) {
+fn media(sdp: &mut String, port: u16, protocol: &str, types: &[u8], lines: &str, direction: Direction) {
     let types: String = types.iter().map(|pt| format!(" {pt}")).collect();
     let direction = direction.as_str();
-    let _ = write!(sdp, "m=audio {port} RTP/AVP{types}\r\n{lines}a=ptime:20\r\na={direction}\r\n");
+    let _ = write!(sdp, "m=audio {port} {protocol}{types}\r\n{lines}a=ptime:20\r\na={direction}\r\n");
 }
 
 fn format_lines(lines: &mut String, payload_type: u8, rtpmap: &str, fmtp: &str) {

@@ -1,6 +1,6 @@
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Direction, Format, Media, Session};
+use super::{Crypto, Direction, Format, Media, Session};
 use crate::Codec;
 
 /// What both sides agreed on.
@@ -21,6 +21,10 @@ pub struct Negotiated {
     pub direction: Direction,
     /// Which of the `m=` lines it is.
     pub media_index: usize,
+    /// Packets must be encrypted; otherwise they are if there is `crypto` (opportunistic SRTP, RFC 8643).
+    pub secure: bool,
+    /// The other side's key, of the best suite that both know; absent in a description without encryption.
+    pub crypto: Option<Crypto>,
 }
 
 /// Why there is no common ground.
@@ -29,9 +33,12 @@ pub enum NegotiateError {
     /// No audio, or only refused audio.
     #[error("no audio is described")]
     NoAudio,
-    /// The other side wants another transport than plain RTP: encryption or feedback profiles.
-    #[error("the media protocol is {0}, not RTP/AVP")]
+    /// The other side wants another transport than RTP, such as DTLS.
+    #[error("the media protocol is {0}, not RTP")]
     Protocol(String),
+    /// Encryption is demanded, and there is no key of a suite that we know.
+    #[error("no common encryption")]
+    NoCrypto,
     /// No codec is common.
     #[error("no common codec")]
     NoCodec,
@@ -40,7 +47,8 @@ pub enum NegotiateError {
     NoAddress,
 }
 
-/// Reads an offer of plain RTP: the first audio section of `RTP/AVP` with a codec of `prefer`, our favourite first.
+/// Reads an offer of RTP: the first audio section of `RTP/AVP` or (with SDES keys) `RTP/SAVP` with a codec of `prefer`, our
+/// favourite first.
 ///
 /// # Errors
 /// When nothing fits; 488 (Not Acceptable Here) is the answer then.
@@ -70,8 +78,13 @@ fn agree(
     media: &Media,
     choose: impl Fn(&[Format]) -> Option<(Codec, u8)>,
 ) -> Result<Negotiated, NegotiateError> {
-    if !media.protocol.eq_ignore_ascii_case("RTP/AVP") {
+    let protocol = media.protocol.to_ascii_uppercase();
+    if !matches!(protocol.as_str(), "RTP/AVP" | "RTP/AVPF" | "RTP/SAVP" | "RTP/SAVPF") {
         return Err(NegotiateError::Protocol(media.protocol.clone()));
+    }
+    let crypto = media.crypto().into_iter().min_by_key(|c| super::Suite::ALL.iter().position(|suite| *suite == c.suite));
+    if media.is_secure() && crypto.is_none() {
+        return Err(NegotiateError::NoCrypto);
     }
     let formats = media.formats();
     let (codec, payload_type) = choose(&formats).ok_or(NegotiateError::NoCodec)?;
@@ -85,6 +98,8 @@ fn agree(
         remote_rtcp: rtcp_address(media, remote),
         direction: rtp_direction(session.direction(media), address).reversed(),
         media_index,
+        secure: media.is_secure(),
+        crypto,
     })
 }
 

@@ -33,6 +33,8 @@ fn a_phones_offer_is_negotiated_by_our_preference() {
         remote_rtcp: "192.0.2.7:11781".parse().unwrap(),
         direction: Direction::Sendrecv,
         media_index: 0,
+        secure: false,
+        crypto: None,
     };
     assert_eq!(negotiated, expected);
     assert_eq!(agree(PHONE, &[Codec::Opus]), Err(NegotiateError::NoCodec));
@@ -42,8 +44,16 @@ fn a_phones_offer_is_negotiated_by_our_preference() {
 fn our_offer_and_answer_agree_with_each_other() {
     for codec in Codec::ALL {
         let codecs = [codec];
-        let offer =
-            RtpOffer { local: local(), session_id: 7, version: 1, codecs: &codecs, direction: Direction::Sendonly }.to_sdp();
+        let offer = RtpOffer {
+            local: local(),
+            session_id: 7,
+            version: 1,
+            codecs: &codecs,
+            direction: Direction::Sendonly,
+            secure: false,
+            crypto: &[],
+        }
+        .to_sdp();
         let session = parse(&offer).unwrap();
         let chosen = negotiate(&session, &Codec::ALL).unwrap();
         assert_eq!((chosen.codec, chosen.payload_type, chosen.direction), (codec, codec.payload_type(), Direction::Recvonly));
@@ -55,6 +65,7 @@ fn our_offer_and_answer_agree_with_each_other() {
             offer: &session,
             negotiated: &chosen,
             direction: chosen.direction,
+            crypto: None,
         };
         let accepted = accept_answer(&parse(&answer.to_sdp()).unwrap(), &codecs).unwrap();
         assert_eq!((accepted.codec, accepted.direction), (codec, Direction::Sendonly));
@@ -71,6 +82,8 @@ fn an_offer_reads_as_the_grammar_wants_it() {
         version: 2,
         codecs: &[Codec::Opus, Codec::Pcma],
         direction: Direction::Sendrecv,
+        secure: false,
+        crypto: &[],
     }
     .to_sdp();
     let expected = "v=0\r\no=- 7 2 IN IP6 2001:db8::1\r\ns=-\r\nc=IN IP6 2001:db8::1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 111 8 110 101\r\n\
@@ -94,6 +107,7 @@ fn all_media_lines_are_answered_and_all_but_one_refused() {
         offer: &offer,
         negotiated: &negotiated,
         direction: negotiated.direction,
+        crypto: None,
     };
     let lines: Vec<String> = answer.to_sdp().lines().filter(|l| l.starts_with("m=")).map(str::to_owned).collect();
     assert_eq!(lines, ["m=video 0 RTP/AVP 96", "m=audio 0 RTP/SAVP 0", "m=audio 40000 RTP/AVP 8", "m=image 0 udptl t38"]);
@@ -105,7 +119,7 @@ fn other_profiles_are_refused_by_name() {
         let sdp = format!("c=IN IP4 192.0.2.7\nm=audio 5000 {protocol} 0\n");
         assert_eq!(agree(&sdp, &Codec::ALL), Err(NegotiateError::Protocol(protocol.to_owned())));
     };
-    ["RTP/SAVP", "RTP/AVPF", "RTP/SAVPF", "UDP/TLS/RTP/SAVPF"].into_iter().for_each(check);
+    ["UDP/TLS/RTP/SAVPF", "udp", "TCP/RTP/AVP"].into_iter().for_each(check);
     assert_eq!(agree("c=IN IP4 192.0.2.7\nm=audio 0 RTP/AVP 0\n", &Codec::ALL), Err(NegotiateError::NoAudio));
     assert_eq!(agree("m=audio 5000 RTP/AVP 0\n", &Codec::ALL), Err(NegotiateError::NoAddress));
     assert_eq!(agree("c=IN IP4 phone.example\nm=audio 5000 RTP/AVP 0\n", &Codec::ALL), Err(NegotiateError::NoAddress));
@@ -182,4 +196,38 @@ proptest! {
         let _ = crate::webrtc::drop_duplicate_payload_types(&crate::webrtc::normalise(&text));
         let _ = crate::webrtc::payloads(&text);
     }
+}
+
+const KEY: &str = "inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz";
+
+#[test]
+fn keys_are_taken_demanded_or_opportunistic_and_answered_under_their_tag() {
+    for (protocol, secure) in [("RTP/SAVP", true), ("RTP/AVP", false), ("RTP/SAVPF", true)] {
+        let text = format!(
+            "c=IN IP4 192.0.2.7\nm=audio 5000 {protocol} 8\na=crypto:1 AES_CM_128_HMAC_SHA1_32 {KEY}\n\
+             a=crypto:2 AES_CM_128_HMAC_SHA1_80 {KEY}|2^31\na=crypto:3 F8_128_HMAC_SHA1_80 {KEY}\n\
+             a=crypto:4 AES_256_CM_HMAC_SHA1_80 {KEY}\na=crypto:5 AES_CM_128_HMAC_SHA1_80 {KEY}|2^20|1:4\n"
+        );
+        let offer = parse(&text).unwrap();
+        let negotiated = negotiate(&offer, &Codec::ALL).unwrap();
+        let chosen = negotiated.crypto.clone().unwrap();
+        assert_eq!((negotiated.secure, chosen.tag, chosen.suite), (secure, 2, Suite::AesCm128Sha1_80), "{protocol}");
+        assert_eq!((chosen.secret().0.len(), chosen.secret().1.len()), (16, 14));
+        let ours = Crypto::new(chosen.tag, chosen.suite, &[7; 46]).unwrap();
+        let direction = negotiated.direction;
+        let answer = RtpAnswer {
+            local: local(),
+            session_id: 1,
+            version: 1,
+            offer: &offer,
+            negotiated: &negotiated,
+            direction,
+            crypto: Some(&ours),
+        };
+        let answer = parse(&answer.to_sdp()).unwrap();
+        assert_eq!((answer.media[0].protocol.as_str(), answer.media[0].crypto()), (protocol, vec![ours]));
+    }
+    assert_eq!(agree("c=IN IP4 1.2.3.4\nm=audio 5000 RTP/SAVP 0\n", &Codec::ALL), Err(NegotiateError::NoCrypto));
+    let hidden = format!("{:?}", Crypto::new(1, Suite::AesCm128Sha1_80, &[7; 46]));
+    assert!(!hidden.contains('7'), "a key is not for a log: {hidden}");
 }

@@ -59,3 +59,15 @@ fn the_warning_is_two_beeps() {
     assert_eq!(pcm.len(), 2_560);
     assert!(dbfs(&pcm[..960]) > -20.0 && pcm[960..1_600].iter().all(|&s| s == 0) && dbfs(&pcm[1_600..]) > -20.0);
 }
+
+#[test]
+fn the_music_on_hold_is_soft_and_repeats_without_a_click() {
+    let music = hold_music(8_000);
+    assert_eq!(music.len(), 8_000 * 192 / 10);
+    let level = crate::level::dbfs(&music);
+    assert!((-32.0..-18.0).contains(&level), "{level} dBFS");
+    let jump = |a: i16, b: i16| (i32::from(a) - i32::from(b)).abs();
+    let widest = music.windows(2).map(|w| jump(w[0], w[1])).max().unwrap_or(0);
+    assert!(jump(music[music.len() - 1], music[0]) <= widest);
+    assert!(music.iter().all(|sample| sample.unsigned_abs() < 16_000));
+}

@@ -33,8 +33,8 @@ fn what_is_missing_is_added_and_the_rest_stays() {
 fn the_negotiated_payloads_are_found() {
     let payloads = payloads(ANSWER).unwrap();
     assert_eq!((payloads.codec, payloads.payload_type, payloads.dtmf_payload_type), (Codec::Opus, 111, Some(110)));
-    assert_eq!(payloads.all, [(Codec::Opus, 111), (Codec::Pcmu, 0), (Codec::Pcma, 8)]);
-    assert_eq!(codecs(ANSWER), [Codec::Opus, Codec::Pcmu, Codec::Pcma]);
+    assert_eq!(payloads.all, [(Codec::Opus, 111), (Codec::G722, 9), (Codec::Pcmu, 0), (Codec::Pcma, 8)]);
+    assert_eq!(codecs(ANSWER), [Codec::Opus, Codec::G722, Codec::Pcmu, Codec::Pcma]);
     assert_eq!(ice_ufrag(ANSWER).as_deref(), Some("abcd"));
     assert!(matches!(super::payloads("v=0\r\n"), Err(PayloadsError::Sdp(_))));
     assert!(matches!(super::payloads("m=audio 0 RTP/AVP 0\r\n"), Err(PayloadsError::NoAudio)));

@@ -279,7 +279,7 @@ impl DepositRun {
             };
             let marker = player.next == 0;
             effects.packets.push(stream.packet(marker, agreed.payload_type, player.timestamp, payload.clone(), player.due));
-            player.timestamp = player.timestamp.wrapping_add(u32::try_from(self.codec.frame()).unwrap_or(0));
+            player.timestamp = player.timestamp.wrapping_add(self.codec.frame_ticks());
             player.next += 1;
             player.due += FRAME;
         }

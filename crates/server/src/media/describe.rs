@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 use aftertone_exchange::MediaFailure;
 use aftertone_media::{
     Codec,
-    sdp::{self, Direction, Negotiated},
+    sdp::{self, Crypto, Direction, Negotiated},
     webrtc::{self, Payloads},
 };
 
 use super::webrtc::Format;
 
 /// The codecs that we take when the exchange has no preference, best first.
-const SUPPORTED: [Codec; 3] = Codec::ALL;
+const SUPPORTED: [Codec; 4] = Codec::ALL;
 /// The payload types of telephone events in our RTP offers, at 48 and at 8 kHz.
 const OFFERED_EVENTS: [u8; 2] = [110, 101];
 /// The usual payload type of telephone events at 8 kHz.
@@ -37,6 +37,8 @@ pub(super) struct Agreed {
     pub(super) direction: Direction,
     /// Where the other end said it listens.
     pub(super) remote: Option<SocketAddr>,
+    /// Where it wants reports.
+    pub(super) reports: Option<SocketAddr>,
 }
 
 /// What a payload type means on a leg.
@@ -61,6 +63,7 @@ impl Agreed {
             events: negotiated.dtmf_payload_type.into_iter().collect(),
             direction: negotiated.direction,
             remote: Some(negotiated.remote).filter(|remote| !remote.ip().is_unspecified() && remote.port() != 0),
+            reports: Some(negotiated.remote_rtcp).filter(|remote| !remote.ip().is_unspecified() && remote.port() != 0),
         }
     }
 
@@ -84,6 +87,7 @@ impl Agreed {
             events: answer.dtmf_payload_type.into_iter().collect(),
             direction: if ours { answer.direction } else { answer.direction.reversed() },
             remote: None,
+            reports: None,
         }
     }
 
@@ -120,11 +124,12 @@ pub(super) fn read_rtp_offer(offer: &str, prefer: &[Codec]) -> Result<(sdp::Sess
     Ok((session, negotiated))
 }
 
-/// Reads the answer to our offer of plain RTP.
-pub(super) fn read_rtp_answer(answer: &str, offered: &[Codec]) -> Result<Agreed, MediaFailure> {
+/// Reads the answer to our offer of RTP, with its key.
+pub(super) fn read_rtp_answer(answer: &str, offered: &[Codec]) -> Result<(Agreed, Option<Crypto>), MediaFailure> {
     let session = sdp::parse(answer).map_err(unacceptable)?;
     let negotiated = sdp::accept_answer(&session, offered).map_err(unacceptable)?;
-    Ok(Agreed::offered(offered, &negotiated))
+    let agreed = Agreed::offered(offered, &negotiated);
+    Ok((agreed, negotiated.crypto))
 }
 
 /// What to register for a WebRTC offer of ours: exactly one kind of telephone events, in the first codec's clock.
@@ -132,7 +137,7 @@ pub(super) fn webrtc_offer_formats(codecs: &[Codec]) -> Vec<Format> {
     let mut formats: Vec<_> =
         codecs.iter().map(|codec| Format::Audio { codec: *codec, payload_type: codec.payload_type() }).collect();
     formats.push(match codecs.first() {
-        Some(Codec::Pcmu | Codec::Pcma) => Format::Event { payload_type: EVENT_8K, clock: 8000 },
+        Some(Codec::Pcmu | Codec::Pcma | Codec::G722) => Format::Event { payload_type: EVENT_8K, clock: 8000 },
         Some(Codec::Opus) | None => Format::Event { payload_type: webrtc::DTMF_PAYLOAD_TYPE, clock: webrtc::DTMF_CLOCK_RATE },
     });
     formats
@@ -198,7 +203,7 @@ mod tests {
     #[test]
     fn an_answerer_may_use_our_numbers_or_its_own() {
         let answer = PHONE.replace("RTP/AVP 8 0 96 97", "RTP/AVP 96 97");
-        let agreed = read_rtp_answer(&answer, &SUPPORTED).expect("an answer");
+        let (agreed, _) = read_rtp_answer(&answer, &SUPPORTED).expect("an answer");
         assert_eq!((agreed.codec, agreed.payload_type, agreed.event), (Codec::Opus, 96, Some(97)));
         let meanings = [96, 111, 97, 101].map(|number| agreed.meaning(number));
         let (sound, event) = (Some(Meaning::Sound(Codec::Opus)), Some(Meaning::Event));

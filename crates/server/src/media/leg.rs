@@ -5,7 +5,7 @@ use std::time::Instant;
 use aftertone_exchange::LegId;
 use aftertone_media::{Codec, rtp::RtpPacket};
 
-use super::{deposit::DepositRun, describe::Agreed, relay::Relay, rtp::RtpLeg, stream::SendStream, webrtc::Peer};
+use super::{deposit::DepositRun, describe::Agreed, play::Player, relay::Relay, rtp::RtpLeg, stream::SendStream, webrtc::Peer};
 
 /// A leg with everything that it holds; dropping it frees its port.
 pub(super) struct Leg {
@@ -17,13 +17,15 @@ pub(super) struct Leg {
     /// What the other end is sent.
     pub(super) stream: SendStream,
     pub(super) usage: Usage,
+    /// What it hears instead of its bridge.
+    pub(super) player: Option<Player>,
     /// `o=` of our descriptions (RFC 8866 section 5.2): number and version.
     pub(super) session: (u64, u64),
 }
 
 /// How packets travel.
 pub(super) enum Transport {
-    Rtp(RtpLeg),
+    Rtp(Box<RtpLeg>),
     WebRtc(WebRtcLeg),
 }
 
@@ -42,6 +44,8 @@ pub(super) enum Usage {
     Idle,
     /// They go to another leg.
     Bridged { to: LegId, relay: Relay },
+    /// The same, to a leg of another worker; what comes from there is numbered here.
+    Across { to: LegId, worker: usize, relay: Relay },
     /// They are a message.
     Deposit(Box<DepositRun>),
 }
@@ -52,6 +56,7 @@ impl Leg {
         if !self.agreed.as_ref().is_some_and(|agreed| agreed.direction.sends()) {
             return;
         }
+        self.stream.count(packet.payload.len());
         match &mut self.transport {
             Transport::Rtp(rtp) => rtp.send(&packet.to_bytes()),
             Transport::WebRtc(webrtc) => webrtc.peer.send(packet, now),

@@ -3,7 +3,7 @@
 //! It owns what the exchange never touches: one UDP socket per RTP leg, one for all WebRTC legs of a worker, the relay
 //! between two legs, and a deposit from its greeting to its commit. It decides nothing about a call: orders come as
 //! [`MediaCommand`], results go back as [`MediaEvent`]. All legs of a call live on one worker (chosen by the call's id), so
-//! that a packet crosses no thread; files are written by the spool's own threads.
+//! that a packet crosses no thread, unless a transfer joined two calls; files are written by the spool's own threads.
 //!
 //! ```text
 //! exchange loop --MediaCommand--> MediaPlane --by call--> worker 0..n: one thread, one LocalSet
@@ -16,11 +16,15 @@ mod deposit;
 mod describe;
 mod leg;
 mod negotiate;
+mod play;
 mod ports;
 mod prompts;
 mod recording;
 mod relay;
+mod reports;
 mod rtp;
+mod sounds;
+mod srtp;
 mod state;
 mod stream;
 mod timeline;
@@ -36,7 +40,7 @@ use std::{
     io,
     net::IpAddr,
     ops::RangeInclusive,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     thread,
     time::Duration,
 };
@@ -51,8 +55,10 @@ pub(crate) use self::prompts::Greetings;
 use self::{
     ports::Ports,
     prompts::Prompts,
-    worker::{Order, Worker},
+    sounds::Sounds,
+    worker::{Crossing, Order, Worker},
 };
+use crate::config::Encryption;
 
 /// So many events may wait for the exchange's loop before reports take a detour.
 const EVENTS: usize = 1024;
@@ -68,6 +74,8 @@ pub(crate) struct MediaConfig {
     /// What descriptions say to peers that are neither on this machine nor in a private network. `None`: the local address
     /// of the route to the peer.
     pub(crate) public_address: Option<IpAddr>,
+    /// Whether plain RTP legs are encrypted.
+    pub(crate) encryption: Encryption,
     /// Threads; 0: one for each core.
     pub(crate) workers: usize,
     /// Where recordings grow.
@@ -140,9 +148,12 @@ impl MediaPlane {
         let shared = Arc::new(Shared {
             bind: config.bind,
             public_address: config.public_address,
+            encryption: config.encryption,
             ports: Ports::new(config.rtp_ports)?,
             prompts: Prompts::start(&config.greetings)?,
+            sounds: Sounds::default(),
             events,
+            crossings: OnceLock::new(),
             spool: config.spool,
             store: config.store,
             runtime: tokio::runtime::Handle::current(),
@@ -150,11 +161,23 @@ impl MediaPlane {
         });
         let start = |index: usize| Worker::start(index, webrtc_port(config.webrtc_port, index)?, Arc::clone(&shared));
         let workers = (0..workers).map(start).collect::<io::Result<Vec<_>>>()?;
+        drop(shared.crossings.set(workers.iter().map(Worker::crossings).collect()));
         Ok((Self { workers, legs: Mutex::default(), shared, finishing }, received))
     }
 
     /// Hands an order to the worker of its call. Never blocks. What no worker can do is answered at once.
     pub(crate) fn send(&self, command: MediaCommand) {
+        if let MediaCommand::Bridge { a, b } = command
+            && let Some((at_a, at_b)) = self.workers_of(a, b)
+            && at_a != at_b
+        {
+            for (leg, to, here, there) in [(a, b, at_a, at_b), (b, a, at_b, at_a)] {
+                if self.workers[here].send(Order::Bridge { leg, to, worker: there }).is_err() {
+                    self.shared.report(MediaEvent::Failed { leg });
+                }
+            }
+            return;
+        }
         let refused = match self.worker_of(&command) {
             Some(worker) => self.workers[worker].send(Order::Command(command)).err(),
             None => Some(Order::Command(command)),
@@ -182,6 +205,11 @@ impl MediaPlane {
         tokio::time::timeout(within, finished).await.is_ok()
     }
 
+    fn workers_of(&self, a: LegId, b: LegId) -> Option<(usize, usize)> {
+        let legs = self.legs.lock().unwrap_or_else(PoisonError::into_inner);
+        legs.get(&a).copied().zip(legs.get(&b).copied())
+    }
+
     fn worker_of(&self, command: &MediaCommand) -> Option<usize> {
         let mut legs = self.legs.lock().unwrap_or_else(PoisonError::into_inner);
         match command {
@@ -202,9 +230,13 @@ impl MediaPlane {
 struct Shared {
     bind: IpAddr,
     public_address: Option<IpAddr>,
+    encryption: Encryption,
     ports: Ports,
     prompts: Prompts,
+    sounds: Sounds,
     events: mpsc::Sender<MediaEvent>,
+    /// To each worker, for packets from the others' legs.
+    crossings: OnceLock<Vec<mpsc::Sender<Crossing>>>,
     spool: Arc<Spool>,
     store: Arc<dyn Store>,
     /// The server's runtime: store and files are waited for there, not on a worker.
@@ -234,13 +266,14 @@ impl Shared {
             }
             MediaCommand::Apply { request, .. } => self.report(MediaEvent::Applied { request, result: Err(failure()) }),
             MediaCommand::Bridge { a, .. } => {
-                tracing::warn!(leg = a.0, "legs of different calls, or closed ones, can't be bridged");
+                tracing::warn!(leg = a.0, "closed legs can't be bridged");
                 self.report(MediaEvent::Failed { leg: a });
             }
             MediaCommand::Deposit { leg, deposit } => {
                 deposit::give_up(self, *deposit);
                 self.report(MediaEvent::Failed { leg });
             }
+            // The leg is gone, and nobody listens.
             MediaCommand::Play { .. } | MediaCommand::StopPlaying { .. } | MediaCommand::Close { .. } => {}
         }
     }

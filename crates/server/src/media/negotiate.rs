@@ -9,12 +9,12 @@ use std::{
 use aftertone_exchange::{Described, LegId, LegMedia, MediaFailure};
 use aftertone_media::{
     Codec,
-    sdp::{Direction, RtpAnswer, RtpOffer},
+    sdp::{Crypto, Direction, Negotiated, RtpAnswer, RtpOffer, Suite},
     webrtc::{drop_duplicate_payload_types, normalise, payloads},
 };
 
 use super::{
-    address,
+    Encryption, address,
     describe::{
         Agreed, fingerprint, offer_order, read_rtp_answer, read_rtp_offer, unacceptable, webrtc_answer_formats,
         webrtc_offer_formats,
@@ -27,6 +27,9 @@ use super::{
     worker::spawn_rtp_reader,
 };
 
+/// What every phone has that encrypts at all.
+const OFFERED_SUITE: Suite = Suite::AesCm128Sha1_80;
+
 type Outcome = Result<Described, MediaFailure>;
 
 impl State {
@@ -34,7 +37,7 @@ impl State {
         let codecs = offer_order(prefer);
         let sdp = match media {
             LegMedia::Rtp => {
-                self.ensure_rtp(id, peer)?;
+                self.ensure_rtp(id, peer, now)?;
                 self.rtp_offer(id, peer, &codecs)?
             }
             LegMedia::WebRtc => self.webrtc_offer(id, peer, &codecs, now)?,
@@ -55,17 +58,25 @@ impl State {
         now: Instant,
     ) -> Outcome {
         match media {
-            LegMedia::Rtp => self.rtp_answer(id, peer, offer, prefer),
+            LegMedia::Rtp => self.rtp_answer(id, peer, offer, prefer, now),
             LegMedia::WebRtc => self.webrtc_answer(id, peer, offer, prefer, now),
         }
     }
 
     pub(super) fn apply(&mut self, id: LegId, answer: &str, now: Instant) -> Result<Codec, MediaFailure> {
+        let encryption = self.shared.encryption;
         let leg = self.legs.get_mut(&id).ok_or_else(Self::no_such_leg)?;
         let agreed = match &mut leg.transport {
             Transport::Rtp(rtp) => {
-                let agreed = read_rtp_answer(answer, &leg.offered)?;
+                let (agreed, theirs) = read_rtp_answer(answer, &leg.offered)?;
+                if theirs.is_none() && encryption == Encryption::Require {
+                    return Err(MediaFailure::Unacceptable("not encrypted".into()));
+                }
+                // A key is only of use where we offered one, under our tag and suite.
+                let theirs = theirs.filter(|key| encryption != Encryption::Off && (key.tag, key.suite) == (1, OFFERED_SUITE));
+                rtp.describe_key(theirs)?;
                 rtp.latch.describe(agreed.remote);
+                rtp.latch.reports = agreed.reports;
                 agreed
             }
             Transport::WebRtc(webrtc) => {
@@ -85,7 +96,7 @@ impl State {
     }
 
     /// Makes an RTP leg, unless there is one.
-    fn ensure_rtp(&mut self, id: LegId, peer: IpAddr) -> Result<(), MediaFailure> {
+    fn ensure_rtp(&mut self, id: LegId, peer: IpAddr, now: Instant) -> Result<(), MediaFailure> {
         if let Some(leg) = self.legs.get(&id) {
             return match leg.transport {
                 Transport::Rtp(_) => Ok(()),
@@ -95,7 +106,8 @@ impl State {
         let bind = address::bind_for(self.shared.bind, peer);
         let sockets = Rc::new(self.shared.ports.take(bind).ok_or(MediaFailure::Exhausted)?);
         let reader = spawn_rtp_reader(self.this.clone(), id, Rc::clone(&sockets));
-        self.legs.insert(id, new_leg(Transport::Rtp(RtpLeg::new(sockets, reader))));
+        self.legs.insert(id, new_leg(Transport::Rtp(Box::new(RtpLeg::new(sockets, reader, now)))));
+        self.begin_reports(id, now);
         Ok(())
     }
 
@@ -106,27 +118,55 @@ impl State {
     fn rtp_offer(&mut self, id: LegId, peer: IpAddr, codecs: &[Codec]) -> Result<String, MediaFailure> {
         let (port, (session_id, version)) = self.rtp_session(id)?;
         let local = self.rtp_local(port, peer);
-        Ok(RtpOffer { local, session_id, version, codecs, direction: Direction::Sendrecv }.to_sdp())
+        let (secure, keys) = match self.shared.encryption {
+            Encryption::Off => (false, None),
+            Encryption::Offer => (false, self.rtp_leg(id).and_then(|rtp| rtp.key(1, OFFERED_SUITE))),
+            Encryption::Require => (true, self.rtp_leg(id).and_then(|rtp| rtp.key(1, OFFERED_SUITE))),
+        };
+        let crypto = keys.as_slice();
+        Ok(RtpOffer { local, session_id, version, codecs, direction: Direction::Sendrecv, secure, crypto }.to_sdp())
     }
 
-    fn rtp_answer(&mut self, id: LegId, peer: IpAddr, offer: &str, prefer: &[Codec]) -> Outcome {
+    fn rtp_answer(&mut self, id: LegId, peer: IpAddr, offer: &str, prefer: &[Codec], now: Instant) -> Outcome {
         let in_use = self.codec_of_deposit(id);
         let (session, negotiated) = read_rtp_offer(offer, in_use.as_ref().map_or(prefer, std::slice::from_ref))?;
         if in_use.is_some_and(|codec| codec != negotiated.codec) {
             return Err(MediaFailure::Unacceptable("a recording keeps its codec".into()));
         }
-        self.ensure_rtp(id, peer)?;
+        let theirs = self.accepted_key(&negotiated)?;
+        self.ensure_rtp(id, peer, now)?;
         let (port, (session_id, version)) = self.rtp_session(id)?;
         let (local, direction) = (self.rtp_local(port, peer), negotiated.direction);
-        let sdp = RtpAnswer { local, session_id, version, offer: &session, negotiated: &negotiated, direction }.to_sdp();
+        let ours = theirs.as_ref().and_then(|key| self.rtp_leg(id)?.key(key.tag, key.suite));
+        let crypto = ours.as_ref();
+        let answer = RtpAnswer { local, session_id, version, offer: &session, negotiated: &negotiated, direction, crypto };
+        let sdp = answer.to_sdp();
         let agreed = Agreed::answered(&negotiated);
         if let Some(leg) = self.legs.get_mut(&id)
             && let Transport::Rtp(rtp) = &mut leg.transport
         {
+            rtp.describe_key(theirs)?;
             rtp.latch.describe(agreed.remote);
+            rtp.latch.reports = agreed.reports;
             leg.agreed = Some(agreed);
         }
         Ok(Described { sdp, codecs: vec![negotiated.codec] })
+    }
+
+    /// The key that an offer or answer brings, if the server's configuration wants it.
+    fn accepted_key(&self, negotiated: &Negotiated) -> Result<Option<Crypto>, MediaFailure> {
+        match self.shared.encryption {
+            Encryption::Require if negotiated.crypto.is_none() => Err(MediaFailure::Unacceptable("not encrypted".into())),
+            Encryption::Off if !negotiated.secure => Ok(None),
+            Encryption::Off | Encryption::Offer | Encryption::Require => Ok(negotiated.crypto.clone()),
+        }
+    }
+
+    fn rtp_leg(&self, id: LegId) -> Option<&RtpLeg> {
+        match &self.legs.get(&id)?.transport {
+            Transport::Rtp(rtp) => Some(rtp),
+            Transport::WebRtc(_) => None,
+        }
     }
 
     /// The leg's port, and the number and next version of its description.
@@ -248,7 +288,7 @@ impl WebRtcLeg {
 fn new_leg(transport: Transport) -> Leg {
     let session = (u64::from(rand::random::<u32>()), 0);
     let stream = SendStream::new(rand::random());
-    Leg { transport, offered: Vec::new(), agreed: None, stream, usage: Usage::Idle, session }
+    Leg { transport, offered: Vec::new(), agreed: None, stream, usage: Usage::Idle, player: None, session }
 }
 
 /// RFC 9143 section 7.2.

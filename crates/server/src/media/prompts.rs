@@ -53,7 +53,7 @@ impl CodecPrompts {
     }
 
     fn encode(codec: Codec, en: &Pcm, de: &Pcm) -> anyhow::Result<Self> {
-        let rate = codec.clock_rate();
+        let rate = codec.sample_rate();
         let greeting = |pcm: &Pcm| anyhow::Ok(resample(&pcm.samples, pcm.rate, rate)?);
         Ok(Self {
             en: frames(codec, greeting(en)?)?,
@@ -76,7 +76,7 @@ impl Prompts {
         };
         let (en, de) = (read("English", &greetings.en)?, read("German", &greetings.de)?);
         // G.711 first: it takes the least time, and it is what callers from outside have.
-        let codecs = [Codec::Pcma, Codec::Pcmu, Codec::Opus];
+        let codecs = [Codec::Pcma, Codec::Pcmu, Codec::G722, Codec::Opus];
         let prompts = Self(codecs.into_iter().map(|codec| (codec, OnceLock::new())).collect());
         let filling = prompts.clone();
         thread::Builder::new().name("prompts".into()).spawn(move || {
@@ -114,7 +114,7 @@ impl Pcm {
 }
 
 /// Encodes in frames of 20 ms; the last one is filled up with silence.
-fn frames(codec: Codec, mut pcm: Vec<i16>) -> anyhow::Result<Frames> {
+pub(super) fn frames(codec: Codec, mut pcm: Vec<i16>) -> anyhow::Result<Frames> {
     pcm.resize(pcm.len().next_multiple_of(codec.frame()), 0);
     let mut encoder = Encoder::new(codec)?;
     let frames = pcm.chunks_exact(codec.frame()).map(|frame| Ok(Bytes::from(encoder.encode(frame)?)));
@@ -134,7 +134,7 @@ mod tests {
             assert!((7.0..9.0).contains(&seconds(made.greeting(Language::En))), "{codec}");
             assert!((7.0..9.0).contains(&seconds(made.greeting(Language::De))), "{codec}");
             assert_eq!((made.beep.len(), made.warning.len()), (20, 16), "{codec}");
-            assert!(made.beep.iter().all(|frame| codec.duration_of(frame) as usize == codec.frame()), "{codec}");
+            assert!(made.beep.iter().all(|frame| codec.duration_of(frame) == codec.frame_ticks()), "{codec}");
         }
     }
 

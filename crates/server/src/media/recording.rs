@@ -74,7 +74,7 @@ impl Recording {
 
     pub(super) fn media_type(codec: Codec) -> &'static str {
         match codec {
-            Codec::Pcmu | Codec::Pcma => "audio/wav",
+            Codec::Pcmu | Codec::Pcma | Codec::G722 => "audio/wav",
             Codec::Opus => "audio/ogg",
         }
     }
@@ -201,7 +201,7 @@ mod tests {
         }
 
         fn hear(&mut self, frame: u32, payload: Bytes) {
-            let ticks = u32::try_from(self.recording.codec.frame()).unwrap_or(0);
+            let ticks = self.recording.codec.frame_ticks();
             let sequence = (frame + 65_000) as u16;
             let timestamp = 4_294_000_000_u32.wrapping_add(frame * ticks);
             let packet = RtpPacket { marker: false, payload_type: 0, sequence, timestamp, ssrc: 1, payload };
@@ -213,7 +213,7 @@ mod tests {
 
     fn speech(codec: Codec, frames: usize) -> Vec<Bytes> {
         let mut encoder = Encoder::new(codec).expect("an encoder");
-        let rate = codec.clock_rate() as f32;
+        let rate = codec.sample_rate() as f32;
         let sample = |n: usize| ((n as f32 / rate * 700.0 * std::f32::consts::TAU).sin() * 9000.0) as i16;
         let frame = |n: usize| (n * codec.frame()..(n + 1) * codec.frame()).map(sample).collect::<Vec<_>>();
         (0..frames).map(|n| encoder.encode(&frame(n)).expect("a payload").into()).collect()

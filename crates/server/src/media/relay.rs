@@ -35,6 +35,13 @@ impl Relay {
         }
     }
 
+    /// What the end that hears this loses, in per cent.
+    pub(super) fn set_packet_loss(&mut self, percent: u8) {
+        if let Some(transcoder) = &mut self.transcoder {
+            transcoder.set_packet_loss(percent);
+        }
+    }
+
     fn sound(
         &mut self,
         packet: &RtpPacket,

@@ -1,14 +1,17 @@
 //! A plain RTP leg: its sockets, and from whom it takes packets.
 
 use std::{
+    borrow::Cow,
     net::SocketAddr,
     rc::Rc,
     time::{Duration, Instant},
 };
 
+use aftertone_exchange::MediaFailure;
+use aftertone_media::sdp::{Crypto, Suite};
 use tokio::task::JoinHandle;
 
-use super::ports::PortPair;
+use super::{ports::PortPair, reports::Reports, srtp::Srtp};
 
 /// A source that is silent for so long may have been moved by its NAT.
 const MOVED_AFTER: Duration = Duration::from_secs(2);
@@ -17,19 +20,78 @@ const MOVED_AFTER: Duration = Duration::from_secs(2);
 pub(super) struct RtpLeg {
     pub(super) sockets: Rc<PortPair>,
     pub(super) latch: Latch,
+    /// Of this leg alone; enough for a key and salt of any suite.
+    secret: [u8; 46],
+    srtp: Option<Srtp>,
+    pub(super) reports: Reports,
     reader: JoinHandle<()>,
 }
 
 impl RtpLeg {
-    pub(super) fn new(sockets: Rc<PortPair>, reader: JoinHandle<()>) -> Self {
-        Self { sockets, latch: Latch::default(), reader }
+    pub(super) fn new(sockets: Rc<PortPair>, reader: JoinHandle<()>, now: Instant) -> Self {
+        // ChaCha12, seeded by the system.
+        Self { sockets, latch: Latch::default(), secret: rand::random(), srtp: None, reports: Reports::new(now), reader }
+    }
+
+    /// Our key for a line of a description.
+    pub(super) fn key(&self, tag: u32, suite: Suite) -> Option<Crypto> {
+        Crypto::new(tag, suite, &self.secret)
+    }
+
+    /// The other end has described itself with this key, or without any.
+    pub(super) fn describe_key(&mut self, theirs: Option<Crypto>) -> Result<(), MediaFailure> {
+        let Some(theirs) = theirs else {
+            self.srtp = None;
+            return Ok(());
+        };
+        let no_cipher = || MediaFailure::Failed("no cipher".into());
+        let ours = self.key(theirs.tag, theirs.suite).ok_or_else(no_cipher)?;
+        if !self.srtp.as_ref().is_some_and(|srtp| srtp.is(&ours, &theirs)) {
+            self.srtp = Some(Srtp::new(ours, theirs).ok_or_else(no_cipher)?);
+        }
+        Ok(())
+    }
+
+    /// The RTP packet in a datagram: decrypted, or `None` if it is not authentic.
+    pub(super) fn open<'a>(&mut self, datagram: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+        match &mut self.srtp {
+            Some(srtp) => srtp.decrypt(datagram).map(|packet| Cow::Owned(packet.to_vec())),
+            None => Some(Cow::Borrowed(datagram)),
+        }
     }
 
     /// Sends to the other end, if it is known where that is; a full socket drops the packet, for it would be late.
-    pub(super) fn send(&self, datagram: &[u8]) {
-        if let Some(to) = self.latch.target() {
-            // ICMP's answers to earlier packets come up here too; both mean nothing for this one.
-            let _ = self.sockets.rtp.try_send_to(datagram, to);
+    pub(super) fn send(&mut self, datagram: &[u8]) {
+        let Some(to) = self.latch.target() else { return };
+        // ICMP's answers to earlier packets come up here too; both mean nothing for this one.
+        let _ = match &mut self.srtp {
+            Some(srtp) => match srtp.encrypt(datagram) {
+                Some(encrypted) => self.sockets.rtp.try_send_to(&encrypted, to),
+                None => return,
+            },
+            None => self.sockets.rtp.try_send_to(datagram, to),
+        };
+    }
+}
+
+impl RtpLeg {
+    /// Sends a report to where the other end listens for reports.
+    pub(super) fn send_report(&mut self, report: &[u8]) {
+        let Some(to) = self.latch.report_target() else { return };
+        let _ = match &mut self.srtp {
+            Some(srtp) => match srtp.encrypt_report(report) {
+                Some(encrypted) => self.sockets.rtcp.try_send_to(&encrypted, to),
+                None => return,
+            },
+            None => self.sockets.rtcp.try_send_to(report, to),
+        };
+    }
+
+    /// The report in a datagram, if it is the other end's.
+    pub(super) fn open_report<'a>(&mut self, from: SocketAddr, datagram: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+        match &mut self.srtp {
+            Some(srtp) => srtp.decrypt_report(datagram).map(|report| Cow::Owned(report.to_vec())),
+            None => self.latch.target().filter(|known| known.ip() == from.ip()).map(|_| Cow::Borrowed(datagram)),
         }
     }
 }
@@ -46,6 +108,8 @@ impl Drop for RtpLeg {
 #[derive(Debug, Default)]
 pub(super) struct Latch {
     described: Option<SocketAddr>,
+    /// Where the description wants reports.
+    pub(super) reports: Option<SocketAddr>,
     source: Option<Source>,
 }
 
@@ -79,6 +143,15 @@ impl Latch {
             self.source = Some(Source { address: from, ssrc, last: now });
         }
         accepted
+    }
+
+    /// Where to send reports: the port above the one for packets (RFC 3550 section 11), unless the description says otherwise.
+    fn report_target(&self) -> Option<SocketAddr> {
+        let target = self.target()?;
+        match (self.reports, self.described) {
+            (Some(reports), Some(described)) if described == target => Some(reports),
+            _ => Some(SocketAddr::new(target.ip(), target.port().checked_add(1)?)),
+        }
     }
 
     /// Where to send.

@@ -21,6 +21,7 @@ use super::{
     relay::Relay,
     timers::Timers,
     webrtc::{Demultiplexer, PeerEvent, Sockets},
+    worker::Crossing,
 };
 
 /// A WebRTC connection that is described on both ends and not up after this time has failed.
@@ -31,8 +32,10 @@ const GOODBYE_WITHIN: Duration = Duration::from_secs(2);
 
 /// A leg's deadlines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Timer {
+pub(super) enum Timer {
     Deposit(LegId),
+    Play(LegId),
+    Report(LegId),
     WebRtc(LegId),
 }
 
@@ -73,7 +76,8 @@ impl State {
             }
             MediaCommand::Bridge { a, b } => self.bridge(a, b),
             MediaCommand::Deposit { leg, deposit } => self.deposit(leg, *deposit, now),
-            MediaCommand::Play { .. } | MediaCommand::StopPlaying { .. } => {}
+            MediaCommand::Play { leg, sound, repeat } => self.play(leg, sound, repeat, now),
+            MediaCommand::StopPlaying { leg } => self.stop_playing(leg),
             MediaCommand::Close { leg } => self.close(leg, false, now),
         }
     }
@@ -94,6 +98,8 @@ impl State {
         while let Some(timer) = self.timers.pop_due(now) {
             match timer {
                 Timer::Deposit(leg) => self.serve_deposit(leg, now),
+                Timer::Play(leg) => self.serve_player(leg, now),
+                Timer::Report(leg) => self.report(leg, now),
                 Timer::WebRtc(leg) => self.serve_webrtc(leg, now),
             }
         }
@@ -103,10 +109,11 @@ impl State {
         if is_rtcp(datagram) {
             return;
         }
-        let Ok(packet) = RtpPacket::parse(datagram) else { return };
         let Some(leg) = self.legs.get_mut(&id) else { return };
         let (Transport::Rtp(rtp), Some(agreed)) = (&mut leg.transport, &leg.agreed) else { return };
+        let Some(packet) = rtp.open(datagram).and_then(|packet| RtpPacket::parse(&packet).ok()) else { return };
         if agreed.meaning(packet.payload_type).is_some() && rtp.latch.accept(from, packet.ssrc, now) {
+            rtp.reports.heard(&packet, agreed.codec, now);
             self.handle_packet(id, &packet, now);
         }
     }
@@ -134,6 +141,7 @@ impl State {
                 let mut out = Vec::new();
                 if let Some(other) = self.legs.get_mut(&to)
                     && let Some(agreed) = &other.agreed
+                    && other.player.is_none()
                 {
                     relay.pass(packet, meaning, &mut other.stream, agreed, now, &mut out);
                 }
@@ -142,10 +150,36 @@ impl State {
                 }
                 self.send(to, out, now);
             }
+            Usage::Across { to, worker, .. } => {
+                let (packet, meaning) = (packet.clone(), agreed.meaning(packet.payload_type));
+                let way = self.shared.crossings.get().and_then(|ways| ways.get(*worker));
+                // A full queue means that the other worker is behind: the packet would be late.
+                let _ = way.map(|way| way.try_send(Crossing { from: id, to: *to, packet, meaning }));
+            }
         }
     }
 
-    fn send(&mut self, id: LegId, packets: Vec<RtpPacket>, now: Instant) {
+    pub(super) fn bridge_across(&mut self, id: LegId, to: LegId, worker: usize) {
+        match self.legs.get_mut(&id) {
+            Some(leg) if matches!(leg.usage, Usage::Deposit(_)) => tracing::warn!(leg = id.0, "a deposit is not bridged"),
+            Some(leg) => leg.usage = Usage::Across { to, worker, relay: Relay::default() },
+            None => tracing::debug!(leg = id.0, "a leg to be bridged is gone"),
+        }
+    }
+
+    /// A packet from the other worker's leg of a bridge.
+    pub(super) fn handle_crossing(&mut self, crossing: &Crossing, now: Instant) {
+        let Some(leg) = self.legs.get_mut(&crossing.to) else { return };
+        let (Usage::Across { to, relay, .. }, Some(agreed), None) = (&mut leg.usage, &leg.agreed, &leg.player) else { return };
+        if *to != crossing.from {
+            return;
+        }
+        let mut out = Vec::new();
+        relay.pass(&crossing.packet, crossing.meaning, &mut leg.stream, agreed, now, &mut out);
+        self.send(crossing.to, out, now);
+    }
+
+    pub(super) fn send(&mut self, id: LegId, packets: Vec<RtpPacket>, now: Instant) {
         let Some(leg) = self.legs.get_mut(&id) else { return };
         if packets.is_empty() {
             return;
@@ -253,6 +287,8 @@ impl State {
 
     fn close(&mut self, id: LegId, interrupted: bool, now: Instant) {
         self.set_timer(Timer::Deposit(id), None);
+        self.set_timer(Timer::Play(id), None);
+        self.set_timer(Timer::Report(id), None);
         self.set_timer(Timer::WebRtc(id), None);
         let Some(mut leg) = self.legs.remove(&id) else { return };
         if let Transport::WebRtc(webrtc) = &mut leg.transport {
@@ -260,7 +296,7 @@ impl State {
             webrtc.peer.close(&self.sockets);
         }
         match leg.usage {
-            Usage::Idle => {}
+            Usage::Idle | Usage::Across { .. } => {}
             Usage::Deposit(run) => run.end(interrupted, now),
             Usage::Bridged { to, .. } => {
                 if let Some(other) = self.legs.get_mut(&to) {
@@ -270,7 +306,7 @@ impl State {
         }
     }
 
-    fn set_timer(&mut self, timer: Timer, at: Option<Instant>) {
+    pub(super) fn set_timer(&mut self, timer: Timer, at: Option<Instant>) {
         let before = self.timers.next();
         self.timers.set(timer, at);
         if self.timers.next() < before || before.is_none() {

@@ -19,6 +19,8 @@ pub(super) struct SendStream {
     /// A timestamp that was sent, and when.
     clock: Option<(u32, Instant)>,
     first: u32,
+    packets: u32,
+    octets: u32,
 }
 
 impl SendStream {
@@ -26,11 +28,22 @@ impl SendStream {
     pub(super) fn new(random: u128) -> Self {
         let [ssrc, first, rest, _] = [0, 32, 64, 96].map(|shift| u32::try_from(random >> shift & 0xffff_ffff).unwrap_or(0));
         // The upper half stays free: a receiver that misses the first packets must not meet the rollover in them.
-        Self { ssrc, next: (rest & 0x7fff) as u16, clock: None, first }
+        Self { ssrc, next: (rest & 0x7fff) as u16, clock: None, first, packets: 0, octets: 0 }
     }
 
     pub(super) fn ssrc(&self) -> u32 {
         self.ssrc
+    }
+
+    /// Packets and octets of payload; `None` before the first.
+    pub(super) fn sent_so_far(&self) -> Option<(u32, u32)> {
+        self.clock.map(|_| (self.packets, self.octets))
+    }
+
+    /// A packet of it goes out.
+    pub(super) fn count(&mut self, octets: usize) {
+        self.packets = self.packets.wrapping_add(1);
+        self.octets = self.octets.wrapping_add(u32::try_from(octets).unwrap_or(0));
     }
 
     /// Where the clock of `rate` hertz stands: it went on while nothing was sent.

@@ -54,6 +54,13 @@ impl Transcoder {
         Ok(Self { from, decoder, resampler, encoder, rest: Vec::new(), source: None, timestamp: 0 })
     }
 
+    /// What the end that hears this loses, in per cent.
+    pub(super) fn set_packet_loss(&mut self, percent: u8) {
+        if let Err(error) = self.encoder.set_packet_loss(percent) {
+            tracing::debug!(%error, "an encoder does not adapt");
+        }
+    }
+
     /// Whether it is for these codecs.
     pub(super) fn is(&self, from: Codec, to: Codec) -> bool {
         self.from == from && self.encoder.codec() == to
@@ -76,7 +83,8 @@ impl Transcoder {
             Step::Late => return Vec::new(),
             Step::Next { lost: 0 } => {}
             Step::Next { lost } => {
-                let pcm = self.decoder.conceal(lost as usize, Some(&packet.payload));
+                let samples = self.samples(lost);
+                let pcm = self.decoder.conceal(samples, Some(&packet.payload));
                 self.append(&pcm);
             }
             Step::Spurt { pause } => {
@@ -84,13 +92,14 @@ impl Transcoder {
                 self.rest.clear();
                 self.timestamp = match pause {
                     Some(pause) => self.timestamp.wrapping_add(self.scaled(pause)),
-                    None => stream.timestamp_at(now, self.encoder.sample_rate()),
+                    None => stream.timestamp_at(now, self.encoder.codec().clock_rate()),
                 };
             }
         }
         let (ssrc, sequence, expected) = (packet.ssrc, packet.sequence, packet.timestamp.wrapping_add(length));
         self.source = Some(Source { ssrc, sequence, expected });
-        let pcm = self.decoder.decode(&packet.payload).unwrap_or_else(|_| self.decoder.conceal(length as usize, None));
+        let samples = self.samples(length);
+        let pcm = self.decoder.decode(&packet.payload).unwrap_or_else(|_| self.decoder.conceal(samples, None));
         self.append(&pcm);
         self.frames(stream, payload_type, marker, now)
     }
@@ -99,7 +108,7 @@ impl Transcoder {
     pub(super) fn event(&mut self, stream: &mut SendStream, packet: &RtpPacket, payload_type: u8) -> Option<RtpPacket> {
         let source = self.source.as_ref().filter(|source| source.ssrc == packet.ssrc)?;
         let ahead = i64::from(signed32(packet.timestamp.wrapping_sub(source.expected)));
-        let scaled = ahead * i64::from(self.encoder.sample_rate()) / i64::from(self.decoder.sample_rate());
+        let scaled = ahead * i64::from(self.encoder.codec().clock_rate()) / i64::from(self.from.clock_rate());
         let offset = u32::try_from(scaled & 0xffff_ffff).unwrap_or(0);
         let timestamp = self.timestamp.wrapping_add(offset);
         let mut payload = packet.payload.to_vec();
@@ -145,15 +154,20 @@ impl Transcoder {
                 }
                 Err(error) => tracing::debug!(%error, "a frame is not encoded"),
             }
-            self.timestamp = self.timestamp.wrapping_add(u32::try_from(frame).unwrap_or(0));
+            self.timestamp = self.timestamp.wrapping_add(self.encoder.codec().frame_ticks());
         }
         self.rest.drain(..whole);
         packets
     }
 
+    /// Ticks of the source's clock in samples of its sound.
+    fn samples(&self, ticks: u32) -> usize {
+        ticks as usize * self.decoder.sample_rate() as usize / self.from.clock_rate() as usize
+    }
+
     /// Ticks of the one clock in ticks of the other.
     fn scaled(&self, ticks: u32) -> u32 {
-        let scaled = u64::from(ticks) * u64::from(self.encoder.sample_rate()) / u64::from(self.decoder.sample_rate());
+        let scaled = u64::from(ticks) * u64::from(self.encoder.codec().clock_rate()) / u64::from(self.from.clock_rate());
         u32::try_from(scaled & 0xffff_ffff).unwrap_or(0)
     }
 }

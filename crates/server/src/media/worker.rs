@@ -14,13 +14,14 @@ use std::{
 };
 
 use aftertone_exchange::{LegId, MediaCommand};
+use aftertone_media::rtp::RtpPacket;
 use tokio::{
     net::UdpSocket,
     sync::{Notify, mpsc, oneshot},
     task::{JoinHandle, LocalSet},
 };
 
-use super::{Shared, ports::PortPair, state::State, webrtc::Sockets};
+use super::{Shared, describe::Meaning, ports::PortPair, state::State, webrtc::Sockets};
 
 /// Larger datagrams are none of ours: an Ethernet frame holds less.
 const LARGEST_DATAGRAM: usize = 2048;
@@ -29,12 +30,33 @@ const LARGEST_DATAGRAM: usize = 2048;
 pub(super) enum Order {
     /// Of the exchange.
     Command(MediaCommand),
+    /// Relay between one of its legs and another worker's.
+    Bridge {
+        /// Here.
+        leg: LegId,
+        /// There.
+        to: LegId,
+        /// Where that is.
+        worker: usize,
+    },
     /// End every leg, then the thread.
     Stop,
 }
 
+/// A packet for a leg of another worker, with what it is on the leg that it came from.
+pub(super) struct Crossing {
+    pub(super) from: LegId,
+    pub(super) to: LegId,
+    pub(super) packet: RtpPacket,
+    pub(super) meaning: Option<Meaning>,
+}
+
+/// So many packets may wait on their way to another worker; more would come too late anyway.
+const CROSSINGS: usize = 1024;
+
 /// A worker's handle.
 pub(super) struct Worker {
+    crossings: mpsc::Sender<Crossing>,
     orders: mpsc::UnboundedSender<Order>,
     stopped: oneshot::Receiver<()>,
 }
@@ -43,6 +65,7 @@ impl Worker {
     /// Binds the WebRTC sockets and starts the thread.
     pub(super) fn start(index: usize, webrtc_port: u16, shared: Arc<Shared>) -> io::Result<Self> {
         let (orders, received) = mpsc::unbounded_channel();
+        let (crossings, crossed) = mpsc::channel(CROSSINGS);
         let (stop, stopped) = oneshot::channel();
         let (ready, bound) = std::sync::mpsc::channel();
         let body = move || {
@@ -57,13 +80,18 @@ impl Worker {
                     Err(error) => return drop(ready.send(Err(error))),
                 };
                 let _ = ready.send(Ok(()));
-                run(shared, sockets, received).await;
+                run(shared, sockets, received, crossed).await;
             });
             let _ = stop.send(());
         };
         thread::Builder::new().name(format!("media-{index}")).spawn(body)?;
         bound.recv().unwrap_or_else(|_| Err(io::Error::other("the media worker did not start")))?;
-        Ok(Self { orders, stopped })
+        Ok(Self { crossings, orders, stopped })
+    }
+
+    /// The way for other workers' packets.
+    pub(super) fn crossings(&self) -> mpsc::Sender<Crossing> {
+        self.crossings.clone()
     }
 
     /// # Errors
@@ -82,14 +110,21 @@ impl Worker {
     }
 }
 
-async fn run(shared: Arc<Shared>, sockets: Sockets, mut orders: mpsc::UnboundedReceiver<Order>) {
+async fn run(
+    shared: Arc<Shared>,
+    sockets: Sockets,
+    mut orders: mpsc::UnboundedReceiver<Order>,
+    crossed: mpsc::Receiver<Crossing>,
+) {
     let wake = Rc::new(Notify::new());
     let state = Rc::new_cyclic(|this| RefCell::new(State::new(shared, sockets.clone(), Rc::clone(&wake), Weak::clone(this))));
     let mut tasks = vec![tokio::task::spawn_local(keep_time(Rc::clone(&state), wake))];
     tasks.extend(sockets.all().map(|socket| tokio::task::spawn_local(read_webrtc(Rc::clone(&state), socket))));
+    tasks.push(tokio::task::spawn_local(read_crossings(Rc::clone(&state), crossed)));
     while let Some(order) = orders.recv().await {
         match order {
             Order::Command(command) => state.borrow_mut().handle_command(command, Instant::now()),
+            Order::Bridge { leg, to, worker } => state.borrow_mut().bridge_across(leg, to, worker),
             Order::Stop => break,
         }
     }
@@ -114,6 +149,12 @@ async fn keep_time(state: Rc<RefCell<State>>, wake: Rc<Notify>) {
     }
 }
 
+async fn read_crossings(state: Rc<RefCell<State>>, mut crossed: mpsc::Receiver<Crossing>) {
+    while let Some(crossing) = crossed.recv().await {
+        state.borrow_mut().handle_crossing(&crossing, Instant::now());
+    }
+}
+
 async fn read_webrtc(state: Rc<RefCell<State>>, socket: Rc<UdpSocket>) {
     let mut buffer = [0; LARGEST_DATAGRAM];
     loop {
@@ -124,7 +165,7 @@ async fn read_webrtc(state: Rc<RefCell<State>>, socket: Rc<UdpSocket>) {
     }
 }
 
-/// Reads a leg's sockets for as long as the leg lives. RTCP is read so that the port is not closed, and ignored.
+/// Reads a leg's sockets for as long as the leg lives.
 pub(super) fn spawn_rtp_reader(state: Weak<RefCell<State>>, leg: LegId, sockets: Rc<PortPair>) -> JoinHandle<()> {
     tokio::task::spawn_local(async move {
         let (mut buffer, mut reports) = ([0; LARGEST_DATAGRAM], [0; LARGEST_DATAGRAM]);
@@ -136,7 +177,12 @@ pub(super) fn spawn_rtp_reader(state: Weak<RefCell<State>>, leg: LegId, sockets:
                         state.borrow_mut().handle_rtp_datagram(leg, from, &buffer[..length], Instant::now());
                     }
                 }
-                _ = sockets.rtcp.recv_from(&mut reports) => {}
+                received = sockets.rtcp.recv_from(&mut reports) => {
+                    let Some(state) = state.upgrade() else { return };
+                    if let Ok((length, from)) = received {
+                        state.borrow_mut().handle_report(leg, from, &reports[..length], Instant::now());
+                    }
+                }
             }
         }
     })

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use aftertone_exchange::{LegId, LegMedia, MediaCommand};
+use aftertone_exchange::{LegId, LegMedia, MediaCommand, Sound};
 use aftertone_media::{
     Codec,
     codec::Decoder,
@@ -129,4 +129,26 @@ async fn what_a_stranger_sends_is_not_heard() {
     assert!(listen(&mut stranger, &b, &payloads).await.is_empty());
     tokio::time::sleep(FRAME).await;
     assert_eq!(listen(&mut a, &b, &payloads).await.len(), 5);
+}
+
+#[tokio::test]
+async fn music_on_hold_takes_the_place_of_the_other_end_until_it_is_stopped() {
+    let mut plane = Plane::start(30_060..=30_069).await;
+    let (mut a, b) = bridged(&mut plane, &[Codec::Pcma], &[Codec::Pcma]).await;
+    let payloads = speech(Codec::Pcma)[..20].to_vec();
+    plane.media.send(MediaCommand::Play { leg: LegId(2), sound: Sound::HoldMusic, repeat: true });
+    let mut music = Vec::new();
+    while music.len() < 25 {
+        a.send(payloads[music.len() % 20].clone()).await;
+        music.push(b.hear(Duration::from_secs(10)).await.expect("music").0);
+    }
+    assert!(music.iter().all(|packet| !payloads.contains(&packet.payload)), "the other end is not heard");
+    assert!(music.windows(2).all(|pair| pair[1].sequence == pair[0].sequence.wrapping_add(1)));
+    let mut decoder = Decoder::new(Codec::Pcma).unwrap();
+    let pcm: Vec<i16> = music.iter().flat_map(|packet| decoder.decode(&packet.payload).unwrap()).collect();
+    assert!(dbfs(&pcm) > -40.0, "{}", dbfs(&pcm));
+    plane.media.send(MediaCommand::StopPlaying { leg: LegId(2) });
+    while b.hear(Duration::from_millis(200)).await.is_some() {}
+    let heard = listen(&mut a, &b, &payloads).await;
+    assert!(heard.iter().map(|packet| &packet.payload).eq(payloads.iter()));
 }

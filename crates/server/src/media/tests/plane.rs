@@ -29,7 +29,7 @@ use tokio::{
     time::{sleep_until, timeout},
 };
 
-use crate::media::{Greetings, MediaConfig, MediaEvent, MediaPlane};
+use crate::media::{Encryption, Greetings, MediaConfig, MediaEvent, MediaPlane};
 
 pub(super) const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 pub(super) const FRAME: Duration = Duration::from_millis(20);
@@ -73,6 +73,7 @@ impl Plane {
             rtp_ports,
             webrtc_port: 0,
             public_address: None,
+            encryption: Encryption::Offer,
             workers,
             spool: Arc::new(spool),
             store: Arc::clone(&store),
@@ -238,7 +239,7 @@ pub(super) fn tone_greetings(frames: usize) -> Greetings {
 /// Real speech, encoded in packets of 20 ms.
 pub(super) fn speech(codec: Codec) -> Vec<Bytes> {
     let wav = container::decode(include_bytes!("../../../../../assets/test-message.wav")).unwrap();
-    let pcm = resample(&wav.samples, wav.rate, codec.clock_rate()).unwrap();
+    let pcm = resample(&wav.samples, wav.rate, codec.sample_rate()).unwrap();
     let mut encoder = Encoder::new(codec).unwrap();
     pcm.chunks_exact(codec.frame()).map(|frame| encoder.encode(frame).unwrap().into()).collect()
 }
@@ -279,7 +280,8 @@ impl Phone {
     pub(super) fn offer(&mut self, direction: Direction) -> String {
         self.version += 1;
         let local = self.socket.local_addr().unwrap();
-        RtpOffer { local, session_id: 7, version: self.version, codecs: &self.codecs, direction }.to_sdp()
+        RtpOffer { local, session_id: 7, version: self.version, codecs: &self.codecs, direction, secure: false, crypto: &[] }
+            .to_sdp()
     }
 
     /// Reads the plane's answer.
@@ -295,7 +297,8 @@ impl Phone {
         self.agree(&negotiated);
         let local = self.socket.local_addr().unwrap();
         let direction = negotiated.direction;
-        sdp::RtpAnswer { local, session_id: 8, version: 1, offer: &session, negotiated: &negotiated, direction }.to_sdp()
+        sdp::RtpAnswer { local, session_id: 8, version: 1, offer: &session, negotiated: &negotiated, direction, crypto: None }
+            .to_sdp()
     }
 
     fn agree(&mut self, negotiated: &sdp::Negotiated) {
@@ -313,7 +316,7 @@ impl Phone {
 
     /// Time passes without a packet.
     pub(super) fn skip(&mut self) {
-        self.timestamp = self.timestamp.wrapping_add(u32::try_from(self.codec.frame()).unwrap());
+        self.timestamp = self.timestamp.wrapping_add(self.codec.frame_ticks());
     }
 
     /// Sends payloads at their pace.

@@ -4,6 +4,7 @@
 //! error; the last line on standard output is its result as JSON. docs/benchmarks.md says how each measures, and what was
 //! seen.
 
+mod quality;
 mod sip;
 
 use std::process::ExitCode;
@@ -12,6 +13,7 @@ use anyhow::{Result, bail};
 use serde_json::Value;
 
 const USAGE: &str = "usage: aftertone-bench NAME [ARGUMENTS]
+  quality [RUNS]   speech in Opus on bad networks, ours beside baresip
   sip   registrations and calls per second, ours beside Asterisk and Kamailio";
 
 #[tokio::main]
@@ -32,6 +34,7 @@ async fn main() -> ExitCode {
 async fn run(arguments: &[String]) -> Result<Value> {
     let Some((name, arguments)) = arguments.split_first() else { bail!("{USAGE}") };
     match name.as_str() {
+        "quality" => quality::run(arguments).await,
         "sip" => sip::run(arguments).await,
         _ => bail!("{USAGE}"),
     }

@@ -2,7 +2,7 @@
 
 use std::{
     net::{TcpListener, UdpSocket},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -17,6 +17,7 @@ use tokio::{
 };
 
 use crate::{
+    peers::Peers,
     process::{self, Running},
     sound,
 };
@@ -30,6 +31,15 @@ pub struct Setup {
     pub speech: PathBuf,
     /// Sampling rate of the speech file in Hz.
     pub rate: u32,
+}
+
+/// Which baresip.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// The system's: 1.0 on Debian 12.
+    System,
+    /// That of the outside programs: 1.1 or newer.
+    Newer,
 }
 
 /// What happened in baresip, with the moment it told us.
@@ -63,7 +73,7 @@ impl Baresip {
     /// Where it doesn't come up.
     pub async fn start(setup: &Setup) -> Result<Self> {
         // Without a jitter buffer every packet is heard when it comes: a buffer would keep the last ones until more come.
-        Self::start_with(setup, "0-0").await
+        Self::start_as(setup, "0-0", Version::System, None).await
     }
 
     /// The same with a jitter buffer of so many packets, such as `5-10`.
@@ -71,6 +81,18 @@ impl Baresip {
     /// # Errors
     /// Where it doesn't come up.
     pub async fn start_with(setup: &Setup, jitter_buffer: &str) -> Result<Self> {
+        Self::start_as(setup, jitter_buffer, Version::System, None).await
+    }
+
+    /// Starts one of a version, which trusts the certificate `trusted` alone.
+    ///
+    /// # Errors
+    /// Where it doesn't come up.
+    pub async fn start_version(setup: &Setup, version: Version, trusted: Option<&Path>) -> Result<Self> {
+        Self::start_as(setup, "0-0", version, trusted).await
+    }
+
+    async fn start_as(setup: &Setup, jitter_buffer: &str, version: Version, trusted: Option<&Path>) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let sip_port = sip_port()?;
         let control_port = control_port(sip_port)?;
@@ -89,10 +111,15 @@ impl Baresip {
              module_tmp uuid.so\nmodule_tmp account.so\nmodule_app menu.so\nmodule_app mwi.so\nmodule_app ctrl_tcp.so\n\
              ctrl_tcp_listen 127.0.0.1:{control_port}\nsnd_path {dumps}\n"
         );
-        std::fs::write(folder.path().join("config"), config)?;
+        let tls = trusted.map(|cert| format!("sip_cafile {}\nsip_verify_server yes\n", cert.display())).unwrap_or_default();
+        std::fs::write(folder.path().join("config"), config + &tls)?;
         std::fs::write(folder.path().join("accounts"), "# made by command\n")?;
         let log = folder.path().join("stderr.log");
-        let mut running = process::start(Command::new("baresip").arg("-4").arg("-f").arg(folder.path()), &log)?;
+        let mut command = match version {
+            Version::System => Command::new("baresip"),
+            Version::Newer => Peers::find()?.command("/usr/bin/baresip"),
+        };
+        let mut running = process::start(command.arg("-4").arg("-f").arg(folder.path()), &log)?;
         running.ignore_output();
         let control = process::eventually("baresip listens", Duration::from_secs(10), || async {
             Ok(TcpStream::connect(("127.0.0.1", control_port)).await.ok())

@@ -49,13 +49,24 @@ impl Hosted {
     pub async fn start_wary(data: &Path, more: &[&str]) -> Result<Self> {
         let mut command = process::clean_command(process::built("aftertone-server")?);
         command.arg("serve").arg("--data").arg(data).args(["--domain", DOMAIN, "--rtp-ports", "20000-27999"]);
-        command.args(["--http", "127.0.0.1:0", "--sip-udp", "127.0.0.1:0", "--sip-tcp", "127.0.0.1:0"]).args(more);
+        for port in ["--http", "--sip-udp", "--sip-tcp"].into_iter().filter(|port| !more.contains(port)) {
+            command.args([port, "127.0.0.1:0"]);
+        }
+        command.args(more);
         let mut running = process::start(&mut command, &data.with_extension("log"))?;
         let line = running.line(Duration::from_secs(20)).await.context("aftertone-server")?;
         let ready: Value = serde_json::from_str(&line).with_context(|| format!("not JSON: {line}"))?;
         let http = format!("http://{}", field(&ready, "http")?);
         let (sip_udp, sip_tcp) = (field(&ready, "sip_udp")?.parse()?, field(&ready, "sip_tcp")?.parse()?);
         Ok(Self { http, sip_udp, sip_tcp, domain: DOMAIN.into(), data: data.to_owned(), ready, running })
+    }
+
+    /// The id of its process.
+    ///
+    /// # Errors
+    /// Where it has ended.
+    pub fn process(&self) -> Result<u32> {
+        self.running.id()
     }
 
     /// What else its ready line says.

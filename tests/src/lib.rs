@@ -7,6 +7,7 @@ pub mod baresip;
 pub mod browser;
 pub mod desktop;
 pub mod hosted;
+pub mod namespace;
 pub mod notifications;
 pub mod peers;
 pub mod process;

@@ -94,6 +94,14 @@ impl Running {
         Ok(waited.with_context(|| format!("still running after {limit:?}; {}", last_words(&self.log)))??)
     }
 
+    /// Its id.
+    ///
+    /// # Errors
+    /// Where it has ended.
+    pub fn id(&self) -> Result<u32> {
+        self.child.id().context("it has ended")
+    }
+
     /// Takes its standard output, for somebody who reads all of it.
     pub fn take_output(&mut self) -> Option<Lines<BufReader<ChildStdout>>> {
         self.stdout.take()

@@ -24,6 +24,7 @@ const PACKAGES: &[&str] = &[
     "kamailio-tls-modules",
     "openssl",
     "sip-tester",
+    "sqlite3",
 ];
 
 const SUITE: &str = "sid";
@@ -35,6 +36,13 @@ const MARK: &str = "aftertone-peers";
 /// Makes the folder if it is missing, incomplete or old.
 pub(crate) fn install() -> Result<()> {
     let folder = folder()?;
+    if folder.join("etc").join(MARK).exists() && age(&folder).is_none() {
+        say("the outside exchanges lack packages: installing them");
+        if let Err(error) = packages(&folder) {
+            say(&format!("that failed ({error:#}); the others stay in use"));
+        }
+        return Ok(());
+    }
     match age(&folder) {
         Some(age) if age < FRESH => Ok(()),
         Some(_) => {
@@ -77,18 +85,7 @@ fn make(folder: &Path) -> Result<()> {
     let mirror = mirror();
     as_root("debootstrap", &["--variant=minbase", SUITE, &text(&part), &mirror])?;
     say("  the base system is there; now Asterisk, Kamailio, baresip and sipp");
-    // No daemon may start by itself, nothing is mounted that stays.
-    let script = format!(
-        "mount --bind /proc {root}/proc && printf '#!/bin/sh\\nexit 101\\n' > {root}/usr/sbin/policy-rc.d \
-         && chmod +x {root}/usr/sbin/policy-rc.d && cp /etc/resolv.conf /etc/hosts {root}/etc/ \
-         && chroot {root} env DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends \
-            -o Dpkg::Use-Pty=0 {packages} && chroot {root} apt-get clean \
-         && mkdir -p {root}/peer && printf '%s' '{mark}' > {root}/etc/{MARK}",
-        root = text(&part),
-        packages = PACKAGES.join(" "),
-        mark = PACKAGES.join("\n"),
-    );
-    as_root("unshare", &["--mount", "sh", "-c", &script])?;
+    packages(&part)?;
     remove(&old)?;
     if folder.exists() {
         as_root("mv", &[&text(folder), &text(&old)])?;
@@ -97,6 +94,23 @@ fn make(folder: &Path) -> Result<()> {
     remove(&old)?;
     say("  done");
     Ok(())
+}
+
+/// Installs the packages into a base system, and marks it as whole.
+fn packages(root: &Path) -> Result<()> {
+    // No daemon may start by itself, nothing is mounted that stays; a mirror that lags is still good enough.
+    let script = format!(
+        "mount --bind /proc {root}/proc && printf '#!/bin/sh\\nexit 101\\n' > {root}/usr/sbin/policy-rc.d \
+         && chmod +x {root}/usr/sbin/policy-rc.d && cp /etc/resolv.conf /etc/hosts {root}/etc/ \
+         && chroot {root} apt-get update --quiet=2 -o Acquire::Check-Valid-Until=false \
+         && chroot {root} env DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends \
+            -o Dpkg::Use-Pty=0 -o Acquire::Check-Valid-Until=false {packages} && chroot {root} apt-get clean \
+         && printf '%s' '{mark}' > {root}/etc/{MARK}",
+        root = text(root),
+        packages = PACKAGES.join(" "),
+        mark = PACKAGES.join("\n"),
+    );
+    as_root("unshare", &["--mount", "sh", "-c", &script])
 }
 
 fn remove(folder: &Path) -> Result<()> {

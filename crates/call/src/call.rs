@@ -88,7 +88,17 @@ pub(crate) enum State {
         media: MediaRequestId,
         /// The other end offered anew, and the answer is being made.
         change: Option<MediaRequestId>,
+        /// We offer anew, since the machine has another address.
+        renewal: Option<Renewal>,
     },
+}
+
+/// New media for a call that goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Renewal {
+    pub(crate) media: MediaRequestId,
+    /// The re-INVITE is out.
+    pub(crate) offered: bool,
 }
 
 impl State {
@@ -109,14 +119,18 @@ impl State {
             Self::Offering { request: media, .. } | Self::Calling { media, .. } | Self::Answering { request: media, .. } => {
                 vec![*media]
             }
-            Self::Active { media, change, .. } => std::iter::once(*media).chain(*change).collect(),
+            Self::Active { media, change, renewal, .. } => {
+                std::iter::once(*media).chain(*change).chain(renewal.map(|renewal| renewal.media)).collect()
+            }
         }
     }
 
     pub(crate) fn waits_for(&self, wanted: MediaRequestId) -> bool {
         match self {
             Self::Offering { request, .. } | Self::Answering { request, .. } => *request == wanted,
-            Self::Active { change, .. } => *change == Some(wanted),
+            Self::Active { change, renewal, .. } => {
+                *change == Some(wanted) || *renewal == Some(Renewal { media: wanted, offered: false })
+            }
             Self::Calling { .. } | Self::Ringing { .. } => false,
         }
     }

@@ -1,5 +1,6 @@
 use std::{
     collections::{BTreeMap, VecDeque},
+    net::IpAddr,
     time::Instant,
 };
 
@@ -53,6 +54,8 @@ pub struct Phone {
     /// One for all REGISTERs of the phone's life (RFC 3261 section 10.2.4).
     pub(crate) registration_call_id: String,
     pub(crate) flow: Option<Flow>,
+    /// Our end of the last connection.
+    pub(crate) address: Option<IpAddr>,
     pub(crate) registration: Registration,
     pub(crate) calls: BTreeMap<CallId, Call>,
     pub(crate) last_request: u64,
@@ -77,6 +80,7 @@ impl Phone {
             registration_call_id: format!("{:016x}{:016x}", rng.next_u64(), rng.next_u64()),
             rng,
             flow: None,
+            address: None,
             registration: Registration::Offline,
             calls: BTreeMap::new(),
             last_request: 0,
@@ -96,8 +100,11 @@ impl Phone {
         self.registration.has_binding()
     }
 
-    /// The account's WebSocket is open: registers over it.
+    /// The account's WebSocket is open: registers over it. Where our end has another address than it had, calls get new media
+    /// from there.
     pub fn handle_connected(&mut self, flow: Flow, now: Now) {
+        let address = flow.local.ip();
+        let moved = self.address.replace(address).is_some_and(|before| before != address);
         self.flow = Some(flow);
         for call in self.calls.values() {
             if let State::Active { session, .. } = call.state {
@@ -106,6 +113,9 @@ impl Phone {
         }
         if self.config.register {
             self.register(now);
+        }
+        if moved {
+            self.renew_media();
         }
         self.settle(now);
     }
@@ -293,7 +303,15 @@ impl Phone {
                 let session = *session;
                 self.accept(id, session, request, sdp, now);
             }
-            (State::Active { session, media, change }, Ok(sdp)) => {
+            (State::Active { session, renewal: Some(renewal), .. }, Ok(sdp)) if renewal.media == request => {
+                renewal.offered = true;
+                self.ua.reinvite(*session, sdp, now.mono);
+            }
+            (State::Active { renewal, .. }, Err(_)) if renewal.is_some_and(|renewal| renewal.media == request) => {
+                *renewal = None;
+                self.out.push_back(Output::Event(Event::CloseMedia { media: request }));
+            }
+            (State::Active { session, media, change, .. }, Ok(sdp)) => {
                 let (session, earlier) = (*session, std::mem::replace(media, request));
                 *change = None;
                 self.ua.accept_reinvite(session, sdp, now.mono);

@@ -9,7 +9,7 @@ use rand::Rng;
 
 use crate::{
     CallPhase, CallSnapshot, Describe, Event, MediaRequestId, Output, Phone,
-    call::{Call, State},
+    call::{Call, Renewal, State},
     registration::{self, Registration},
     target,
 };
@@ -105,7 +105,7 @@ impl Phone {
     pub(crate) fn accept(&mut self, id: CallId, session: SessionId, media: MediaRequestId, sdp: String, now: Now) {
         self.ua.accept(session, self.contact_address(), sdp, Headers::new(), now.mono);
         let Some(call) = self.calls.get_mut(&id) else { return };
-        let offered = std::mem::replace(&mut call.state, State::Active { session, media, change: None });
+        let offered = std::mem::replace(&mut call.state, State::Active { session, media, change: None, renewal: None });
         call.snapshot.phase = CallPhase::Active;
         call.snapshot.answered_at = Some(now.wall);
         self.tell(id);
@@ -138,8 +138,8 @@ impl Phone {
                 self.ua.respond(id, ResponseParts::new(status), now.mono);
             }
             sip::Event::Response { id, result } => self.registered(id, result, now),
-            sip::Event::ReinviteAnswered { .. }
-            | sip::Event::Info { .. }
+            sip::Event::ReinviteAnswered { session, result } => self.renewed(session, result.ok()),
+            sip::Event::Info { .. }
             | sip::Event::Resubscribed { .. }
             | sip::Event::EarlyOffered { .. }
             | sip::Event::Updated { .. }
@@ -212,7 +212,7 @@ impl Phone {
         let Some(call) = self.calls.get_mut(&id) else { return };
         let State::Calling { media, .. } = call.state else { return };
         let Some(answer) = sdp else { return self.hang_up_because(id, EndReason::Failed, now) };
-        call.state = State::Active { session, media, change: None };
+        call.state = State::Active { session, media, change: None, renewal: None };
         call.snapshot.account_id = account_id(&response.headers).or(call.snapshot.account_id);
         call.snapshot.phase = CallPhase::Active;
         call.snapshot.answered_at = Some(now.wall);
@@ -229,6 +229,35 @@ impl Phone {
             let media = *media;
             self.out.push_back(Output::Event(Event::ApplyMedia { media, call: id, answer }));
         }
+    }
+
+    /// Sound from the address that the machine has now: every call offers it. Until the answer comes, the old media stay, for
+    /// they may still work.
+    pub(crate) fn renew_media(&mut self) {
+        let active = |call: &&Call| matches!(call.state, State::Active { .. });
+        for id in self.calls.values().filter(active).map(|call| call.snapshot.id).collect::<Vec<_>>() {
+            let request = self.next_request();
+            let Some(Call { state: State::Active { renewal, .. }, .. }) = self.calls.get_mut(&id) else { continue };
+            if let Some(earlier) = renewal.replace(Renewal { media: request, offered: false }) {
+                self.out.push_back(Output::Event(Event::CloseMedia { media: earlier.media }));
+            }
+            self.out.push_back(Output::Event(Event::DescribeMedia { request, call: id, describe: Describe::Offer }));
+        }
+    }
+
+    /// Our re-INVITE was answered, or refused: then the call goes on with the media that it has.
+    fn renewed(&mut self, session: SessionId, answer: Option<String>) {
+        let Some(id) = self.of_session(session) else { return };
+        let Some(Call { state: State::Active { media, renewal, .. }, .. }) = self.calls.get_mut(&id) else { return };
+        let Some(Renewal { media: newer, .. }) = renewal.take_if(|renewal| renewal.offered) else { return };
+        let over = match answer {
+            Some(answer) => {
+                self.out.push_back(Output::Event(Event::ApplyMedia { media: newer, call: id, answer }));
+                std::mem::replace(media, newer)
+            }
+            None => newer,
+        };
+        self.out.push_back(Output::Event(Event::CloseMedia { media: over }));
     }
 
     fn reinvited(&mut self, session: SessionId, sdp: Option<String>, now: Now) {

@@ -3,10 +3,11 @@
 mod calls;
 mod mailbox;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use aftertone_call::{Phone, PhoneConfig};
 use aftertone_model::{DeviceId, Timestamp};
+use aftertone_net::{Change, NetworkWatch};
 use aftertone_sync::Me;
 use rand::RngExt;
 use tokio::{
@@ -94,6 +95,27 @@ struct Run {
     published: watch::Sender<Arc<Snapshot>>,
     snapshot: Snapshot,
     deadline: Option<std::time::Instant>,
+    network: Network,
+}
+
+/// The watch over the way to the server, which begins once its address is known.
+struct Network {
+    watch: Option<(IpAddr, NetworkWatch)>,
+    tell: mpsc::Sender<Change>,
+    changes: mpsc::Receiver<Change>,
+}
+
+impl Network {
+    fn new() -> Self {
+        let (tell, changes) = mpsc::channel(4);
+        Self { watch: None, tell, changes }
+    }
+
+    fn follow(&mut self, server: IpAddr) {
+        if self.watch.as_ref().is_none_or(|(watched, _)| *watched != server) {
+            self.watch = Some((server, NetworkWatch::start(server, self.tell.clone())));
+        }
+    }
 }
 
 /// How the loop goes on.
@@ -159,6 +181,7 @@ impl Run {
             published,
             snapshot,
             deadline: None,
+            network: Network::new(),
         })
     }
 
@@ -172,6 +195,7 @@ impl Run {
                 },
                 Some(input) = self.inputs.recv() => self.input(input).await,
                 Some(event) = self.peers.recv() => { self.station.media(event); Next::Go }
+                Some(change) = self.network.changes.recv() => { self.network_changed(change); Next::Go }
                 () = sleep_until(deadline.unwrap_or_else(std::time::Instant::now).into()), if deadline.is_some() => {
                     self.station.timeout();
                     Next::Go
@@ -201,7 +225,17 @@ impl Run {
         Next::Go
     }
 
+    /// Connections over the old address, or from before a sleep, are dead and don't say so: others are opened now.
+    fn network_changed(&mut self, change: Change) {
+        tracing::info!(?change, "the network has changed");
+        self.sip.hurry();
+        self.doorbell.hurry();
+    }
+
     fn sip(&mut self, event: LineEvent) {
+        if let LineEvent::Open { remote, .. } = &event {
+            self.network.follow(remote.ip());
+        }
         match &event {
             LineEvent::Open { .. } => self.connection(Connection::Connecting),
             LineEvent::Received { .. } => {}

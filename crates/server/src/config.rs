@@ -41,6 +41,8 @@ pub struct Config {
     pub public_address: Option<IpAddr>,
     /// Whether the sound of phones that aren't ours is encrypted.
     pub encryption: Encryption,
+    /// `HOST` or `HOST:PORT` of a STUN server that is asked for the address that the outside reaches us at.
+    pub stun: Option<String>,
     /// Peers that may call in without being authenticated.
     pub trust: Vec<Network>,
     /// Whether anybody may call people here, with limits.
@@ -95,6 +97,7 @@ impl Config {
             media_workers: 0,
             public_address: None,
             encryption: Encryption::default(),
+            stun: None,
             trust: Vec::new(),
             open: false,
             dial_plan: DialPlan::default(),
@@ -281,6 +284,9 @@ pub struct Options {
     /// Whether the sound of phones over RTP is encrypted (default: offer)
     #[arg(long, env = "AFTERTONE_SRTP", value_name = "off|offer|require")]
     pub srtp: Option<Encryption>,
+    /// A STUN server that tells the address that the outside reaches this server at, behind a NAT
+    #[arg(long, env = "AFTERTONE_STUN", value_name = "HOST[:PORT]")]
+    pub stun: Option<String>,
     /// A network whose calls are taken without authentication; may be given several times
     #[arg(long, env = "AFTERTONE_TRUST", value_name = "CIDR", value_delimiter = ',')]
     #[serde(default, deserialize_with = "from_texts")]
@@ -327,6 +333,7 @@ impl Options {
             media_workers: self.media_workers.or(others.media_workers),
             public_address: self.public_address.or(others.public_address),
             srtp: self.srtp.or(others.srtp),
+            stun: self.stun.or(others.stun),
             trust: if self.trust.is_empty() { others.trust } else { self.trust },
             open: self.open || others.open,
             dial_plan: self.dial_plan.or(others.dial_plan),
@@ -360,6 +367,7 @@ impl Options {
             media_workers: self.media_workers.unwrap_or(default.media_workers),
             public_address: self.public_address,
             encryption: self.srtp.unwrap_or_default(),
+            stun: self.stun,
             trust: self.trust,
             open: self.open,
             dial_plan: self.dial_plan.complete()?,

@@ -20,6 +20,8 @@ mod config;
 mod listen;
 mod lock;
 mod media;
+mod oversize;
+mod public;
 mod qr;
 mod reach;
 mod repair;

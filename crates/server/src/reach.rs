@@ -1,4 +1,4 @@
-//! Finds the servers of trunks, and opens connections to them.
+//! Finds the servers of trunks, and opens connections.
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
@@ -56,9 +56,17 @@ impl Reach {
             Transport::Tls => Some((server_name(way.address, &way.name), self.trust(way.fingerprint.as_deref())?)),
             Transport::Udp | Transport::Tcp | Transport::Ws | Transport::Wss => None,
         };
-        let order = Dial { address: way.address, tls, token: request.0 };
-        dial(order, StreamConfig::default(), self.numbers.clone(), self.streams.clone());
+        self.open(Dial { address: way.address, tls, token: request.0 });
         Ok(())
+    }
+
+    /// Opens a connection in clear; what becomes of it comes with the events of all streams, under `token`.
+    pub(crate) fn dial(&self, address: SocketAddr, token: u64) {
+        self.open(Dial { address, tls: None, token });
+    }
+
+    fn open(&self, order: Dial) {
+        dial(order, StreamConfig::default(), self.numbers.clone(), self.streams.clone());
     }
 
     fn trust(&mut self, fingerprint: Option<&str>) -> anyhow::Result<Arc<ClientConfig>> {

@@ -5,10 +5,12 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
+use crate::public::Public;
+
 /// Answers from the routing table, remembered.
 #[derive(Debug, Default)]
 pub(crate) struct Routes {
-    public: Option<IpAddr>,
+    public: Public,
     known: HashMap<IpAddr, IpAddr>,
 }
 
@@ -17,20 +19,25 @@ const MAX_KNOWN: usize = 4096;
 
 impl Routes {
     /// `public`: what peers beyond private networks reach us at.
-    pub(crate) fn new(public: Option<IpAddr>) -> Self {
+    pub(crate) fn new(public: Public) -> Self {
         Self { public, known: HashMap::new() }
     }
 
     /// The local end of a flow over a socket bound to `bound`, never the unspecified address if a route exists.
     pub(crate) fn local(&mut self, bound: SocketAddr, remote: IpAddr) -> SocketAddr {
         let remote = remote.to_canonical();
-        let public = self.public.filter(|public| public.is_ipv4() == remote.is_ipv4() && !is_private(remote));
+        let public = self.public.get().filter(|public| public.is_ipv4() == remote.is_ipv4() && !is_private(remote));
         let address = match public {
             Some(public) => public,
             None if bound.ip().is_unspecified() => self.route_to(remote).unwrap_or(bound.ip()),
             None => bound.ip(),
         };
         SocketAddr::new(address, bound.port())
+    }
+
+    /// The routing table has changed.
+    pub(crate) fn forget(&mut self) {
+        self.known.clear();
     }
 
     fn route_to(&mut self, remote: IpAddr) -> Option<IpAddr> {
@@ -59,7 +66,7 @@ mod tests {
     use super::*;
 
     fn check(public: Option<&str>, bound: &str, remote: &str, expect: &str) {
-        let mut routes = Routes::new(public.map(|public| public.parse().unwrap()));
+        let mut routes = Routes::new(Public::new(public.map(|public| public.parse().unwrap())));
         assert_eq!(routes.local(bound.parse().unwrap(), remote.parse().unwrap()).to_string(), expect);
     }
 

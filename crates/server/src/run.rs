@@ -20,6 +20,8 @@ use tokio::{
 use crate::{
     bindings::Saved,
     media::{MediaEvent, MediaPlane},
+    oversize::{How, Oversize},
+    public::Public,
     reach::Reach,
     routes::Routes,
     trunks::state_word,
@@ -32,12 +34,14 @@ pub(crate) enum Command {
     Directory(Directory),
     /// Trunks have changed.
     Trunks(Vec<TrunkAccount>),
-    /// Our addresses have changed, or the machine slept.
-    NetworkChanged,
     /// A trunk's server was looked up.
     Located(ReachId, Vec<Way>),
     /// A mailbox's counts have changed.
     MessageWaiting(SubscriberId, MessageCounts),
+    /// The machine's addresses have changed, or it slept.
+    NetworkChanged,
+    /// Ask this STUN server for our address.
+    AskStun(SocketAddr),
     /// Take no new calls.
     Drain,
     /// Hang up, commit what was recorded, and end; says whether everything was committed in time.
@@ -109,6 +113,10 @@ pub(crate) struct ExchangeLoop {
     pub(crate) media: MediaPlane,
     pub(crate) udp: Option<UdpPort>,
     pub(crate) routes: Routes,
+    pub(crate) public: Public,
+    pub(crate) oversize: Oversize,
+    /// Of the last question to a STUN server.
+    pub(crate) stun_id: stun::TransactionId,
     pub(crate) notices: mpsc::UnboundedSender<Notice>,
     pub(crate) load: watch::Sender<Load>,
     pub(crate) links: BTreeMap<ConnectionId, Link>,
@@ -182,17 +190,30 @@ impl ExchangeLoop {
 
     fn transmit(&mut self, flow: Flow, bytes: Bytes) {
         match flow.transport {
-            Transport::Udp => match &self.udp {
-                Some(udp) => udp.send(flow.remote, bytes),
-                None => tracing::warn!("a datagram is to be sent, but SIP over UDP is off"),
+            Transport::Udp => match self.oversize.route(flow.remote, bytes, Instant::now()) {
+                How::Datagram(bytes) => self.send_datagram(flow.remote, bytes),
+                How::Over(connection, bytes) => self.send_over(connection, bytes),
+                How::Dial(token) => self.reach.dial(flow.remote, token),
+                How::Nothing => {}
             },
             Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
                 let Some(connection) = flow.connection else { return };
-                let sent = self.links.get(&connection).is_some_and(|link| link.send(bytes));
-                if !sent && self.links.remove(&connection).is_some() {
-                    tracing::warn!(connection = connection.0, "a connection takes nothing more: closed");
-                }
+                self.send_over(connection, bytes);
             }
+        }
+    }
+
+    fn send_datagram(&self, remote: SocketAddr, bytes: Bytes) {
+        match &self.udp {
+            Some(udp) => udp.send(remote, bytes),
+            None => tracing::warn!("a datagram is to be sent, but SIP over UDP is off"),
+        }
+    }
+
+    fn send_over(&mut self, connection: ConnectionId, bytes: Bytes) {
+        let sent = self.links.get(&connection).is_some_and(|link| link.send(bytes));
+        if !sent && self.links.remove(&connection).is_some() {
+            tracing::warn!(connection = connection.0, "a connection takes nothing more: closed");
         }
     }
 
@@ -251,13 +272,33 @@ impl ExchangeLoop {
     fn datagram(&mut self, datagram: Datagram) -> Step {
         // Phones keep their way through a NAT open with STUN (RFC 5626 section 4.4.2).
         if let Some(answer) = stun::answer(&datagram.bytes, datagram.remote) {
-            self.udp.iter().for_each(|udp| udp.send(datagram.remote, answer.clone().into()));
+            self.send_datagram(datagram.remote, answer.into());
+            return Step::GoOn;
+        }
+        if stun::is_stun(&datagram.bytes) {
+            self.learn(&datagram.bytes);
             return Step::GoOn;
         }
         let local = self.routes.local(datagram.local, datagram.remote.ip());
         let flow = Flow { transport: Transport::Udp, local, remote: datagram.remote, connection: None };
         self.exchange.handle_received(flow, &datagram.bytes, now());
         Step::GoOn
+    }
+
+    /// Of an answer to our own question: the address that a NAT gives us.
+    fn learn(&mut self, answer: &[u8]) {
+        if let Some((id, seen)) = stun::mapped(answer)
+            && id == self.stun_id
+            && self.public.learn(seen.ip())
+        {
+            tracing::info!(address = %seen.ip(), "the outside sees this server at another address");
+            self.network_changed();
+        }
+    }
+
+    fn network_changed(&mut self) {
+        self.routes.forget();
+        self.exchange.handle_network_changed(now());
     }
 
     fn stream(&mut self, event: StreamEvent) -> Step {
@@ -269,14 +310,25 @@ impl ExchangeLoop {
                 let flow = Flow { transport, local, remote, connection: Some(connection) };
                 self.links.insert(connection, Link::Stream { flow, sender });
                 self.exchange.handle_connected(flow, None, now());
-                if let Some(request) = dialled {
-                    self.exchange.handle_reached(ReachId(request), Some(flow), now());
+                match dialled {
+                    Some(token) if Oversize::dialled(token) => {
+                        for bytes in self.oversize.opened(token, connection) {
+                            self.send_over(connection, bytes);
+                        }
+                    }
+                    Some(request) => self.exchange.handle_reached(ReachId(request), Some(flow), now()),
+                    None => {}
                 }
             }
             StreamEvent::Received { connection, bytes } => {
                 if let Some(Link::Stream { flow, .. }) = self.links.get(&connection_id(connection)) {
                     let flow = *flow;
                     self.exchange.handle_received(flow, &bytes, now());
+                }
+            }
+            StreamEvent::Failed { dialled } if Oversize::dialled(dialled) => {
+                if let Some((remote, waited)) = self.oversize.failed(dialled, Instant::now()) {
+                    waited.into_iter().for_each(|bytes| self.send_datagram(remote, bytes));
                 }
             }
             StreamEvent::Failed { dialled } => self.exchange.handle_reached(ReachId(dialled), None, now()),
@@ -301,6 +353,7 @@ impl ExchangeLoop {
 
     fn closed(&mut self, connection: ConnectionId) {
         self.links.remove(&connection);
+        self.oversize.closed(connection);
         self.exchange.handle_closed(connection, now());
     }
 
@@ -323,9 +376,13 @@ impl ExchangeLoop {
         match command {
             Command::Directory(directory) => self.exchange.handle_directory(directory, now()),
             Command::Trunks(trunks) => self.exchange.handle_trunks(trunks, now()),
-            Command::NetworkChanged => self.exchange.handle_network_changed(now()),
             Command::Located(request, ways) => self.exchange.handle_located(request, ways, now()),
             Command::MessageWaiting(mailbox, counts) => self.exchange.handle_message_waiting(mailbox, counts, now()),
+            Command::NetworkChanged => self.network_changed(),
+            Command::AskStun(server) => {
+                self.stun_id = rand::random();
+                self.send_datagram(server, stun::request(self.stun_id).into());
+            }
             Command::Drain => self.exchange.handle_drain(now()),
             Command::Finish { within, done } => return Step::Finish { within, done },
         }

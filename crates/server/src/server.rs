@@ -30,6 +30,8 @@ use crate::{
     listen::{HttpPort, stopped},
     lock::{FolderLock, make_folder},
     media::{Greetings, MediaConfig, MediaEvent, MediaPlane},
+    oversize::Oversize,
+    public::Public,
     reach::Reach,
     repair,
     routes::Routes,
@@ -119,7 +121,8 @@ impl Server {
         let (store, spool) = open_store(&config.data, notices.clone()).await?;
         let domain = settings::domain(&config, store.as_ref()).await?;
         let known = directory(store.as_ref(), &domain).await?;
-        let (media, media_events) = start_media(&config, &spool, &store)?;
+        let public = Public::new(config.public_address);
+        let (media, media_events) = start_media(&config, &public, &spool, &store)?;
         let numbers = ConnectionNumbers::default();
         let (stop, stopping) = watch::channel(false);
 
@@ -141,7 +144,10 @@ impl Server {
             exchange,
             media,
             udp: sip.udp,
-            routes: Routes::new(config.public_address),
+            routes: Routes::new(public.clone()),
+            public,
+            oversize: Oversize::default(),
+            stun_id: rand::random(),
             notices: notices.clone(),
             load,
             links: BTreeMap::new(),
@@ -172,6 +178,9 @@ impl Server {
         tokio::spawn(Arc::clone(&books).tidy(stopping.clone()));
         tokio::spawn(follow_network(commands.clone(), stopping.clone()));
         let books = Task(tokio::spawn(books.keep(notice_queue)));
+        if let Some(server) = config.stun.clone() {
+            tokio::spawn(ask_stun(server, commands.clone(), stopping.clone()));
+        }
 
         let app = api::App::new(api::Parts {
             store: Arc::clone(&store),
@@ -287,6 +296,7 @@ async fn open_store(data: &Path, notices: mpsc::UnboundedSender<Notice>) -> anyh
 
 fn start_media(
     config: &Config,
+    public: &Public,
     spool: &Arc<Spool>,
     store: &Arc<dyn Store>,
 ) -> anyhow::Result<(MediaPlane, mpsc::Receiver<MediaEvent>)> {
@@ -294,8 +304,8 @@ fn start_media(
         bind: config.media_address(),
         rtp_ports: config.rtp_ports.clone(),
         webrtc_port: config.webrtc_port,
-        public_address: config.public_address,
         encryption: config.encryption,
+        public: public.clone(),
         workers: config.media_workers,
         spool: Arc::clone(spool),
         store: Arc::clone(store),
@@ -369,6 +379,33 @@ impl SipPorts {
 }
 
 type WebAddresses = (Option<SocketAddr>, Option<SocketAddr>);
+
+/// Tells the exchange when addresses change or the machine wakes up.
+/// NATs forget after half a minute, so this keeps the way open too.
+const ASK_STUN: Duration = Duration::from_secs(25);
+const STUN_PORT: u16 = 3478;
+
+async fn ask_stun(server: String, commands: mpsc::Sender<Command>, mut stopping: watch::Receiver<bool>) {
+    let server = if server.contains(':') { server } else { format!("{server}:{STUN_PORT}") };
+    let mut ticks = tokio::time::interval(ASK_STUN);
+    loop {
+        tokio::select! {
+            () = stopped(&mut stopping) => return,
+            _ = ticks.tick() => {}
+        }
+        match tokio::net::lookup_host(&server).await {
+            Ok(addresses) => {
+                // SIP's and RTP's addresses over NAT are IPv4's concern.
+                for address in addresses.filter(SocketAddr::is_ipv4).take(1) {
+                    if commands.send(Command::AskStun(address)).await.is_err() {
+                        return;
+                    }
+                }
+            }
+            Err(error) => tracing::warn!(%error, "the STUN server can't be found"),
+        }
+    }
+}
 
 /// The one certificate, for whatever is served over TLS.
 fn server_keys(config: &Config) -> anyhow::Result<Option<ServerKeys>> {

@@ -64,6 +64,14 @@ impl Asterisk {
         Ok(asterisk)
     }
 
+    /// The id of the process that all of its own descend from.
+    ///
+    /// # Errors
+    /// Where it has ended.
+    pub fn process(&self) -> Result<u32> {
+        self.running.id()
+    }
+
     /// Runs a command of its console; what it says.
     ///
     /// # Errors

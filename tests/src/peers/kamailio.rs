@@ -18,7 +18,7 @@ pub struct Kamailio {
     pub sip_tls: SocketAddr,
     /// What it shows over TLS.
     pub keys: Keys,
-    _running: Running,
+    running: Running,
     _folder: tempfile::TempDir,
 }
 
@@ -30,6 +30,14 @@ impl Kamailio {
     /// Where it doesn't come up.
     pub async fn in_front_of(server: SocketAddr, transport: &str) -> Result<Self> {
         Self::start(&PROXY.replace("@SERVER@", &format!("sip:{server};transport={transport}"))).await
+    }
+
+    /// The id of the process that all of its own descend from.
+    ///
+    /// # Errors
+    /// Where it has ended.
+    pub fn process(&self) -> Result<u32> {
+        self.running.id()
     }
 
     /// Starts one with a routing script, which is put after the listening addresses and the modules that a proxy needs.
@@ -59,7 +67,7 @@ impl Kamailio {
         let listens = || async { Ok(tokio::net::TcpStream::connect(at(tls)).await.ok()) };
         let listens = process::eventually("Kamailio listens", Duration::from_secs(15), listens).await;
         listens.with_context(|| std::fs::read_to_string(folder.path().join("stderr.log")).unwrap_or_default())?;
-        Ok(Self { sip: at(sip), sip_tls: at(tls), keys, _running: running, _folder: folder })
+        Ok(Self { sip: at(sip), sip_tls: at(tls), keys, running, _folder: folder })
     }
 }
 

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use aftertone_call::{
     CallPhase::{Active, Connecting, Dialing, Ended, Ringing},
-    Describe, Event, MediaFailure, Refused,
+    Describe, Event, MediaFailure, MediaRequestId, Refused,
 };
 use aftertone_model::{CallId, Caller, Direction, EndReason};
 use aftertone_sip::{self as sip, EndedBy, Headers, ResponseParts};
@@ -273,6 +273,62 @@ fn a_lost_connection_ends_what_rings_and_keeps_what_talks() {
         world.heard.iter().any(|e| matches!(e, sip::Event::Ended { by: EndedBy::Remote, .. })),
         "the hang-up goes over the new connection"
     );
+}
+
+/// A call, and then another address of the phone's, up to the offer of new media.
+fn moved() -> (World, sip::SessionId, MediaRequestId) {
+    let (mut world, session) = talking();
+    let earlier = world.open_media()[0];
+    world.break_connection();
+    world.address = "198.51.100.9:50000";
+    world.connect();
+    assert_eq!(world.described().unwrap().1, Describe::Offer);
+    assert_eq!(world.phone.media(call()), Ok(earlier), "the earlier media stay until the new ones are agreed");
+    (world, session, earlier)
+}
+
+#[test]
+fn another_address_gets_new_media_for_a_call_that_goes_on() {
+    let (mut world, session, earlier) = moved();
+    let fresh = world.describe("offer from the new address");
+    let offered =
+        |e: &sip::Event| matches!(e, sip::Event::Reinvited { sdp: Some(sdp), .. } if sdp == "offer from the new address");
+    assert!(world.heard.iter().any(offered), "over the new connection");
+    world.exchange.accept_reinvite(session, "answer to it".into(), world.now().mono);
+    world.settle();
+    let answered =
+        |e: &Event| matches!(e, Event::ApplyMedia { media, answer, .. } if *media == fresh && answer == "answer to it");
+    assert!(world.told.iter().any(answered));
+    world.phone.handle_applied(fresh, Ok(()), world.now());
+    world.settle();
+    assert_eq!(world.open_media(), [fresh]);
+    assert_ne!(earlier, fresh);
+    assert_eq!(world.end(), None);
+}
+
+#[test]
+fn new_media_that_nobody_wants_or_that_can_not_be_made_leave_the_earlier_ones() {
+    let (mut world, session, earlier) = moved();
+    world.describe("offer from the new address");
+    world.exchange.reject_reinvite(session, 488, world.now().mono);
+    world.settle();
+    assert_eq!((world.open_media(), world.end()), (vec![earlier], None));
+
+    let (mut world, _, earlier) = moved();
+    let (request, _) = world.described().unwrap();
+    world.phone.handle_description(request, Err(MediaFailure("no network".into())), world.now());
+    world.settle();
+    assert_eq!((world.open_media(), world.end()), (vec![earlier], None));
+}
+
+#[test]
+fn the_same_address_keeps_its_media() {
+    let (mut world, _) = talking();
+    let earlier = world.open_media();
+    world.break_connection();
+    world.connect();
+    assert_eq!(world.open_media(), earlier);
+    assert_ne!(world.described().unwrap().1, Describe::Offer);
 }
 
 #[test]

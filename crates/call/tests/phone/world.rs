@@ -17,6 +17,8 @@ pub(crate) struct World {
     elapsed: Duration,
     connection: u64,
     up: bool,
+    /// The phone's end of a connection.
+    pub(crate) address: &'static str,
     /// What the phone told, without registrations that were answered.
     pub(crate) told: Vec<Event>,
     /// What the exchange heard, REGISTERs apart.
@@ -44,6 +46,7 @@ impl World {
             elapsed: Duration::ZERO,
             connection: 0,
             up: false,
+            address: "192.0.2.7:50000",
             told: Vec::new(),
             heard: Vec::new(),
             registers: Vec::new(),
@@ -65,7 +68,7 @@ impl World {
     }
 
     fn flow(&self, at_phone: bool) -> Flow {
-        let (a, b) = ("192.0.2.7:50000".parse().unwrap(), "192.0.2.1:443".parse().unwrap());
+        let (a, b) = (self.address.parse().unwrap(), "192.0.2.1:443".parse().unwrap());
         let (local, remote) = if at_phone { (a, b) } else { (b, a) };
         Flow { transport: Transport::Wss, local, remote, connection: Some(ConnectionId(self.connection)) }
     }

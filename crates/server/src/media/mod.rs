@@ -52,6 +52,8 @@ use aftertone_server_store::{Spool, Store};
 use tokio::sync::mpsc::{self, error::TrySendError};
 
 pub(crate) use self::prompts::Greetings;
+use crate::public::Public;
+
 use self::{
     ports::Ports,
     prompts::Prompts,
@@ -73,9 +75,9 @@ pub(crate) struct MediaConfig {
     pub(crate) webrtc_port: u16,
     /// What descriptions say to peers that are neither on this machine nor in a private network. `None`: the local address
     /// of the route to the peer.
-    pub(crate) public_address: Option<IpAddr>,
     /// Whether plain RTP legs are encrypted.
     pub(crate) encryption: Encryption,
+    pub(crate) public: Public,
     /// Threads; 0: one for each core.
     pub(crate) workers: usize,
     /// Where recordings grow.
@@ -147,8 +149,8 @@ impl MediaPlane {
         };
         let shared = Arc::new(Shared {
             bind: config.bind,
-            public_address: config.public_address,
             encryption: config.encryption,
+            public: config.public,
             ports: Ports::new(config.rtp_ports)?,
             prompts: Prompts::start(&config.greetings)?,
             sounds: Sounds::default(),
@@ -229,8 +231,8 @@ impl MediaPlane {
 /// What all workers use.
 struct Shared {
     bind: IpAddr,
-    public_address: Option<IpAddr>,
     encryption: Encryption,
+    public: Public,
     ports: Ports,
     prompts: Prompts,
     sounds: Sounds,

@@ -112,7 +112,7 @@ impl State {
     }
 
     fn rtp_local(&self, port: u16, peer: IpAddr) -> SocketAddr {
-        SocketAddr::new(address::reachable(self.shared.bind, self.shared.public_address, peer), port)
+        SocketAddr::new(address::reachable(self.shared.bind, self.shared.public.get(), peer), port)
     }
 
     fn rtp_offer(&mut self, id: LegId, peer: IpAddr, codecs: &[Codec]) -> Result<String, MediaFailure> {

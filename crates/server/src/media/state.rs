@@ -316,7 +316,7 @@ impl State {
 
     /// Our addresses for WebRTC that this peer may reach.
     pub(super) fn webrtc_addresses(&self, peer: IpAddr) -> Vec<SocketAddr> {
-        let mut addresses = vec![address::reachable(self.shared.bind, self.shared.public_address, peer)];
+        let mut addresses = vec![address::reachable(self.shared.bind, self.shared.public.get(), peer)];
         if peer.to_canonical().is_loopback() && self.shared.bind.is_unspecified() {
             // A program on this machine may have left loopback out of its own sockets.
             addresses.extend(address::outward());

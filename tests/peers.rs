@@ -5,18 +5,26 @@ use std::{net::SocketAddr, time::Duration};
 use aftertone_tests::{
     baresip::{Baresip, Setup, Version},
     hosted::{self, ALICE, BOB, Hosted, Phone},
-    peers::{capture::Capture, keys::Keys},
+    peers::{
+        Peers,
+        asterisk::{self, Asterisk},
+        capture::Capture,
+        kamailio::Kamailio,
+        keys::Keys,
+    },
+    process,
     sound::{self, Sound},
 };
 use anyhow::{Context, Result, ensure};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Our server with Alice, who has a phone, and Bob, on every transport.
+/// Our server with Alice and Bob, who have a phone each, on every transport and both families.
 struct World {
     hosted: Hosted,
     keys: Keys,
     alice: Phone,
+    bob: Phone,
     folder: tempfile::TempDir,
 }
 
@@ -27,23 +35,28 @@ impl World {
         for person in [&ALICE, &BOB] {
             hosted::add_person(&data, person).await?;
         }
-        let alice = hosted::add_phone(&data, "alice").await?;
+        let (alice, bob) = (hosted::add_phone(&data, "alice").await?, hosted::add_phone(&data, "bob").await?);
         let keys = Keys::make(folder.path(), "server")?;
         let (cert, key) = (keys.cert.to_string_lossy().into_owned(), keys.key.to_string_lossy().into_owned());
         let ports = ["--sip-udp", "[::]:0", "--sip-tls", "127.0.0.1:0", "--https", "127.0.0.1:0"];
         let hosted = Hosted::start_wary(&data, &[&ports[..], &["--cert", &cert, "--key", &key]].concat()).await?;
-        Ok(Self { hosted, keys, alice, folder })
+        Ok(Self { hosted, keys, alice, bob, folder })
     }
 
     fn at(&self, transport: &str) -> Result<SocketAddr> {
         let name = match transport {
-            "udp" => "sip_udp",
+            "udp" | "udp6" => "sip_udp",
             "tcp" => "sip_tcp",
             "tls" => "sip_tls",
+            "ws" => "http",
+            "wss" => "https",
             other => anyhow::bail!("no transport {other}"),
         };
         let mut address: SocketAddr = self.hosted.address(name)?.parse()?;
-        address.set_ip("127.0.0.1".parse()?);
+        match transport {
+            "udp6" => address.set_ip("::1".parse()?),
+            _ => address.set_ip("127.0.0.1".parse()?),
+        }
         Ok(address)
     }
 
@@ -59,6 +72,64 @@ impl World {
         Ok(baresip)
     }
 }
+
+/// Registers, and calls Bob, who isn't there: his mailbox answers.
+#[tokio::test]
+async fn sipp_registers_and_calls_over_every_transport() -> Result<()> {
+    let world = World::new().await?;
+    let capture = Capture::start("sipp-every-transport", "").await?;
+    for transport in ["udp", "udp6", "tcp", "tls", "ws", "wss"] {
+        let run = sipp(&world, transport).await;
+        run.with_context(|| format!("over {transport}"))?;
+    }
+    let api = world.hosted.sign_in("bob").await?;
+    let calls = api.wait_for_records(6, PATIENCE).await?;
+    ensure!(calls.iter().all(|call| call["party"]["number"] == ALICE.extension), "{calls:?}");
+    capture.passed();
+    Ok(())
+}
+
+async fn sipp(world: &World, transport: &str) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let fields = [
+        ("@EXTENSION@", ALICE.extension),
+        ("@CALLED@", BOB.extension),
+        ("@USER@", &world.alice.username),
+        ("@PASSWORD@", &world.alice.password),
+    ];
+    let scenario = fields.iter().fold(REGISTER_AND_CALL.to_owned(), |text, (name, value)| text.replace(name, value));
+    std::fs::write(folder.path().join("scenario.xml"), scenario)?;
+    let (mode, local) = match transport {
+        "udp" => ("u1", "127.0.0.1"),
+        "udp6" => ("u1", "[::1]"),
+        "tcp" => ("t1", "127.0.0.1"),
+        "tls" => ("l1", "127.0.0.1"),
+        "ws" => ("w1", "127.0.0.1"),
+        _ => ("x1", "127.0.0.1"),
+    };
+    let mut command = Peers::find()?.command("/usr/bin/env");
+    command.arg("-C").arg(folder.path()).arg("/usr/bin/sipp").arg(world.at(transport)?.to_string());
+    command.args(["-sf", "scenario.xml", "-m", "1", "-i", local, "-t", mode, "-nostdin", "-timeout", "20s", "-timeout_error"]);
+    let port = process::free_port()?.to_string();
+    // Process numbers repeat in namespaces; a Call-ID never may.
+    command.args(["-p", &port, "-cid_str", &format!("%u-{port}@%s"), "-trace_err", "-error_file", "errors.log"]);
+    match transport {
+        "tls" | "wss" => drop(command.arg("-tls_ca").arg(&world.keys.cert)),
+        _ => {}
+    }
+    if matches!(transport, "ws" | "wss") {
+        command.args(["-ws_path", "/sip"]);
+    }
+    let log = folder.path().join("sipp.log");
+    let mut running = process::start(&mut command, &log)?;
+    running.ignore_output();
+    let status = running.ended(PATIENCE).await?;
+    let said = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap_or_default();
+    ensure!(status.success(), "sipp: {status}: {} {}", said("errors.log"), said("sipp.log"));
+    Ok(())
+}
+
+const REGISTER_AND_CALL: &str = include_str!("register-and-call.xml");
 
 /// Both versions, in the transports that they have, one after the other: each is called and answers, and calls.
 #[tokio::test]
@@ -91,5 +162,84 @@ async fn a_phone_refuses_a_certificate_of_somebody_elses() -> Result<()> {
     let mut baresip = Baresip::start_version(&setup, Version::Newer, Some(&other.cert)).await?;
     let told = baresip.one_of(&["REGISTER_OK", "REGISTER_FAIL"], PATIENCE).await?;
     ensure!(told.kind == "REGISTER_FAIL", "{told:?}");
+    Ok(())
+}
+
+/// Asterisk as one of Alice's phones: registered over `transport`, it is called by Bob's phone and answers.
+#[tokio::test]
+async fn asterisk_is_a_phone_of_ours_over_every_transport() -> Result<()> {
+    let world = World::new().await?;
+    let capture = Capture::start("asterisk-as-a-phone", "").await?;
+    for transport in ["udp", "tcp", "tls"] {
+        let asterisk = Asterisk::start(&world.as_a_phone(transport)?).await?;
+        asterisk.says("pjsip show registrations", "Registered", PATIENCE).await.with_context(|| transport.to_owned())?;
+        call_alice(&world, &world.hosted.sip_udp).await.with_context(|| format!("{transport}: {}", asterisk.log()))?;
+        // And the other way: Bob's mailbox answers Alice.
+        let before = world.hosted.sign_in("bob").await?.call_records().await?.len();
+        asterisk.cli(&format!("channel originate PJSIP/{}@ours application Wait 2", BOB.extension)).await?;
+        world.hosted.sign_in("bob").await?.wait_for_records(before + 1, PATIENCE).await?;
+        asterisk.stop().await?;
+    }
+    capture.passed();
+    Ok(())
+}
+
+impl World {
+    fn as_a_phone(&self, transport: &str) -> Result<asterisk::Setup> {
+        let (domain, extension, at) = (hosted::DOMAIN, ALICE.extension, self.at(transport)?);
+        let (user, password, ca) = (&self.alice.username, &self.alice.password, self.keys.cert.display());
+        let proxy = format!("sip:{at}\\;transport={transport}\\;lr");
+        let pjsip = format!(
+            "[{transport}](+)\nca_list_file={ca}\n\
+             [ours](endpoint)\ntransport={transport}\naors=ours\noutbound_auth=ours\nfrom_user={extension}\nfrom_domain={domain}\n\
+             outbound_proxy={proxy}\nidentify_by=username\n\
+             [ours](aor)\ncontact=sip:{domain}\n\
+             [ours](auth)\nusername={user}\npassword={password}\n\
+             [ours]\ntype=identify\nendpoint=ours\nmatch=127.0.0.1\n\
+             [alice]\ntype=registration\ntransport={transport}\noutbound_auth=ours\noutbound_proxy={proxy}\n\
+             server_uri=sip:{domain}\nclient_uri=sip:{extension}@{domain}\ncontact_user={extension}\nline=yes\nendpoint=ours\n\
+             retry_interval=2\n"
+        );
+        let extensions = format!("exten => {extension},1,Answer()\n same => n,Echo()\n");
+        Ok(asterisk::Setup { pjsip, extensions, mailboxes: String::new() })
+    }
+}
+
+/// Bob's phone calls Alice, hears itself, and hangs up.
+async fn call_alice(world: &World, server: &SocketAddr) -> Result<()> {
+    let speech = world.folder.path().join("bob.wav");
+    sound::speech()?.repeated(20.0).save(&speech)?;
+    let at = SocketAddr::new("127.0.0.1".parse()?, server.port());
+    let setup = Setup { account: world.bob.account(&BOB, at, ""), speech, rate: sound::RATE };
+    let mut bob = Baresip::start(&setup).await?;
+    bob.registered().await?;
+    bob.command(&format!("dial sip:{}@{}", ALICE.extension, hosted::DOMAIN)).await?;
+    bob.happening("CALL_ESTABLISHED", PATIENCE).await?;
+    bob.hears(4.0, PATIENCE).await?;
+    let heard = Sound::load(&bob.heard()?)?;
+    bob.command("hangup").await?;
+    bob.happening("CALL_CLOSED", PATIENCE).await?;
+    ensure!(heard.level() > -50.0, "nothing came back: {}", heard.level());
+    Ok(())
+}
+
+/// Kamailio stays in the dialogs by Record-Route, and leads calls to the phone behind it by Path.
+#[tokio::test]
+async fn a_phone_behind_kamailio_is_reached_and_calls() -> Result<()> {
+    let world = World::new().await?;
+    let capture = Capture::start("behind-kamailio", "").await?;
+    let kamailio = Kamailio::in_front_of(world.at("tcp")?, "tcp").await?;
+    let speech = world.folder.path().join("alice.wav");
+    sound::speech()?.repeated(30.0).save(&speech)?;
+    let account = world.alice.account(&ALICE, kamailio.sip, ";answermode=auto");
+    let mut alice = Baresip::start(&Setup { account, speech, rate: sound::RATE }).await?;
+    alice.registered().await?;
+    call_alice(&world, &world.hosted.sip_udp).await?;
+    alice.happening("CALL_CLOSED", PATIENCE).await?;
+    alice.command(&format!("dial sip:{}@{}", BOB.extension, hosted::DOMAIN)).await?;
+    alice.happening("CALL_ESTABLISHED", PATIENCE).await?;
+    alice.command("hangup").await?;
+    alice.happening("CALL_CLOSED", PATIENCE).await?;
+    capture.passed();
     Ok(())
 }

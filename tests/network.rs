@@ -33,7 +33,7 @@ impl World {
     async fn new(number: u8) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         hosted::add_person(&folder.path().join("account"), &ALICE).await?;
-        let (machine, net) = (Namespace::new("app")?, format!("10.213.{number}"));
+        let (machine, net) = (Namespace::new(&format!("app{number}"))?, format!("10.213.{number}"));
         machine.connect(&format!("app{number}"), &format!("{net}.2/24"), None, &format!("{net}.1/24"))?;
         let keys = Keys::make(folder.path(), "server")?;
         let hosted = Self::serve(&folder, &keys, &format!("{net}.1:0")).await?;

@@ -216,9 +216,9 @@ async fn call_alice(world: &World, server: &SocketAddr) -> Result<()> {
     bob.command(&format!("dial sip:{}@{}", ALICE.extension, hosted::DOMAIN)).await?;
     bob.happening("CALL_ESTABLISHED", PATIENCE).await?;
     bob.hears(4.0, PATIENCE).await?;
-    let heard = Sound::load(&bob.heard()?)?;
     bob.command("hangup").await?;
     bob.happening("CALL_CLOSED", PATIENCE).await?;
+    let heard = Sound::load(&bob.heard()?)?;
     ensure!(heard.level() > -50.0, "nothing came back: {}", heard.level());
     Ok(())
 }

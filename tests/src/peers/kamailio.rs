@@ -115,7 +115,14 @@ request_route {
         exit;
     }
     # What our exchange sends along a Path comes with our address as its Route.
-    if (loose_route()) { record_route(); t_relay(); exit; }
+    if ($route_uri =~ "received=") {
+        $var(phone) = $(route_uri{uri.param,received});
+        loose_route();
+        record_route();
+        $du = $var(phone);
+        t_relay();
+        exit;
+    }
     record_route();
     $du = "@SERVER@";
     t_relay();

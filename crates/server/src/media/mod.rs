@@ -73,11 +73,11 @@ pub(crate) struct MediaConfig {
     pub(crate) rtp_ports: RangeInclusive<u16>,
     /// The first port for WebRTC; worker `n` takes this one plus `n`. 0: any free port.
     pub(crate) webrtc_port: u16,
-    /// What descriptions say to peers that are neither on this machine nor in a private network. `None`: the local address
-    /// of the route to the peer.
+    /// What descriptions say to peers that are neither on this machine nor in a private network; the local address of the route
+    /// to the peer where it isn't known.
+    pub(crate) public: Public,
     /// Whether plain RTP legs are encrypted.
     pub(crate) encryption: Encryption,
-    pub(crate) public: Public,
     /// Threads; 0: one for each core.
     pub(crate) workers: usize,
     /// Where recordings grow.

@@ -302,6 +302,29 @@ async fn a_crash_keeps_what_was_recorded() -> Result<()> {
 }
 
 #[tokio::test]
+async fn keys_by_sip_info_and_as_sound_skip_the_greeting_and_end_the_message() -> Result<()> {
+    let world = World::new().await?;
+    let (words, key) = (sound::reply()?, Sound::hash_key());
+    let before = Sound::silence(0.8).then(&key).then(&Sound::silence(LEAD_S - 0.8 - key.seconds()));
+    let sounding = before.then(&words).then(&Sound::silence(0.5)).then(&key).then(&Sound::silence(30.0));
+    let silent = Sound::silence(LEAD_S).then(&words).then(&Sound::silence(30.0));
+    let pauses = [Duration::from_millis(800), Duration::from_millis(7_700)];
+    let (server, info) = (world.hosted.sip_udp, sipp::Keys::Info('#', &pauses));
+    let (by_sound, by_info) =
+        tokio::join!(sipp::leave(server, "1001", &sounding, sipp::Keys::Sounding), sipp::leave(server, "1001", &silent, info));
+    by_sound.context("as sound")?;
+    by_info.context("by INFO")?;
+    for message in world.api.wait_for_messages(2, PATIENCE).await? {
+        let (stored, listed_s) = (Sound(world.sound_of(&message).await?.samples), seconds(&message)?);
+        let quality = sound::quality(&words, &stored)?;
+        println!("{listed_s:.2} s, {quality:?}");
+        assert!((6.0..8.0).contains(&listed_s), "skipped and ended by the keys alone: {listed_s:.2} s");
+        assert!(quality.pesq >= 4.0 && quality.offset_s < 1.5, "{quality:?}");
+    }
+    world.hosted.stop().await
+}
+
+#[tokio::test]
 async fn fifty_callers_at_once_are_all_recorded() -> Result<()> {
     let world = World::new().await?;
     // In whole packets of 20 ms.

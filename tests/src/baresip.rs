@@ -100,14 +100,16 @@ impl Baresip {
         std::fs::create_dir(&dumps)?;
         let speech = setup.speech.display();
         let (dumps, rate) = (dumps.display(), setup.rate);
-        let modules = ["g711.so", "g722.so", "opus.so", "srtp.so", "aufile.so", "sndfile.so"]
+        // WebRTC has one port for both (RFC 8834 section 4.5), and without it baresip encrypts reports on their own.
+        let mux = if setup.account.contains("dtls_srtp") { "yes" } else { "no" };
+        let modules = ["g711.so", "g722.so", "opus.so", "srtp.so", "dtls_srtp.so", "ice.so", "aufile.so", "sndfile.so"]
             .map(|name| format!("module {name}\n"))
             .concat();
         let config = format!(
             "poll_method epoll\nsip_listen 127.0.0.1:{sip_port}\nnet_interface 127.0.0.1\ncall_local_timeout 120\n\
              call_max_calls 10\naudio_path /usr/share/baresip\naudio_source aufile,{speech}\nausrc_srate {rate}\n\
              auplay_srate {rate}\nausrc_channels 1\nauplay_channels 1\naudio_buffer 20-160\nrtp_ports 32000-32700\n\
-             rtcp_mux no\njitter_buffer_delay {jitter_buffer}\nmodule_path /usr/lib/baresip/modules\n{modules}\
+             rtcp_mux {mux}\njitter_buffer_delay {jitter_buffer}\nmodule_path /usr/lib/baresip/modules\n{modules}\
              module_tmp uuid.so\nmodule_tmp account.so\nmodule_app menu.so\nmodule_app mwi.so\nmodule_app ctrl_tcp.so\n\
              ctrl_tcp_listen 127.0.0.1:{control_port}\nsnd_path {dumps}\n"
         );

@@ -46,6 +46,39 @@ pub async fn run(load: &Load<'_>) -> Result<BTreeMap<String, Duration>> {
     connected(&std::fs::read_to_string(log)?)
 }
 
+/// How a caller without telephone events presses keys.
+#[derive(Debug, Clone, Copy)]
+pub enum Keys<'a> {
+    /// As part of what it says.
+    Sounding,
+    /// This key by SIP INFO (`application/dtmf-relay`), so long after the answer and so long after that.
+    Info(char, &'a [Duration]),
+}
+
+/// One caller who leaves a message and waits for the server to hang up, with nothing but PCMU.
+///
+/// # Errors
+/// Where the server does not hang up.
+pub async fn leave(server: SocketAddr, extension: &str, speech: &Sound, keys: Keys<'_>) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let raw: Vec<u8> = speech.0.iter().map(|sample| sound::mu_law(*sample)).collect();
+    std::fs::write(folder.path().join("speech.ul"), raw)?;
+    let (head, _) = SCENARIO.split_once("<pause/>").context("the scenario has no pause")?;
+    let mut scenario = head.to_owned();
+    if let Keys::Info(key, pauses) = keys {
+        for (n, pause) in pauses.iter().enumerate() {
+            let fields = [("PAUSE", pause.as_millis().to_string()), ("NUMBER", (n + 2).to_string()), ("KEY", key.to_string())];
+            let fill = |text: String, (name, value): &(&str, String)| text.replace(&format!("@{name}@"), value);
+            scenario.push_str(&fields.iter().fold(INFO.to_owned(), fill));
+        }
+    }
+    scenario.push_str(HUNG_UP);
+    let mut command = Command::new("sipp");
+    command.args(["-s", extension, "-m", "1"]);
+    let running = start(command, &scenario, server, process::free_port()?, folder.path())?;
+    ended(running, folder.path(), Duration::from_secs(60)).await
+}
+
 /// A desk phone that rings and then refuses one call.
 #[derive(Debug)]
 pub struct Refusing {
@@ -186,6 +219,38 @@ Content-Length: 0
 
 ]]></send>
 <recv response="200"/>
+</scenario>
+"#;
+
+const INFO: &str = r#"<pause milliseconds="@PAUSE@"/>
+<send retrans="500"><![CDATA[
+INFO [next_url] SIP/2.0
+Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
+From: "Caller [call_number]" <sip:+4930555[call_number]@sipp.example>;tag=[pid]-[call_number]
+To: <sip:[service]@[remote_ip]>[peer_tag_param]
+Call-ID: [call_id]
+CSeq: @NUMBER@ INFO
+Max-Forwards: 70
+Content-Type: application/dtmf-relay
+Content-Length: [len]
+
+Signal=@KEY@
+Duration=160
+]]></send>
+<recv response="200"/>
+"#;
+
+const HUNG_UP: &str = r#"<recv request="BYE"/>
+<send><![CDATA[
+SIP/2.0 200 OK
+[last_Via:]
+[last_From:]
+[last_To:]
+[last_Call-ID:]
+[last_CSeq:]
+Content-Length: 0
+
+]]></send>
 </scenario>
 "#;
 

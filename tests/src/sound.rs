@@ -25,6 +25,13 @@ impl Sound {
         Self(vec![0; samples(seconds)])
     }
 
+    /// The # key as its two tones, for 150 ms.
+    #[must_use]
+    pub fn hash_key() -> Self {
+        let wave = |tone: f64, n: usize| (std::f64::consts::TAU * tone * n as f64 / f64::from(RATE)).sin();
+        Self((0..samples(0.15)).map(|n| (3_000.0 * wave(941.0, n) + 3_500.0 * wave(1477.0, n)) as i16).collect())
+    }
+
     /// This, and then `other`.
     #[must_use]
     pub fn then(mut self, other: &Self) -> Self {

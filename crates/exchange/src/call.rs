@@ -114,6 +114,7 @@ pub(crate) struct DeviceLeg {
     /// The trunk that it goes over.
     pub(crate) line: Option<LineId>,
     pub(crate) flow: Flow,
+    pub(crate) media: LegMedia,
     pub(crate) contact: aftertone_sip::Uri,
     /// The proxies on the way to it (RFC 3327).
     pub(crate) path: Vec<String>,

@@ -373,7 +373,8 @@ impl Exchange {
             }
             sip::Event::Unframeable { connection } => self.unframeable.push(connection),
             sip::Event::Response { id, result } => self.on_line_response(id, result, now),
-            // We send no re-INVITE and no REFER; a refreshed lamp and INFO are handled below us.
+            sip::Event::Info { session, request } => self.on_info(session, &request),
+            // We send no re-INVITE and no REFER; a refreshed lamp is handled below us.
             sip::Event::ReinviteAnswered { .. }
             | sip::Event::Resubscribed { .. }
             | sip::Event::EarlyOffered { .. }
@@ -381,8 +382,7 @@ impl Exchange {
             | sip::Event::ReferProgress { .. }
             | sip::Event::ReferEnded { .. }
             | sip::Event::Notified { .. }
-            | sip::Event::Unwatched { .. }
-            | sip::Event::Info { .. } => {}
+            | sip::Event::Unwatched { .. } => {}
         }
     }
 }

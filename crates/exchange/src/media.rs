@@ -1,8 +1,8 @@
 //! Questions to the media plane, and what their answers set going.
 
-use aftertone_media::{Codec, sdp};
+use aftertone_media::{Codec, dtmf::Digit, sdp};
 use aftertone_model::{CallId, CallRecord, Direction, EndReason, Envelope, MessageId, Now, Subscriber};
-use aftertone_sip::SessionId;
+use aftertone_sip::{Request, SessionId};
 
 use crate::{
     DepositOrder, Described, Event, Exchange, LegId, LegMedia, MediaCommand, MediaFailure, MediaRequestId,
@@ -192,6 +192,7 @@ impl Exchange {
         let Some((id, leg)) = found else { return self.ua.reject_reinvite(session, 481, now.mono) };
         let Some(call) = self.calls.get(&id) else { return self.ua.reject_reinvite(session, 481, now.mono) };
         let prefer: Vec<_> = other_codec(call, leg).into_iter().collect();
+        let media = call.legs.get(&leg).map_or(call.caller.media, |device| device.media);
         let flow = self.ua.session_flow(session).unwrap_or(call.caller.flow);
         let peer = flow.remote.ip();
         if let Some(offer) = &offer {
@@ -203,10 +204,7 @@ impl Exchange {
                 let media = sdp::parse(&offer).map_or(LegMedia::Rtp, |session| media_of(&session));
                 MediaCommand::Answer { request, call: self.media_call(id), leg, media, peer, offer, prefer }
             }
-            None => {
-                let media = if flow.transport.is_web_socket() { LegMedia::WebRtc } else { LegMedia::Rtp };
-                MediaCommand::Offer { request, call: self.media_call(id), leg, media, peer, prefer }
-            }
+            None => MediaCommand::Offer { request, call: self.media_call(id), leg, media, peer, prefer },
         });
     }
 
@@ -218,11 +216,43 @@ impl Exchange {
         }
     }
 
+    /// A key that was pressed, as RFC 6086's INFO tells it: for the mailbox, or for the other party.
+    pub(crate) fn on_info(&mut self, session: SessionId, request: &Request) {
+        let Some((id, leg)) = self.sessions.get(&session).copied() else { return };
+        let Some(digit) = pressed(request) else { return };
+        let to_mailbox = self
+            .calls
+            .get(&id)
+            .is_some_and(|call| leg == call.caller.leg && matches!(call.state, State::Running(Partner::Mailbox { .. })));
+        if let Some(leg) = if to_mailbox { Some(leg) } else { self.other_leg(id, leg) } {
+            self.command(MediaCommand::Press { leg, digit });
+        }
+    }
+
     pub(crate) fn on_reinvite_confirmed(&mut self, session: SessionId, sdp: Option<String>, now: Now) {
         let (Some((id, leg)), Some(answer)) = (self.sessions.get(&session).copied(), sdp) else { return };
         self.note_hold(id, leg, &answer);
         let request = self.ask_media(id, leg, Purpose::ReinviteAnswer, now);
         self.command(MediaCommand::Apply { request, leg, answer });
+    }
+}
+
+/// The key in an INFO's body: `application/dtmf-relay` (`Signal=5`) or `application/dtmf` (`5`), as most makes send them.
+fn pressed(request: &Request) -> Option<Digit> {
+    let kind = request.headers.get("Content-Type")?.split(';').next()?.trim().to_ascii_lowercase();
+    let body = std::str::from_utf8(&request.body).ok()?;
+    let signal = match kind.as_str() {
+        "application/dtmf" => body,
+        "application/dtmf-relay" => {
+            let signals = body.lines().filter_map(|line| line.split_once('='));
+            signals.into_iter().find(|(name, _)| name.trim().eq_ignore_ascii_case("signal"))?.1
+        }
+        _ => return None,
+    };
+    match signal.trim() {
+        "10" => Digit::from_char('*'),
+        "11" => Digit::from_char('#'),
+        key => Digit::from_char(Some(key).filter(|key| key.len() == 1)?.chars().next()?),
     }
 }
 

@@ -62,6 +62,7 @@ impl Exchange {
             owner: None,
             line: Some(line_id),
             flow,
+            media: LegMedia::Rtp,
             contact,
             path: Vec::new(),
             rings: false,

@@ -7,7 +7,7 @@
 
 use std::{net::IpAddr, path::PathBuf};
 
-use aftertone_media::Codec;
+use aftertone_media::{Codec, dtmf::Digit};
 use aftertone_model::{CallId, CallRecord, Envelope, Language};
 
 /// One side of a call: the caller's, or one device of the called person's. Never used twice.
@@ -118,6 +118,14 @@ pub enum MediaCommand {
     StopPlaying {
         /// Who listened.
         leg: LegId,
+    },
+    /// The other end of the call pressed a key, as its signalling says (SIP INFO): a deposit on the leg takes it, otherwise
+    /// the leg hears it as a telephone event.
+    Press {
+        /// Who takes or hears it.
+        leg: LegId,
+        /// The key.
+        digit: Digit,
     },
     /// The leg is over: forget it and what is bridged to it. A deposit that runs on it is finished as a hang-up. It is the
     /// last command about a leg; it may come for a leg whose `Offer` or `Answer` failed or is still open.

@@ -65,25 +65,30 @@ impl Exchange {
     /// Opens a leg to each device of `owner`: first its offer is made.
     pub(crate) fn ring(&mut self, id: CallId, owner: SubscriberId, now: Now) {
         for binding in self.bindings.to_ring(owner) {
-            let leg = self.new_leg();
-            let Some(call) = self.calls.get_mut(&id) else { return };
             let media = if binding.flow.transport.is_web_socket() { LegMedia::WebRtc } else { LegMedia::Rtp };
-            let (peer, prefer) = (binding.flow.remote.ip(), call.preference());
             let device = DeviceLeg {
                 owner: Some(owner),
                 line: None,
                 flow: binding.flow,
+                media,
                 contact: binding.contact,
                 path: binding.path,
                 rings: false,
                 session: None,
                 codec: None,
             };
-            call.legs.insert(leg, device);
-            self.leg_calls.insert(leg, id);
-            let request = self.ask_media(id, leg, Purpose::RingOffer, now);
-            self.command(MediaCommand::Offer { request, call: self.media_call(id), leg, media, peer, prefer });
+            self.ring_device(id, device, now);
         }
+    }
+
+    fn ring_device(&mut self, id: CallId, device: DeviceLeg, now: Now) {
+        let leg = self.new_leg();
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        let (media, peer, prefer) = (device.media, device.flow.remote.ip(), call.preference());
+        call.legs.insert(leg, device);
+        self.leg_calls.insert(leg, id);
+        let request = self.ask_media(id, leg, Purpose::RingOffer, now);
+        self.command(MediaCommand::Offer { request, call: self.media_call(id), leg, media, peer, prefer });
     }
 
     /// A leg's offer is made: its device is called.
@@ -176,6 +181,11 @@ impl Exchange {
 
     pub(crate) fn on_rejected(&mut self, session: SessionId, failure: &RequestFailure, now: Now) {
         let Some((id, leg)) = self.sessions.remove(&session) else { return };
+        if matches!(failure, RequestFailure::Refused(response) if matches!(response.status, 415 | 488 | 606))
+            && self.ring_with_webrtc(id, leg, now)
+        {
+            return;
+        }
         let outcome = match failure {
             RequestFailure::Timeout | RequestFailure::Transport => Outcome::Unreachable,
             RequestFailure::Refused(response) => match response.status {
@@ -186,6 +196,19 @@ impl Exchange {
             },
         };
         self.leg_is_done(id, leg, outcome, now);
+    }
+
+    /// A device that doesn't accept RTP may be one that insists on ICE and DTLS-SRTP, which nothing tells before.
+    fn ring_with_webrtc(&mut self, id: CallId, leg: LegId, now: Now) -> bool {
+        let Some(call) = self.calls.get_mut(&id).filter(|call| matches!(call.state, State::Ringing)) else { return false };
+        let is_phone = |device: &DeviceLeg| device.line.is_none() && device.media == LegMedia::Rtp;
+        let Some(device) = call.legs.get_mut(&leg).filter(|device| is_phone(device)) else { return false };
+        let (flow, contact, path) = (device.flow, device.contact.clone(), std::mem::take(&mut device.path));
+        let (owner, media) = (device.owner, LegMedia::WebRtc);
+        let again = DeviceLeg { owner, line: None, flow, media, contact, path, rings: false, session: None, codec: None };
+        self.forget_leg(id, leg);
+        self.ring_device(id, again, now);
+        true
     }
 
     /// A leg's media is dead before anybody answered.

@@ -76,7 +76,7 @@ impl Exchange {
     }
 
     /// The other side of a running call between two parties.
-    fn other_leg(&self, id: CallId, leg: LegId) -> Option<LegId> {
+    pub(crate) fn other_leg(&self, id: CallId, leg: LegId) -> Option<LegId> {
         let call = self.calls.get(&id)?;
         match call.state {
             State::Running(Partner::Device { leg: partner, .. }) => {
@@ -387,7 +387,7 @@ impl Exchange {
             (call.caller.media, call.caller.codec, call.party.clone(), call.shown.clone())
         } else {
             let device = call.legs.get(&leg)?;
-            let media = if device.flow.transport.is_web_socket() { LegMedia::WebRtc } else { LegMedia::Rtp };
+            let media = device.media;
             let party = match holder.person.and_then(|person| self.directory.person(person)) {
                 Some(person) => party::person(&person.subscriber),
                 None => called_party(call),
@@ -422,6 +422,7 @@ impl Moved {
             owner: self.holder.person,
             line: self.holder.line,
             flow: self.flow,
+            media: self.media,
             contact: self.shown.uri,
             path: Vec::new(),
             rings: true,

@@ -1,6 +1,10 @@
-//! DTMF as telephone events (RFC 4733), both ways.
+//! DTMF as telephone events (RFC 4733), both ways, and as sound from those who know nothing of events.
+
+mod tone;
 
 use std::{fmt, time::Duration};
+
+pub use tone::ToneReceiver;
 
 use crate::rtp::{RtpPacket, RtpSender};
 

@@ -2,13 +2,16 @@
 //!
 //! | the crates | so |
 //! |---|---|
-//! | refuse an offer without `s=` or `a=mid`, skip a section without a direction | [`normalise`] what comes from others |
+//! | refuse an offer without `s=` or `a=mid`, skip a section without a direction, know no hash in capitals | [`normalise`] what comes from others |
 //! | don't intersect an answer's direction with the offer's | set [`answer_direction`] on each transceiver before every answer |
 //! | match codecs without their clock, so an answer lists a payload type twice | [`drop_duplicate_payload_types`] in what is sent |
 //! | offer only the track's own codec | set the preferences to [`order_codecs`] |
+//! | name no destination in `m=` and `c=`, only candidates | [`with_destination`] in what is sent |
 //! | always answer `a=setup:active` | let them answer as the DTLS server; nothing to do here |
 //!
 //! All functions are pure, from text to text.
+
+use std::net::SocketAddr;
 
 use crate::{
     Codec,
@@ -117,7 +120,7 @@ pub fn normalise(description: &str) -> String {
     complete_head(&head, &mut out);
     let inherited = head.iter().find(|line| is_direction(line));
     for (index, section) in sections.iter().enumerate() {
-        out.extend(section.iter().map(ToString::to_string));
+        out.extend(section.iter().map(|line| lower_hash(line)));
         if !section.iter().any(|line| line.starts_with("a=mid:")) {
             out.push(format!("a=mid:{}", free_mid(&sections, index)));
         }
@@ -126,6 +129,14 @@ pub fn normalise(description: &str) -> String {
         }
     }
     join(&out)
+}
+
+/// A fingerprint's hash function in small letters, as which alone the crates know it (RFC 8122 section 5: in any).
+fn lower_hash(line: &str) -> String {
+    match line.strip_prefix("a=fingerprint:").and_then(|value| value.split_once(' ')) {
+        Some((hash, value)) => format!("a=fingerprint:{} {value}", hash.to_ascii_lowercase()),
+        None => line.to_owned(),
+    }
 }
 
 /// Removes payload types that stand twice in an `m=` line, and all but the first `a=rtpmap` and `a=fmtp` of each.
@@ -153,6 +164,38 @@ pub fn drop_duplicate_payload_types(description: &str) -> String {
         }
     }
     join(&out)
+}
+
+/// Names the first candidate as where packets go unless something better is found (RFC 8839 section 4.2.1): agents of the
+/// older ICE take a description whose `m=` and `c=` lines name no candidate for one without ICE.
+#[must_use]
+pub fn with_destination(description: &str) -> String {
+    let (head, sections) = split(description);
+    let mut out: Vec<String> = head.iter().map(ToString::to_string).collect();
+    for section in &sections {
+        let destination = section.iter().find_map(|line| destination(line)).filter(|_| {
+            // Port 9, "discard", stands for none (RFC 8840 section 4.1.1).
+            section.first().is_some_and(|media| media.split(' ').nth(1) == Some("9"))
+        });
+        out.extend(section.iter().map(|line| match (destination, line.split_once(' ')) {
+            (Some(to), Some((media, rest))) if media.starts_with("m=") => {
+                format!("{media} {}{}", to.port(), rest.strip_prefix('9').unwrap_or(rest))
+            }
+            (Some(to), Some(_)) if line.starts_with("c=") => {
+                format!("c=IN {} {}", if to.is_ipv4() { "IP4" } else { "IP6" }, to.ip())
+            }
+            _ => (*line).to_owned(),
+        }));
+    }
+    join(&out)
+}
+
+/// Where a candidate for packets over UDP is.
+fn destination(line: &str) -> Option<SocketAddr> {
+    let words: Vec<&str> = line.strip_prefix("a=candidate:")?.split(' ').collect();
+    let [_, "1", protocol, _, address, port, ..] = words[..] else { return None };
+    protocol.eq_ignore_ascii_case("udp").then_some(())?;
+    Some(SocketAddr::new(address.parse().ok()?, port.parse().ok()?))
 }
 
 fn lines(description: &str) -> impl Iterator<Item = &str> {
@@ -190,7 +233,7 @@ fn complete_head(head: &[&str], out: &mut Vec<String>) {
     if !has_time {
         out.push("t=0 0".to_owned());
     }
-    out.extend(attributes.into_iter().map(ToString::to_string));
+    out.extend(attributes.into_iter().map(|line| lower_hash(line)));
 }
 
 fn is_direction(line: &str) -> bool {

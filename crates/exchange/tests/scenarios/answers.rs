@@ -121,7 +121,7 @@ fn declining_on_one_device_stops_all_ringing() {
 fn other_refusals_let_the_others_ring() {
     let mut ringing = Ringing::new();
     let Ringing { desk, at_desk, app, at_app, .. } = ringing;
-    ringing.world.reject(desk, at_desk, 488);
+    ringing.world.reject(desk, at_desk, 480);
     assert!(ringing.app_story().is_empty());
     assert!(ringing.caller_story().is_empty());
     ringing.world.reject(app, at_app, 500);
@@ -288,6 +288,24 @@ fn each_leg_is_offered_what_it_speaks_with_the_callers_codecs_first() {
     let ringing = Ringing::new();
     let rest = [Codec::Pcma, Codec::Pcmu, Codec::Opus, Codec::G722].to_vec();
     assert_eq!(ringing.world.plane.offers(), [(LegMedia::Rtp, rest.clone()), (LegMedia::WebRtc, rest)]);
+}
+
+#[test]
+fn a_phone_that_does_not_accept_rtp_is_offered_ice_and_dtls_once() {
+    let mut ringing = Ringing::new();
+    let Ringing { anna, call, desk, at_desk, app, .. } = ringing;
+    ringing.world.reject(desk, at_desk, 488);
+    let offered: Vec<_> = ringing.world.plane.offers().into_iter().map(|(media, _)| media).collect();
+    assert_eq!(offered, [LegMedia::Rtp, LegMedia::WebRtc, LegMedia::WebRtc]);
+    let again = ringing.world.rings(desk);
+    ringing.world.reject(desk, again, 488);
+    assert_eq!(ringing.world.plane.offers().len(), 3, "nothing else is left to offer");
+    assert!(ringing.app_story().is_empty());
+    let at_app = ringing.at_app;
+    ringing.world.answer(app, at_app);
+    assert_eq!(ringing.caller_story(), ["200"]);
+    ringing.world.hang_up(anna, call);
+    ringing.world.check_clean();
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use aftertone_exchange::{MediaCommand, MediaFailure};
 use aftertone_model::{EndReason, Reason};
-use aftertone_sip::{Headers, NameAddr, Uri};
+use aftertone_sip::{Body, Headers, NameAddr, Uri};
 
 use crate::world::{DOMAIN, PhoneId, World, id};
 
@@ -31,6 +31,49 @@ fn the_caller_hangs_up_and_the_media_plane_finishes() {
     world.hang_up(anna, call);
     assert_eq!(world.plane.commands.last(), Some(&MediaCommand::Close { leg }));
     assert_eq!(world.log_of("anna")[0].ended_at, world.now.wall);
+    world.check_clean();
+}
+
+#[test]
+fn keys_in_the_signalling_are_for_the_mailbox() {
+    let mut world = World::new();
+    let anna = world.registered("anna", 11);
+    let call = world.call(anna, "ben");
+    let (leg, _) = world.deposit();
+    let bodies = [
+        ("application/dtmf-relay", "Signal=5\r\nDuration=160\r\n"),
+        ("Application/DTMF-Relay; charset=utf-8", "signal= # \nDuration=100"),
+        ("application/dtmf", "*"),
+        ("application/dtmf", "11"),
+        ("application/dtmf-relay", "Signal=\u{e9}"),
+        ("application/dtmf-relay", "Duration=100"),
+        ("application/media_control+xml", "5"),
+    ];
+    for (kind, body) in bodies {
+        let now = world.now.mono;
+        world.phones[anna.0].ua.info(call, Body::new(kind, body), now);
+        world.settle();
+    }
+    assert_eq!(world.plane.presses(), [(leg, '5'), (leg, '#'), (leg, '*'), (leg, '#')]);
+    world.hang_up(anna, call);
+    world.check_clean();
+}
+
+#[test]
+fn keys_in_the_signalling_are_for_the_other_party() {
+    let mut world = World::new();
+    let (anna, ben) = (world.registered("anna", 11), world.registered("ben", 12));
+    let call = world.call(anna, "ben");
+    let at_ben = world.rings(ben);
+    world.answer(ben, at_ben);
+    let (annas, bens) = world.plane.bridges[0];
+    for (phone, session, key) in [(anna, call, "7"), (ben, at_ben, "8")] {
+        let now = world.now.mono;
+        world.phones[phone.0].ua.info(session, Body::new("application/dtmf", key), now);
+        world.settle();
+    }
+    assert_eq!(world.plane.presses(), [(bens, '7'), (annas, '8')]);
+    world.hang_up(anna, call);
     world.check_clean();
 }
 

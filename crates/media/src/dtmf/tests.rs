@@ -1,6 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
+use crate::Codec;
 
 fn press(key: char, clock: u32, ms: u64, rtp: &mut RtpSender) -> Vec<RtpPacket> {
     let mut sender = DtmfSender::new(Digit::from_char(key).unwrap(), 101, clock, Duration::from_millis(ms));
@@ -78,4 +79,68 @@ fn flash_and_garbage_are_no_keys() {
     assert_eq!(Digit::from_char('E'), None);
     assert_eq!(Digit::from_char('ä'), None);
     assert_eq!(Digit::from_char('d').unwrap().event(), 15);
+}
+
+/// 70 ms of a key's tones and 50 ms of pause for each, in payloads.
+fn sounded(keys: &str, codec: Codec, off_by: f32) -> Vec<Vec<u8>> {
+    const TONES: [(char, f32, f32); 16] = [
+        ('1', 697.0, 1209.0),
+        ('2', 697.0, 1336.0),
+        ('3', 697.0, 1477.0),
+        ('A', 697.0, 1633.0),
+        ('4', 770.0, 1209.0),
+        ('5', 770.0, 1336.0),
+        ('6', 770.0, 1477.0),
+        ('B', 770.0, 1633.0),
+        ('7', 852.0, 1209.0),
+        ('8', 852.0, 1336.0),
+        ('9', 852.0, 1477.0),
+        ('C', 852.0, 1633.0),
+        ('*', 941.0, 1209.0),
+        ('0', 941.0, 1336.0),
+        ('#', 941.0, 1477.0),
+        ('D', 941.0, 1633.0),
+    ];
+    let rate = codec.sample_rate() as usize;
+    let mut pcm = vec![0; rate / 10];
+    for key in keys.chars() {
+        let (_, low, high) = *TONES.iter().find(|(of, ..)| *of == key).unwrap();
+        let wave = |tone: f32, n: usize| (std::f32::consts::TAU * tone * off_by * n as f32 / rate as f32).sin();
+        pcm.extend((0..rate * 7 / 100).map(|n| (3_000.0 * wave(low, n) + 4_000.0 * wave(high, n)) as i16));
+        pcm.resize(pcm.len() + rate / 20, 0);
+    }
+    pcm.resize(pcm.len() + rate / 10, 0);
+    let mut encoder = crate::codec::Encoder::new(codec).unwrap();
+    pcm.chunks_exact(codec.frame()).map(|frame| encoder.encode(frame).unwrap()).collect()
+}
+
+fn heard_in(payloads: &[Vec<u8>], codec: Codec) -> String {
+    let mut receiver = ToneReceiver::new(codec).unwrap();
+    payloads.iter().filter_map(|payload| receiver.receive(payload)).map(Digit::as_char).collect()
+}
+
+#[test]
+fn keys_are_heard_in_the_sound_of_every_codec() {
+    for codec in Codec::ALL {
+        for off_by in [0.986, 1.0, 1.014] {
+            let keys = "1234567890*#ABCD55";
+            assert_eq!(heard_in(&sounded(keys, codec, off_by), codec), keys, "{codec:?}, {off_by}");
+        }
+    }
+}
+
+#[test]
+fn voices_press_no_keys() {
+    let voices = [
+        &include_bytes!("../../../../assets/greeting-de.wav")[..],
+        &include_bytes!("../../../../assets/greeting-en.wav")[..],
+        &include_bytes!("../../../../assets/test-message.wav")[..],
+    ];
+    for voice in voices {
+        let pcm = crate::container::decode(voice).unwrap();
+        let pcm = crate::resample::resample(&pcm.samples, pcm.rate, 8_000).unwrap();
+        let mut encoder = crate::codec::Encoder::new(Codec::Pcma).unwrap();
+        let payloads: Vec<Vec<u8>> = pcm.chunks_exact(160).map(|frame| encoder.encode(frame).unwrap()).collect();
+        assert_eq!(heard_in(&payloads, Codec::Pcma), "");
+    }
 }

@@ -62,3 +62,23 @@ fn preferred_codecs_come_first() {
     assert_eq!(order_codecs(&[Pcma], &[Opus]), [Pcma]);
     assert_eq!(order_codecs(&[Opus, Opus], &[Opus]), [Opus]);
 }
+
+#[test]
+fn the_first_candidate_is_the_destination() {
+    let section = "m=audio 9 UDP/TLS/RTP/SAVPF 96 9\r\nc=IN IP4 0.0.0.0\r\na=rtpmap:96 opus/48000/2\r\n";
+    let candidates = "a=candidate:1 2 udp 7 192.0.2.1 4001 typ host\r\na=candidate:1 1 tcp 7 192.0.2.1 9 typ host\r\n\
+                      a=candidate:1 1 UDP 7 2001:db8::1 4000 typ host\r\na=candidate:2 1 udp 6 192.0.2.1 4002 typ host\r\n";
+    let expected = "v=0\r\nm=audio 4000 UDP/TLS/RTP/SAVPF 96 9\r\nc=IN IP6 2001:db8::1\r\na=rtpmap:96 opus/48000/2\r\n";
+    assert_eq!(with_destination(&format!("v=0\r\n{section}{candidates}")), format!("{expected}{candidates}"));
+    let without = format!("v=0\r\n{section}");
+    assert_eq!(with_destination(&without), without);
+    let refused = format!("v=0\r\n{}{candidates}", section.replace("audio 9 ", "audio 0 "));
+    assert_eq!(with_destination(&refused), refused);
+}
+
+#[test]
+fn a_hash_in_capitals_becomes_small_wherever_it_stands() {
+    let offer = "v=0\r\na=fingerprint:SHA-256 AB:CD\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=fingerprint:SHA-1 EF\r\n";
+    let normal = normalise(offer);
+    assert!(normal.contains("a=fingerprint:sha-256 AB:CD\r\n") && normal.contains("a=fingerprint:sha-1 EF\r\n"), "{normal}");
+}

@@ -8,7 +8,11 @@ use std::{
 };
 
 use aftertone_exchange::DepositOrder;
-use aftertone_media::{Codec, dtmf::DtmfReceiver, rtp::RtpPacket};
+use aftertone_media::{
+    Codec,
+    dtmf::{Digit, DtmfReceiver, ToneReceiver},
+    rtp::RtpPacket,
+};
 use aftertone_model::{CallRecord, Envelope, Timestamp};
 use aftertone_server_store::{BeginError, Finished, FinishedSound, NewRecording, SpoolHandle};
 use aftertone_voicemail::{Deposit, DepositLimits, Ending, Event, Output};
@@ -48,6 +52,8 @@ pub(super) struct DepositRun {
     recording: Option<Recording>,
     keep_alive_at: Option<Instant>,
     dtmf: DtmfReceiver,
+    /// For callers without telephone events.
+    tones: Option<ToneReceiver>,
     shared: Arc<Shared>,
     /// A shutdown waits for it.
     finisher: mpsc::Sender<Infallible>,
@@ -98,6 +104,7 @@ impl DepositRun {
             recording: None,
             keep_alive_at: None,
             dtmf: DtmfReceiver::default(),
+            tones: ToneReceiver::new(codec).ok(),
             shared,
             finisher,
             over: false,
@@ -145,7 +152,15 @@ impl DepositRun {
     ) -> Effects {
         let mut effects = Effects::default();
         match agreed.meaning(packet.payload_type) {
-            Some(Meaning::Sound(codec)) if codec == self.codec => self.record(packet, now),
+            Some(Meaning::Sound(codec)) if codec == self.codec => {
+                // Who knows of telephone events sends no key as sound, and may talk like one.
+                if agreed.event.is_none()
+                    && let Some(digit) = self.tones.as_mut().and_then(|tones| tones.receive(&packet.payload))
+                {
+                    self.machine.handle_digit(digit.as_char(), now);
+                }
+                self.record(packet, now);
+            }
             Some(Meaning::Event) => {
                 if let Some(digit) = self.dtmf.receive(packet) {
                     self.machine.handle_digit(digit.as_char(), now);
@@ -154,6 +169,14 @@ impl DepositRun {
             // One codec is negotiated for a deposit and kept.
             Some(Meaning::Sound(_)) | None => {}
         }
+        self.drain(stream, now, &mut effects);
+        effects
+    }
+
+    /// The caller pressed a key, as the signalling says.
+    pub(super) fn handle_digit(&mut self, digit: Digit, stream: &mut SendStream, now: Instant) -> Effects {
+        let mut effects = Effects::default();
+        self.machine.handle_digit(digit.as_char(), now);
         self.drain(stream, now, &mut effects);
         effects
     }

@@ -5,7 +5,10 @@ use std::time::Instant;
 use aftertone_exchange::LegId;
 use aftertone_media::{Codec, rtp::RtpPacket};
 
-use super::{deposit::DepositRun, describe::Agreed, play::Player, relay::Relay, rtp::RtpLeg, stream::SendStream, webrtc::Peer};
+use super::{
+    deposit::DepositRun, describe::Agreed, play::Player, press::Presses, relay::Relay, rtp::RtpLeg, stream::SendStream,
+    webrtc::Peer,
+};
 
 /// A leg with everything that it holds; dropping it frees its port.
 pub(super) struct Leg {
@@ -19,6 +22,8 @@ pub(super) struct Leg {
     pub(super) usage: Usage,
     /// What it hears instead of its bridge.
     pub(super) player: Option<Player>,
+    /// Keys that it is still to hear.
+    pub(super) presses: Option<Presses>,
     /// `o=` of our descriptions (RFC 8866 section 5.2): number and version.
     pub(super) session: (u64, u64),
 }
@@ -51,6 +56,11 @@ pub(super) enum Usage {
 }
 
 impl Leg {
+    /// Whether it hears something else than its bridge.
+    pub(super) fn is_busy(&self) -> bool {
+        self.player.is_some() || self.presses.is_some()
+    }
+
     /// Sends a packet of its stream, if the other end wants to hear us.
     pub(super) fn send(&mut self, packet: RtpPacket, now: Instant) {
         if !self.agreed.as_ref().is_some_and(|agreed| agreed.direction.sends()) {

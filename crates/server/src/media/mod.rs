@@ -18,6 +18,7 @@ mod leg;
 mod negotiate;
 mod play;
 mod ports;
+mod press;
 mod prompts;
 mod recording;
 mod relay;
@@ -221,7 +222,8 @@ impl MediaPlane {
             MediaCommand::Apply { leg, .. }
             | MediaCommand::Deposit { leg, .. }
             | MediaCommand::Play { leg, .. }
-            | MediaCommand::StopPlaying { leg } => legs.get(leg).copied(),
+            | MediaCommand::StopPlaying { leg }
+            | MediaCommand::Press { leg, .. } => legs.get(leg).copied(),
             MediaCommand::Bridge { a, b } => legs.get(a).filter(|worker| legs.get(b) == Some(worker)).copied(),
             MediaCommand::Close { leg } => legs.remove(leg),
         }
@@ -276,7 +278,10 @@ impl Shared {
                 self.report(MediaEvent::Failed { leg });
             }
             // The leg is gone, and nobody listens.
-            MediaCommand::Play { .. } | MediaCommand::StopPlaying { .. } | MediaCommand::Close { .. } => {}
+            MediaCommand::Play { .. }
+            | MediaCommand::StopPlaying { .. }
+            | MediaCommand::Press { .. }
+            | MediaCommand::Close { .. } => {}
         }
     }
 

@@ -10,7 +10,7 @@ use aftertone_exchange::{Described, LegId, LegMedia, MediaFailure};
 use aftertone_media::{
     Codec,
     sdp::{Crypto, Direction, Negotiated, RtpAnswer, RtpOffer, Suite},
-    webrtc::{drop_duplicate_payload_types, normalise, payloads},
+    webrtc::{drop_duplicate_payload_types, normalise, payloads, with_destination},
 };
 
 use super::{
@@ -186,7 +186,7 @@ impl State {
                 return Err(MediaFailure::Unacceptable("the leg is of plain RTP".into()));
             };
             let sdp = webrtc.peer.offer_again(now).map_err(failed)?;
-            return Ok(drop_duplicate_payload_types(&sdp));
+            return Ok(with_destination(&drop_duplicate_payload_types(&sdp)));
         }
         let formats = webrtc_offer_formats(codecs);
         let stream = SendStream::new(rand::random());
@@ -194,7 +194,7 @@ impl State {
         self.demultiplexer.add(id, peer.ufrag());
         let webrtc = WebRtcLeg { peer: Box::new(peer), fingerprint: None, fails_at: None };
         self.legs.insert(id, Leg { stream, ..new_leg(Transport::WebRtc(webrtc)) });
-        Ok(drop_duplicate_payload_types(&sdp))
+        Ok(with_destination(&drop_duplicate_payload_types(&sdp)))
     }
 
     fn webrtc_answer(&mut self, id: LegId, peer: IpAddr, offer: &str, prefer: &[Codec], now: Instant) -> Outcome {
@@ -206,7 +206,7 @@ impl State {
             }
             Some(_) => self.webrtc_answer_moved(id, peer, &normal, prefer, now)?,
         };
-        let sdp = with_protocol_of(offer, &drop_duplicate_payload_types(&sdp));
+        let sdp = with_protocol_of(offer, &with_destination(&drop_duplicate_payload_types(&sdp)));
         let sdp = if offer.contains(BUNDLE) { sdp } else { without_bundle(&sdp) };
         let read = payloads(&sdp).map_err(unacceptable)?;
         let codec = read.codec;
@@ -288,7 +288,7 @@ impl WebRtcLeg {
 fn new_leg(transport: Transport) -> Leg {
     let session = (u64::from(rand::random::<u32>()), 0);
     let stream = SendStream::new(rand::random());
-    Leg { transport, offered: Vec::new(), agreed: None, stream, usage: Usage::Idle, player: None, session }
+    Leg { transport, offered: Vec::new(), agreed: None, stream, usage: Usage::Idle, player: None, presses: None, session }
 }
 
 /// RFC 9143 section 7.2.

@@ -35,6 +35,7 @@ const GOODBYE_WITHIN: Duration = Duration::from_secs(2);
 pub(super) enum Timer {
     Deposit(LegId),
     Play(LegId),
+    Press(LegId),
     Report(LegId),
     WebRtc(LegId),
 }
@@ -78,6 +79,7 @@ impl State {
             MediaCommand::Deposit { leg, deposit } => self.deposit(leg, *deposit, now),
             MediaCommand::Play { leg, sound, repeat } => self.play(leg, sound, repeat, now),
             MediaCommand::StopPlaying { leg } => self.stop_playing(leg),
+            MediaCommand::Press { leg, digit } => self.press(leg, digit, now),
             MediaCommand::Close { leg } => self.close(leg, false, now),
         }
     }
@@ -99,6 +101,7 @@ impl State {
             match timer {
                 Timer::Deposit(leg) => self.serve_deposit(leg, now),
                 Timer::Play(leg) => self.serve_player(leg, now),
+                Timer::Press(leg) => self.serve_presses(leg, now),
                 Timer::Report(leg) => self.report(leg, now),
                 Timer::WebRtc(leg) => self.serve_webrtc(leg, now),
             }
@@ -140,8 +143,8 @@ impl State {
                 let (to, mut relay, meaning) = (*to, mem::take(relay), agreed.meaning(packet.payload_type));
                 let mut out = Vec::new();
                 if let Some(other) = self.legs.get_mut(&to)
+                    && !other.is_busy()
                     && let Some(agreed) = &other.agreed
-                    && other.player.is_none()
                 {
                     relay.pass(packet, meaning, &mut other.stream, agreed, now, &mut out);
                 }
@@ -170,8 +173,9 @@ impl State {
     /// A packet from the other worker's leg of a bridge.
     pub(super) fn handle_crossing(&mut self, crossing: &Crossing, now: Instant) {
         let Some(leg) = self.legs.get_mut(&crossing.to) else { return };
-        let (Usage::Across { to, relay, .. }, Some(agreed), None) = (&mut leg.usage, &leg.agreed, &leg.player) else { return };
-        if *to != crossing.from {
+        let is_busy = leg.is_busy();
+        let (Usage::Across { to, relay, .. }, Some(agreed)) = (&mut leg.usage, &leg.agreed) else { return };
+        if is_busy || *to != crossing.from {
             return;
         }
         let mut out = Vec::new();
@@ -190,7 +194,7 @@ impl State {
         self.settle(id, now);
     }
 
-    fn effect(&mut self, id: LegId, effects: Effects, now: Instant) {
+    pub(super) fn effect(&mut self, id: LegId, effects: Effects, now: Instant) {
         self.send(id, effects.packets, now);
         if effects.over {
             self.shared.report(MediaEvent::DepositOver { leg: id });
@@ -288,6 +292,7 @@ impl State {
     fn close(&mut self, id: LegId, interrupted: bool, now: Instant) {
         self.set_timer(Timer::Deposit(id), None);
         self.set_timer(Timer::Play(id), None);
+        self.set_timer(Timer::Press(id), None);
         self.set_timer(Timer::Report(id), None);
         self.set_timer(Timer::WebRtc(id), None);
         let Some(mut leg) = self.legs.remove(&id) else { return };

@@ -21,6 +21,8 @@ pub(super) struct SendStream {
     first: u32,
     packets: u32,
     octets: u32,
+    /// How many packets of our own it has: what is passed on goes on after them.
+    own: u32,
 }
 
 impl SendStream {
@@ -28,7 +30,7 @@ impl SendStream {
     pub(super) fn new(random: u128) -> Self {
         let [ssrc, first, rest, _] = [0, 32, 64, 96].map(|shift| u32::try_from(random >> shift & 0xffff_ffff).unwrap_or(0));
         // The upper half stays free: a receiver that misses the first packets must not meet the rollover in them.
-        Self { ssrc, next: (rest & 0x7fff) as u16, clock: None, first, packets: 0, octets: 0 }
+        Self { ssrc, next: (rest & 0x7fff) as u16, clock: None, first, packets: 0, octets: 0, own: 0 }
     }
 
     pub(super) fn ssrc(&self) -> u32 {
@@ -57,6 +59,7 @@ impl SendStream {
     /// The next packet.
     pub(super) fn packet(&mut self, marker: bool, payload_type: u8, timestamp: u32, payload: Bytes, now: Instant) -> RtpPacket {
         let sequence = self.next;
+        self.own = self.own.wrapping_add(1);
         self.sent(sequence, Some(timestamp), now);
         RtpPacket { marker, payload_type, sequence, timestamp, ssrc: self.ssrc, payload }
     }
@@ -64,6 +67,7 @@ impl SendStream {
     /// The next packet, of a DTMF event: its timestamp is that of the event's beginning and says nothing of the clock.
     pub(super) fn event(&mut self, marker: bool, payload_type: u8, timestamp: u32, payload: Bytes) -> RtpPacket {
         let sequence = self.next;
+        self.own = self.own.wrapping_add(1);
         self.next = sequence.wrapping_add(1);
         RtpPacket { marker, payload_type, sequence, timestamp, ssrc: self.ssrc, payload }
     }
@@ -100,6 +104,8 @@ struct Source {
     timestamp: u32,
     timestamp_offset: u32,
     at: Instant,
+    /// Of the stream, when it began: it begins anew after packets of our own, for their numbers are taken.
+    own: u32,
 }
 
 impl Renumber {
@@ -140,7 +146,7 @@ impl Renumber {
         let offset = || stream.timestamp_at(now, rate).wrapping_sub(packet.timestamp);
         if let Some(source) = &mut self.0 {
             let step = signed(packet.sequence.wrapping_sub(source.sequence));
-            if source.ssrc == packet.ssrc && (-SEQUENCE_JUMP..SEQUENCE_JUMP).contains(&step) {
+            if (source.ssrc, source.own) == (packet.ssrc, stream.own) && (-SEQUENCE_JUMP..SEQUENCE_JUMP).contains(&step) {
                 let mut jumped = false;
                 if step > 0 && sound {
                     let expected = source.timestamp.wrapping_add(ticks(now.saturating_duration_since(source.at), rate));
@@ -158,7 +164,8 @@ impl Renumber {
         }
         let (sequence_offset, timestamp_offset) = (stream.next.wrapping_sub(packet.sequence), offset());
         let (sequence, timestamp) = (packet.sequence, packet.timestamp);
-        self.0 = Some(Source { ssrc: packet.ssrc, sequence, sequence_offset, timestamp, timestamp_offset, at: now });
+        self.0 =
+            Some(Source { ssrc: packet.ssrc, sequence, sequence_offset, timestamp, timestamp_offset, at: now, own: stream.own });
         (sequence_offset, timestamp_offset, true)
     }
 }
@@ -209,6 +216,29 @@ mod tests {
         let (first, clock, _) = sent[0];
         let expect = [(0, 0, true), (1, 160, false), (3, 480, false), (2, 320, false), (4, 640, false)];
         assert_eq!(sent, expect.map(|(step, ticks, marker)| (first + step, clock.wrapping_add(ticks), marker)));
+    }
+
+    #[test]
+    fn what_is_passed_on_goes_on_after_what_was_played_in_between() {
+        let start = Instant::now();
+        let mut stream = SendStream::new(7 << 32);
+        let mut renumber = Renumber::default();
+        let sound = Kind::Sound { payload_type: 0 };
+        let before = renumber.renumber(&mut stream, &packet(1, 100, 5000), sound, RATE, start);
+        let mut last = before.sequence;
+        for n in 1..=100 {
+            let timestamp = stream.timestamp_at(at(20 * n, start), RATE);
+            last = stream.packet(n == 1, 0, timestamp, Bytes::new(), at(20 * n, start)).sequence;
+        }
+        // Meanwhile the other one, on hold, sent nothing.
+        let after = renumber.renumber(&mut stream, &packet(1, 101, 5160), sound, RATE, at(2_020, start));
+        assert_eq!((after.sequence, after.marker), (last.wrapping_add(1), true));
+        assert_eq!(after.timestamp, before.timestamp.wrapping_add(101 * 160));
+        let next = renumber.renumber(&mut stream, &packet(1, 102, 5320), sound, RATE, at(2_040, start));
+        assert_eq!(
+            (next.sequence, next.timestamp, next.marker),
+            (last.wrapping_add(2), after.timestamp.wrapping_add(160), false)
+        );
     }
 
     #[test]

@@ -49,13 +49,22 @@ impl Plane {
                 self.deposits.push((leg, *deposit));
                 return None;
             }
-            MediaCommand::Play { .. } | MediaCommand::StopPlaying { .. } => return None,
+            MediaCommand::Play { .. } | MediaCommand::StopPlaying { .. } | MediaCommand::Press { .. } => return None,
             MediaCommand::Close { leg } => {
                 assert!(self.open.remove(&leg), "{leg:?} was not open");
                 return None;
             }
         };
         (!self.stuck).then_some(reply)
+    }
+
+    /// The keys that were passed on, with the legs.
+    pub(crate) fn presses(&self) -> Vec<(LegId, char)> {
+        let press = |command: &MediaCommand| match command {
+            MediaCommand::Press { leg, digit } => Some((*leg, digit.as_char())),
+            _ => None,
+        };
+        self.commands.iter().filter_map(press).collect()
     }
 
     /// The legs that were offered, in order.

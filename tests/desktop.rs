@@ -7,7 +7,7 @@ use std::time::Duration;
 use aftertone_tests::{
     baresip::{Baresip, Setup},
     desktop::Desktop,
-    hosted::Hosted,
+    hosted::{self, Hosted},
     process,
     sound::{self, Sound},
     window::Window,
@@ -51,6 +51,25 @@ impl World {
         speech.save(&path)?;
         let account = format!("\"Caller\" <sip:+4930901821@caller.example>;regint=0;audio_codecs={codec}");
         Baresip::start(&Setup { account, speech: path, rate: sound::RATE }).await
+    }
+
+    /// A message in Alice's mailbox, by a call of its own.
+    async fn message(&self, nth: usize) -> Result<()> {
+        let mut caller = self.caller("PCMU", &sound::speech()?.then(&Sound::silence(60.0))).await?;
+        let (udp, domain) = (self.hosted.sip_udp, &self.hosted.domain);
+        caller.command(&format!("dial sip:voicemail@{udp};transport=udp;target=sip:1001@{domain}")).await?;
+        caller.happening("CALL_ESTABLISHED", PATIENCE).await?;
+        caller.hears(0.4, PATIENCE).await?;
+        caller.command("sndcode #").await?;
+        process::eventually("some seconds are recorded", PATIENCE, || async {
+            Ok((self.hosted.recorded_bytes()? > 24_000).then_some(()))
+        })
+        .await?;
+        caller.command("hangup").await?;
+        process::eventually("it has a row", PATIENCE, || async {
+            Ok((self.window.all("message-row").await?.len() >= nth).then_some(()))
+        })
+        .await
     }
 
     async fn end(self) -> Result<()> {
@@ -147,4 +166,93 @@ async fn a_test_message_is_left_played_deleted_and_brought_back() -> Result<()> 
     world.window.click("undo").await?;
     world.wait_for("it is back", &format!("[data-testid=\"message-row\"][data-message-id=\"{id}\"]")).await?;
     world.end().await
+}
+
+/// What is done without the server is done there once it is back: heard, deleted, forwarded with a note.
+#[tokio::test]
+async fn what_is_done_without_the_server_reaches_it_later() -> Result<()> {
+    let mut world = World::new().await?;
+    world.hosted.add_user("bob", "1002", "Bob Brandt", 30).await?;
+    // The people of the account are known from then on.
+    world.window.click("nav-people").await?;
+    world.window.find_css("[data-testid=\"person\"][data-user=\"bob\"]").await?;
+    world.window.click("nav-mailbox").await?;
+    world.message(1).await?;
+    world.message(2).await?;
+    let ports = world.hosted.ports()?;
+    world.hosted.stop().await?;
+    world.window.find_css("[data-testid=\"connection\"][data-reason=\"connect\"]").await?;
+
+    let listening = world.desktop.listen().await?;
+    world.window.click("play").await?;
+    process::eventually("it is heard without the server", PATIENCE, || async {
+        let heard = listening.so_far()?;
+        Ok((heard.part(heard.seconds() - 1.0, 1.0).level() > -45.0).then_some(()))
+    })
+    .await?;
+    world.window.click("forward").await?;
+    world.window.type_into("forward-to", "1002").await?;
+    world.window.find_css("[data-testid=\"forward-option\"][data-user=\"bob\"]").await?.click().await?;
+    world.window.type_into("forward-note", "Please call back").await?;
+    world.window.click("forward-send").await?;
+    world.window.find_css("[data-testid=\"toast\"][data-about=\"forward_waits\"]").await?;
+    world.window.click("folder-all").await?;
+    world.window.find_css("[data-testid=\"message-row\"][data-state=\"heard\"]").await?;
+    world.window.find_css("[data-testid=\"message-row\"][data-state=\"new\"]").await?.click().await?;
+    world.window.click("delete").await?;
+
+    let data = world.folder.path().join("account");
+    world.hosted = Hosted::start(&data, &ports.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+    world.window.click("reconnect").await?;
+    world.window.find_css("[data-testid=\"connection\"][data-state=\"connected\"]").await?;
+    let (alice, bob) = (world.hosted.sign_in("alice").await?, world.hosted.sign_in("bob").await?);
+    let forwarded = bob.wait_for_messages(1, PATIENCE).await?.remove(0);
+    assert_eq!(forwarded["forwarded"]["note"], "Please call back");
+    process::eventually("both are as they were left", PATIENCE, || async {
+        let mut states: Vec<_> = alice.messages().await?.iter().map(|message| message["state"].to_string()).collect();
+        states.sort();
+        Ok((states == ["\"deleted\"", "\"heard\""]).then_some(()))
+    })
+    .await?;
+    world.end().await
+}
+
+/// Without a keyring the window says so, keeps the sign-in in a file if that is wanted, and signs the device out for good.
+#[tokio::test]
+async fn without_a_keyring_a_file_may_be_chosen_and_signing_out_revokes_the_device() -> Result<()> {
+    let _desk = DESK.lock().await;
+    let folder = tempfile::tempdir()?;
+    let hosted = Hosted::start(&folder.path().join("account"), &[]).await?;
+    hosted.add_user("alice", "1001", "Alice Adler", 30).await?;
+    let desktop = Desktop::without_keyring().await?;
+    let profile = desktop.folder().join("alice");
+    let window = Window::open(&desktop, &["--profile", &profile.to_string_lossy()], &folder.path().join("app.log")).await?;
+    let sign_in = async |server: &str, password: &str| {
+        for (field, text) in [("server", server), ("user", "alice"), ("password", password)] {
+            window.find(field).await?.clear().await?;
+            window.type_into(field, text).await?;
+        }
+        window.click("submit").await
+    };
+    let failed =
+        async |code: &str| window.find_css(&format!("[data-testid=\"sign-in-error\"][data-code=\"{code}\"]")).await.map(drop);
+    sign_in("http://phone.example.com", "wrong").await?;
+    failed("not_encrypted").await?;
+    sign_in(&hosted.http, &hosted::password("alice")).await?;
+    window.click("use-file-secrets").await?;
+    sign_in(&hosted.http, "wrong").await?;
+    failed("wrong_credentials").await?;
+    sign_in(&hosted.http, &hosted::password("alice")).await?;
+    window.find_css("[data-testid=\"connection\"][data-state=\"connected\"]").await?;
+
+    let alice = hosted.sign_in("alice").await?;
+    let devices = async || -> Result<usize> { Ok(alice.get("devices").await?.as_array().context("no list")?.len()) };
+    assert_eq!(devices().await?, 2);
+    window.click("nav-settings").await?;
+    window.click("sign-out").await?;
+    window.click("sign-out-confirm").await?;
+    window.find("sign-in").await?;
+    assert_eq!(devices().await?, 1, "the server knows the device no more");
+    window.close().await?;
+    hosted.stop().await
 }

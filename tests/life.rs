@@ -1,6 +1,6 @@
 //! The app with its window closed: it goes on taking calls and messages, and its notifications do what they offer.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, process::Stdio, time::Duration};
 
 use aftertone_tests::{
     baresip::{Baresip, Setup},
@@ -73,12 +73,14 @@ impl World {
     /// As a person does it: by the window's own close button, here its key.
     async fn close_window(&self) -> Result<()> {
         self.window(true).await?;
-        for arguments in
-            [&["search", "--onlyvisible", "--name", "^Aftertone$", "windowactivate", "--sync"][..], &["key", "alt+F4"]]
-        {
-            let status = self.desktop.command("xdotool".as_ref()).args(arguments).status().await?;
-            anyhow::ensure!(status.success(), "xdotool {arguments:?} ended with {status}");
-        }
+        let xdotool = async |arguments: &[&str]| -> Result<Option<()>> {
+            let done = self.desktop.command("xdotool".as_ref()).args(arguments).stderr(Stdio::null()).status().await?;
+            Ok(done.success().then_some(()))
+        };
+        // The window manager takes a new window into its care in its own time.
+        let activate = ["search", "--onlyvisible", "--name", "^Aftertone$", "windowactivate", "--sync"];
+        process::eventually("the window is active", PATIENCE, || xdotool(&activate)).await?;
+        anyhow::ensure!(xdotool(&["key", "alt+F4"]).await?.is_some(), "the key can't be pressed");
         self.window(false).await
     }
 

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use aftertone_model::{CallId, CallRecord, MessageId, Reason};
 use aftertone_view::{Language, MessageRow, PartyView};
+use futures_util::TryStreamExt;
 use notify_rust::{Hint, Notification, Timeout};
 use tokio::sync::oneshot;
+use zbus::{MatchRule, MessageStream};
 
 use crate::shell::{Input, Inputs};
 
@@ -55,11 +57,21 @@ impl Pressed {
 pub(crate) struct Notifications {
     inputs: Inputs,
     open: BTreeMap<Subject, oneshot::Sender<()>>,
+    /// What the desktop calls them.
+    numbers: BTreeMap<u32, Subject>,
+    /// A button that was pressed before the desktop had told us the number.
+    early: Option<(u32, Pressed)>,
 }
 
 impl Notifications {
     pub(crate) fn new(inputs: Inputs) -> Self {
-        Self { inputs, open: BTreeMap::new() }
+        let told = inputs.clone();
+        tauri::async_runtime::spawn(async move {
+            if let Err(error) = hear_presses(&told).await {
+                tracing::info!(%error, "buttons of notifications are heard one by one only");
+            }
+        });
+        Self { inputs, open: BTreeMap::new(), numbers: BTreeMap::new(), early: None }
     }
 
     /// Tells of a new message.
@@ -105,11 +117,27 @@ impl Notifications {
         self.show(Subject::Several, &format!("{count} {}", words.new_messages), words.while_away, &[("default", words.open)]);
     }
 
-    /// Takes a notification off the screen, if it is there.
-    pub(crate) fn close(&mut self, subject: Subject) {
-        if let Some(close) = self.open.remove(&subject) {
-            let _closed_already = close.send(());
+    /// Takes a notification off the screen; whether it was there.
+    pub(crate) fn close(&mut self, subject: Subject) -> bool {
+        self.numbers.retain(|_, known| *known != subject);
+        let Some(close) = self.open.remove(&subject) else { return false };
+        let _closed_already = close.send(());
+        true
+    }
+
+    /// The desktop shows it under this number. Whether one of its buttons has been pressed already.
+    pub(crate) fn shown(&mut self, subject: Subject, number: u32) -> Option<Pressed> {
+        self.numbers.insert(number, subject);
+        self.early.take_if(|(early, _)| *early == number).map(|(_, pressed)| pressed)
+    }
+
+    /// A button of some program's notification was pressed; which of ours it is.
+    pub(crate) fn pressed(&mut self, number: u32, pressed: Pressed) -> Option<Subject> {
+        let subject = self.numbers.get(&number).copied();
+        if subject.is_none() {
+            self.early = Some((number, pressed));
         }
+        subject
     }
 
     fn show(&mut self, subject: Subject, summary: &str, body: &str, actions: &[(&str, &str)]) {
@@ -131,6 +159,21 @@ impl Notifications {
     }
 }
 
+/// Tells which buttons are pressed. What shows a notification listens for its own buttons only once it is shown: whoever is
+/// quicker is heard here. Desktops that tell nobody but whoever showed it are heard there.
+async fn hear_presses(inputs: &Inputs) -> zbus::Result<()> {
+    let bus = zbus::Connection::session().await?;
+    let rule = MatchRule::builder().msg_type(zbus::message::Type::Signal).interface("org.freedesktop.Notifications")?;
+    let mut presses = MessageStream::for_match_rule(rule.member("ActionInvoked")?.build(), &bus, None).await?;
+    while let Some(press) = presses.try_next().await? {
+        let (number, key): (u32, String) = press.body().deserialize()?;
+        if let Some(pressed) = Pressed::parse(&key) {
+            inputs.send(Input::PressedNumber(number, pressed));
+        }
+    }
+    Ok(())
+}
+
 /// Shows a notification and waits until it is pressed, closed by the person, or dealt with elsewhere.
 async fn watch(notification: Notification, subject: Subject, closed: oneshot::Receiver<()>, inputs: Inputs) {
     let handle = match notification.show_async().await {
@@ -140,6 +183,7 @@ async fn watch(notification: Notification, subject: Subject, closed: oneshot::Re
             return;
         }
     };
+    inputs.send(Input::Notified(subject, handle.id()));
     let (press, mut pressed) = tokio::sync::mpsc::unbounded_channel();
     let wait = handle.wait_for_action_async(|response| {
         if let notify_rust::NotificationResponse::Default = response {

@@ -44,10 +44,16 @@ pub(crate) enum Input {
     Started(Result<Option<Box<Started>>, Code>, Option<oneshot::Sender<Result<(), Code>>>),
     /// A command that took a while wants something told.
     Tell(Box<Event>),
+    /// The mailbox has to be read again.
+    Stale,
     /// A toast for something that succeeded or failed late.
     Toast(ToastAbout),
     /// A button of a notification was pressed.
     Pressed(Subject, Pressed),
+    /// A button of some program's notification was pressed.
+    PressedNumber(u32, Pressed),
+    /// The desktop shows a notification under this number.
+    Notified(Subject, u32),
     /// A link was opened with the app.
     Link(String),
     /// A sound device came, went or failed.
@@ -203,7 +209,18 @@ impl Shell {
             Input::Started(result, reply) => self.started(result, reply).await,
             Input::Tell(event) => window::tell(&self.app, &event),
             Input::Toast(about) => self.toast(about),
+            Input::Stale => self.stale = true,
             Input::Pressed(subject, pressed) => self.pressed(subject, pressed).await,
+            Input::PressedNumber(number, pressed) => {
+                if let Some(subject) = self.notifications.pressed(number, pressed) {
+                    self.pressed(subject, pressed).await;
+                }
+            }
+            Input::Notified(subject, number) => {
+                if let Some(pressed) = self.notifications.shown(subject, number) {
+                    self.pressed(subject, pressed).await;
+                }
+            }
             Input::Link(link) => self.link(link),
             Input::Sound(event) => {
                 if let Some(notice) = self.sound.happened(event) {
@@ -414,7 +431,10 @@ impl Shell {
     }
 
     async fn pressed(&mut self, subject: Subject, pressed: Pressed) {
-        self.notifications.close(subject);
+        // A press may be heard twice.
+        if !self.notifications.close(subject) {
+            return;
+        }
         let Some(session) = self.session() else { return };
         match (subject, pressed) {
             (Subject::Message(message), Pressed::Play) => {
@@ -434,7 +454,9 @@ impl Shell {
             }
             (Subject::Call(call), Pressed::Answer) => {
                 self.show_window();
-                self.toast_failure(session.answer(call).await);
+                if let Err(code) = self.answer(call).await {
+                    self.toast(ToastAbout::Failed { code });
+                }
             }
             (Subject::Call(call), Pressed::Decline) => self.toast_failure(session.decline(call).await),
             (Subject::Call(_), Pressed::Open | Pressed::Play | Pressed::CallBack) => self.show_window(),

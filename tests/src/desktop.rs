@@ -20,6 +20,7 @@ pub struct Desktop {
     environment: Vec<(String, String)>,
     /// What a user's desktop would show.
     pub notifications: Notifications,
+    framebuffer: PathBuf,
     folder: tempfile::TempDir,
     _processes: Vec<Running>,
 }
@@ -30,14 +31,29 @@ impl Desktop {
     /// # Errors
     /// Where a part doesn't come up.
     pub async fn start() -> Result<Self> {
+        Self::with(true).await
+    }
+
+    /// Starts one that has no keyring.
+    ///
+    /// # Errors
+    /// Where a part doesn't come up.
+    pub async fn without_keyring() -> Result<Self> {
+        Self::with(false).await
+    }
+
+    async fn with(keyring: bool) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let mut desktop = Parts::new(&folder)?;
         desktop.display().await?;
         let bus = desktop.bus().await?;
         let notifications = Notifications::own(&bus).await?;
-        desktop.keyring().await?;
+        if keyring {
+            desktop.keyring().await?;
+        }
         desktop.sound_card().await?;
-        Ok(Self { environment: desktop.environment, notifications, _processes: desktop.processes, folder })
+        let framebuffer = desktop.root.join("screen").join("Xvfb_screen0");
+        Ok(Self { environment: desktop.environment, notifications, framebuffer, _processes: desktop.processes, folder })
     }
 
     /// A program that runs on this desktop.
@@ -52,6 +68,12 @@ impl Desktop {
     #[must_use]
     pub fn folder(&self) -> &std::path::Path {
         self.folder.path()
+    }
+
+    /// The memory of the display, in the format of xwd.
+    #[must_use]
+    pub fn framebuffer(&self) -> &std::path::Path {
+        &self.framebuffer
     }
 
     /// Speaks into the microphone.
@@ -150,8 +172,10 @@ impl Parts {
     }
 
     async fn display(&mut self) -> Result<()> {
-        let arguments = ["-displayfd", "1", "-screen", "0", "1280x800x24", "-nolisten", "tcp", "-noreset"];
-        let mut xvfb = self.start("Xvfb", &arguments)?;
+        let screen = self.root.join("screen");
+        std::fs::create_dir(&screen)?;
+        let arguments = ["-displayfd", "1", "-screen", "0", "1280x800x24", "-nolisten", "tcp", "-noreset", "-fbdir"];
+        let mut xvfb = self.start("Xvfb", &[&arguments[..], &[&screen.to_string_lossy()]].concat())?;
         let number = xvfb.line(PATIENCE).await.context("Xvfb")?;
         self.set("DISPLAY", &format!(":{number}"));
         self.processes.push(xvfb);

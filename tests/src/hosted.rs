@@ -69,6 +69,16 @@ impl Hosted {
         self.running.id()
     }
 
+    /// The arguments that let another one listen where this one does.
+    ///
+    /// # Errors
+    /// Where its ready line lacks one of them.
+    pub fn ports(&self) -> Result<Vec<String>> {
+        let names = ["http", "sip_udp", "sip_tcp"];
+        let pairs = names.map(|name| Ok([format!("--{}", name.replace('_', "-")), field(&self.ready, name)?.to_owned()]));
+        Ok(pairs.into_iter().collect::<Result<Vec<_>>>()?.concat())
+    }
+
     /// What else its ready line says.
     ///
     /// # Errors

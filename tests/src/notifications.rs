@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
+    time::SystemTime,
 };
 
 use anyhow::Result;
@@ -23,6 +24,8 @@ pub struct Shown {
     pub actions: Vec<String>,
     /// It was closed since.
     pub closed: bool,
+    /// When it was shown.
+    pub at: SystemTime,
 }
 
 #[derive(Debug, Default)]
@@ -44,9 +47,10 @@ impl Daemon {
         _hints: HashMap<String, OwnedVariant>,
         _expire_timeout: i32,
     ) -> u32 {
+        let at = SystemTime::now();
         let Ok(mut shown) = self.shown.lock() else { return 0 };
         let id = if replaces_id > 0 { replaces_id } else { shown.len() as u32 + 1 };
-        shown.push(Shown { id, summary: summary.into(), body: body.into(), actions, closed: false });
+        shown.push(Shown { id, summary: summary.into(), body: body.into(), actions, closed: false, at });
         id
     }
 

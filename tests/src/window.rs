@@ -2,9 +2,9 @@
 
 use std::{path::Path, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use fantoccini::{Client, ClientBuilder, Locator, elements::Element};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     desktop::Desktop,
@@ -86,6 +86,28 @@ impl Window {
     /// Where the window is gone.
     pub async fn has(&self, css: &str) -> Result<bool> {
         Ok(!self.client.find_all(Locator::Css(css)).await?.is_empty())
+    }
+
+    /// Runs the body of an asynchronous function in the page, which finds `argument` under the name `wanted`; its result.
+    ///
+    /// # Errors
+    /// Where it throws, or the window is gone.
+    pub async fn run(&self, script: &str, argument: Value) -> Result<Value> {
+        let script = format!(
+            "const [wanted, done] = arguments; (async () => {{ {script} }})()\
+             .then((value) => done({{ value: value ?? null }}), (error) => done({{ error: String(error) }}));"
+        );
+        let mut answer = self.client.execute_async(&script, vec![argument]).await?;
+        ensure!(answer["error"].is_null(), "the page: {}", answer["error"]);
+        Ok(answer["value"].take())
+    }
+
+    /// Everything with that `data-testid`, now.
+    ///
+    /// # Errors
+    /// Where the window is gone.
+    pub async fn all(&self, test_id: &str) -> Result<Vec<Element>> {
+        Ok(self.client.find_all(Locator::Css(&format!("[data-testid=\"{test_id}\"]"))).await?)
     }
 
     /// A picture of the window, as PNG.

@@ -67,8 +67,11 @@ pub(crate) fn program(name: &str) -> Result<PathBuf> {
 /// Builds the programs that a user would run, for release, and measures them.
 pub(crate) fn bench(name: &str, arguments: &[&str]) -> Result<()> {
     crate::tests::set_up()?;
+    crate::packages::install(crate::packages::Need::Bench)?;
+    interface()?;
     say("building for release (the first time takes some minutes)");
-    let what = ["-p", "aftertone-server", "-p", "aftertone-client", "-p", "aftertone-tests", "--bins"];
+    let what = ["-p", "aftertone", "-p", "aftertone-server", "-p", "aftertone-client", "-p", "aftertone-tests", "--bins"];
+    let what = [&what[..], &["--features", "aftertone/custom-protocol"]].concat();
     call("cargo", &[&["build", "--release"][..], &what].concat())?;
     let program = target()?.join("release/aftertone-bench");
     call(&program.to_string_lossy(), &[&[name][..], arguments].concat())

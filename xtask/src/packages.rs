@@ -49,6 +49,9 @@ const TEST: &[&str] = &[
     "xvfb",
 ];
 
+/// Other people's programs that ours are measured beside.
+const BENCH: &[&str] = &["linphone-desktop"];
+
 /// Which packages a command needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
@@ -56,11 +59,18 @@ pub(crate) enum Need {
     Build,
     /// The same, and testing.
     Test,
+    /// The same, and measuring.
+    Bench,
 }
 
 /// Installs what is missing, and says so.
 pub(crate) fn install(need: Need) -> Result<()> {
-    let wanted = BUILD.iter().chain(if need == Need::Test { TEST } else { &[] });
+    let more: &[&[&str]] = match need {
+        Need::Build => &[],
+        Need::Test => &[TEST],
+        Need::Bench => &[TEST, BENCH],
+    };
+    let wanted = BUILD.iter().chain(more.iter().copied().flatten());
     let missing: Vec<&str> = wanted.copied().filter(|package| !is_installed(package)).collect();
     if missing.is_empty() {
         return Ok(());

@@ -23,6 +23,10 @@ pub struct CallSnapshot {
     pub answered_at: Option<Timestamp>,
     /// Nothing is sent of the microphone.
     pub muted: bool,
+    /// Held here: nothing is said and nothing heard.
+    pub held: bool,
+    /// The other end said that it holds the call.
+    pub held_by_other: bool,
 }
 
 impl CallSnapshot {
@@ -88,7 +92,7 @@ pub(crate) enum State {
         media: MediaRequestId,
         /// The other end offered anew, and the answer is being made.
         change: Option<MediaRequestId>,
-        /// We offer anew, since the machine has another address.
+        /// We offer anew, since the machine has another address, or since the call is held or taken up again.
         renewal: Option<Renewal>,
     },
 }
@@ -99,6 +103,8 @@ pub(crate) struct Renewal {
     pub(crate) media: MediaRequestId,
     /// The re-INVITE is out.
     pub(crate) offered: bool,
+    /// It offered a held call.
+    pub(crate) held: bool,
 }
 
 impl State {
@@ -129,7 +135,7 @@ impl State {
         match self {
             Self::Offering { request, .. } | Self::Answering { request, .. } => *request == wanted,
             Self::Active { change, renewal, .. } => {
-                *change == Some(wanted) || *renewal == Some(Renewal { media: wanted, offered: false })
+                *change == Some(wanted) || renewal.is_some_and(|renewal| renewal.media == wanted && !renewal.offered)
             }
             Self::Calling { .. } | Self::Ringing { .. } => false,
         }

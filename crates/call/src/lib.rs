@@ -10,6 +10,7 @@
 
 mod call;
 mod events;
+mod hold;
 mod phone;
 mod registration;
 mod target;

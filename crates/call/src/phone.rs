@@ -11,6 +11,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use crate::{
     CallPhase, CallSnapshot, Describe, Event, MediaFailure, MediaRequestId, Output, Target,
     call::{Call, State},
+    hold,
     registration::Registration,
 };
 
@@ -180,6 +181,8 @@ impl Phone {
             started_at: now.wall,
             answered_at: None,
             muted: false,
+            held: false,
+            held_by_other: false,
         };
         self.calls.insert(call, Call { snapshot, state: State::Offering { request, uri } });
         self.tell(call);
@@ -247,6 +250,22 @@ impl Phone {
         Ok(media)
     }
 
+    /// Holds a call, or goes on with it; the other end is told. Returns the media that it is about.
+    ///
+    /// # Errors
+    /// Where no such call is active.
+    pub fn hold(&mut self, id: CallId, held: bool) -> Result<Vec<MediaRequestId>, Refused> {
+        let call =
+            self.calls.get_mut(&id).filter(|call| matches!(call.state, State::Active { .. })).ok_or(Refused::NoSuchCall)?;
+        let media = call.state.media();
+        if call.snapshot.held != held {
+            call.snapshot.held = held;
+            self.tell(id);
+            self.renew(id);
+        }
+        Ok(media)
+    }
+
     /// The media over which keys can be sent (RFC 4733).
     ///
     /// # Errors
@@ -304,7 +323,8 @@ impl Phone {
                 self.accept(id, session, request, sdp, now);
             }
             (State::Active { session, renewal: Some(renewal), .. }, Ok(sdp)) if renewal.media == request => {
-                renewal.offered = true;
+                (renewal.offered, renewal.held) = (true, call.snapshot.held);
+                let sdp = if renewal.held { hold::held(&sdp) } else { sdp };
                 self.ua.reinvite(*session, sdp, now.mono);
             }
             (State::Active { renewal, .. }, Err(_)) if renewal.is_some_and(|renewal| renewal.media == request) => {
@@ -314,6 +334,7 @@ impl Phone {
             (State::Active { session, media, change, .. }, Ok(sdp)) => {
                 let (session, earlier) = (*session, std::mem::replace(media, request));
                 *change = None;
+                let sdp = if call.snapshot.held { hold::held(&sdp) } else { sdp };
                 self.ua.accept_reinvite(session, sdp, now.mono);
                 self.out.push_back(Output::Event(Event::UseMedia { media: request, call: id }));
                 self.out.push_back(Output::Event(Event::CloseMedia { media: earlier }));

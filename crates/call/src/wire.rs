@@ -10,6 +10,7 @@ use rand::Rng;
 use crate::{
     CallPhase, CallSnapshot, Describe, Event, MediaRequestId, Output, Phone,
     call::{Call, Renewal, State},
+    hold,
     registration::{self, Registration},
     target,
 };
@@ -183,6 +184,8 @@ impl Phone {
             started_at: now.wall,
             answered_at: None,
             muted: false,
+            held: false,
+            held_by_other: false,
         };
         self.ua.ring(session, Headers::new().with("Contact", self.contact_address()), now.mono);
         self.calls.insert(id, Call { snapshot, state: State::Ringing { session, offer: request.sdp() } });
@@ -236,20 +239,30 @@ impl Phone {
     pub(crate) fn renew_media(&mut self) {
         let active = |call: &&Call| matches!(call.state, State::Active { .. });
         for id in self.calls.values().filter(active).map(|call| call.snapshot.id).collect::<Vec<_>>() {
-            let request = self.next_request();
-            let Some(Call { state: State::Active { renewal, .. }, .. }) = self.calls.get_mut(&id) else { continue };
-            if let Some(earlier) = renewal.replace(Renewal { media: request, offered: false }) {
-                self.out.push_back(Output::Event(Event::CloseMedia { media: earlier.media }));
-            }
-            self.out.push_back(Output::Event(Event::DescribeMedia { request, call: id, describe: Describe::Offer }));
+            self.renew(id);
         }
+    }
+
+    /// Offers new media for a call that goes on. Where an offer is out already, its answer comes first.
+    pub(crate) fn renew(&mut self, id: CallId) {
+        let request = self.next_request();
+        let Some(Call { state: State::Active { renewal, .. }, .. }) = self.calls.get_mut(&id) else { return };
+        if renewal.is_some_and(|renewal| renewal.offered) {
+            return;
+        }
+        if let Some(earlier) = renewal.replace(Renewal { media: request, offered: false, held: false }) {
+            self.out.push_back(Output::Event(Event::CloseMedia { media: earlier.media }));
+        }
+        self.out.push_back(Output::Event(Event::DescribeMedia { request, call: id, describe: Describe::Offer }));
     }
 
     /// Our re-INVITE was answered, or refused: then the call goes on with the media that it has.
     fn renewed(&mut self, session: SessionId, answer: Option<String>) {
         let Some(id) = self.of_session(session) else { return };
-        let Some(Call { state: State::Active { media, renewal, .. }, .. }) = self.calls.get_mut(&id) else { return };
-        let Some(Renewal { media: newer, .. }) = renewal.take_if(|renewal| renewal.offered) else { return };
+        let Some(Call { state: State::Active { media, renewal, .. }, snapshot }) = self.calls.get_mut(&id) else { return };
+        let Some(Renewal { media: newer, held, .. }) = renewal.take_if(|renewal| renewal.offered) else { return };
+        // Held or taken up again while the offer was out.
+        let again = answer.is_some() && held != snapshot.held;
         let over = match answer {
             Some(answer) => {
                 self.out.push_back(Output::Event(Event::ApplyMedia { media: newer, call: id, answer }));
@@ -258,18 +271,26 @@ impl Phone {
             None => newer,
         };
         self.out.push_back(Output::Event(Event::CloseMedia { media: over }));
+        if again {
+            self.renew(id);
+        }
     }
 
     fn reinvited(&mut self, session: SessionId, sdp: Option<String>, now: Now) {
         let request = self.next_request();
         let id = self.of_session(session);
         let call = id.and_then(|id| self.calls.get_mut(&id));
-        let Some((id, Call { state: State::Active { change, .. }, .. })) = id.zip(call) else {
+        let Some((id, Call { state: State::Active { change, .. }, snapshot })) = id.zip(call) else {
             self.ua.reject_reinvite(session, 488, now.mono);
             return;
         };
+        let by_other = sdp.as_deref().is_some_and(hold::is_hold);
+        let is_news = std::mem::replace(&mut snapshot.held_by_other, by_other) != by_other;
         if let Some(earlier) = change.replace(request) {
             self.out.push_back(Output::Event(Event::CloseMedia { media: earlier }));
+        }
+        if is_news {
+            self.tell(id);
         }
         let describe = sdp.map_or(Describe::Offer, |offer| Describe::Answer { offer });
         self.out.push_back(Output::Event(Event::DescribeMedia { request, call: id, describe }));

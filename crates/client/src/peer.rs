@@ -41,6 +41,15 @@ pub(crate) enum PeerEvent {
     Quality(CallQuality),
 }
 
+/// What is kept from the other end, and from here.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Silenced {
+    /// The microphone is off.
+    pub(crate) muted: bool,
+    /// Nothing is said and nothing heard.
+    pub(crate) held: bool,
+}
+
 /// A handle. Its task always closes the connection: one that is dropped without that leaks its socket for ever.
 pub(crate) struct Peer {
     orders: mpsc::UnboundedSender<Order>,
@@ -51,6 +60,7 @@ enum Order {
     Apply(String),
     Start { audio: Arc<dyn AudioIo>, call: CallId },
     Mute(bool),
+    Hold(bool),
     Press(Digit),
 }
 
@@ -60,11 +70,11 @@ impl Peer {
         media: MediaRequestId,
         describe: Describe,
         server: Option<IpAddr>,
-        muted: bool,
+        silenced: Silenced,
         events: mpsc::UnboundedSender<PeerEvent>,
     ) -> Self {
         let (orders, waiting) = mpsc::unbounded_channel();
-        let task = tokio::spawn(run(media, describe, server, muted, waiting, events));
+        let task = tokio::spawn(run(media, describe, server, silenced, waiting, events));
         Self { orders, task }
     }
 
@@ -81,6 +91,10 @@ impl Peer {
 
     pub(crate) fn mute(&self, muted: bool) {
         self.order(Order::Mute(muted));
+    }
+
+    pub(crate) fn hold(&self, held: bool) {
+        self.order(Order::Hold(held));
     }
 
     /// Sends a key; `false` if it is none.
@@ -109,7 +123,7 @@ async fn run(
     media: MediaRequestId,
     describe: Describe,
     server: Option<IpAddr>,
-    muted: bool,
+    silenced: Silenced,
     orders: mpsc::UnboundedReceiver<Order>,
     events: mpsc::UnboundedSender<PeerEvent>,
 ) {
@@ -129,7 +143,7 @@ async fn run(
     let described = result.is_ok();
     tell(PeerEvent::Described { request: media, result: result.map_err(MediaFailure::from) });
     if described {
-        talk(media, &mut link, muted, orders, &tell).await;
+        talk(media, &mut link, silenced, orders, &tell).await;
     }
     link.close().await;
 }
@@ -138,7 +152,7 @@ async fn run(
 async fn talk(
     media: MediaRequestId,
     link: &mut Link,
-    mut muted: bool,
+    mut silenced: Silenced,
     mut orders: mpsc::UnboundedReceiver<Order>,
     tell: &impl Fn(PeerEvent),
 ) {
@@ -152,7 +166,7 @@ async fn talk(
     loop {
         let connected = *state.borrow() == RTCPeerConnectionState::Connected;
         if connected && let Some(Wanted { audio, call, .. }) = wanted.take() {
-            pump = start(link, audio, call, muted).await;
+            pump = start(link, audio, call, silenced).await;
             ticks.reset();
             looks.reset();
             match &mut pump {
@@ -172,8 +186,12 @@ async fn talk(
                     wanted = Some(Wanted { audio, call, connect_by: Instant::now() + CONNECTING });
                 }
                 Some(Order::Mute(wish)) => {
-                    muted = wish;
-                    if let Some(pump) = &mut pump { pump.muted = wish }
+                    silenced.muted = wish;
+                    if let Some(pump) = &mut pump { pump.silenced = silenced }
+                }
+                Some(Order::Hold(wish)) => {
+                    silenced.held = wish;
+                    if let Some(pump) = &mut pump { pump.silenced = silenced }
                 }
                 Some(Order::Press(key)) => match &mut pump {
                     Some(pump) => pump.press(key),
@@ -214,7 +232,7 @@ fn ticks() -> Interval {
     ticks
 }
 
-async fn start(link: &mut Link, audio: Arc<dyn AudioIo>, call: CallId, muted: bool) -> Option<Pump> {
+async fn start(link: &mut Link, audio: Arc<dyn AudioIo>, call: CallId, silenced: Silenced) -> Option<Pump> {
     let (agreed, mut packets) = (link.agreed()?, link.take_packets()?);
     // Opening a device takes its time, which must not be the event loop's.
     let opened = tokio::task::spawn_blocking(move || (audio.call_source(call), audio.call_sink(call)));
@@ -231,7 +249,7 @@ async fn start(link: &mut Link, audio: Arc<dyn AudioIo>, call: CallId, muted: bo
             let (front, second) = ([0; FRAME_SAMPLES], false);
             let expects = agreed.direction == Direction::Sendrecv;
             let watch = Watch::new(agreed.codec, expects, std::time::Instant::now());
-            Some(Pump { call, watch, packets, incoming, outgoing, voice: link.voice(), source, sink, muted, front, second })
+            Some(Pump { call, watch, packets, incoming, outgoing, voice: link.voice(), source, sink, silenced, front, second })
         }
         Err(e) => {
             tracing::warn!(error = %e, "a call's sound could not be set up");
@@ -250,7 +268,7 @@ struct Pump {
     voice: Voice,
     source: Box<dyn AudioSource>,
     sink: Box<dyn AudioSink>,
-    muted: bool,
+    silenced: Silenced,
     /// The first half of the packet being filled.
     front: [i16; FRAME_SAMPLES],
     /// The next tick fills its second half.
@@ -268,10 +286,13 @@ impl Pump {
         }
         let mut heard = [0; FRAME_SAMPLES];
         self.incoming.pull(&mut heard, now);
+        if self.silenced.held {
+            heard.fill(0);
+        }
         self.sink.write(&heard);
 
         let mut said = [0; FRAME_SAMPLES];
-        if !self.source.read(&mut said) || self.muted {
+        if !self.source.read(&mut said) || self.silenced.muted || self.silenced.held {
             said.fill(0);
         }
         self.second = !self.second;

@@ -38,6 +38,8 @@ pub(crate) enum Input {
     Sync(SyncEvent),
     Player(PlayerEvent),
     TestMessage(TestMessage),
+    /// A forward was sent, or put into the outbox.
+    Enqueued,
     /// The server was asked whether it still knows the token: `false` if it doesn't.
     TokenValid(bool),
 }
@@ -218,6 +220,7 @@ impl Run {
             Input::Sync(event) => self.synced(event).await,
             Input::Player(event) => self.played(event).await,
             Input::TestMessage(state) => self.tell(Event::TestMessage(state)),
+            Input::Enqueued => self.enqueued().await,
             // The line tries again by itself.
             Input::TokenValid(true) => {}
             Input::TokenValid(false) => return Next::End(Ending::Revoked),

@@ -77,6 +77,15 @@ pub enum CommandError {
     NoSound(String),
 }
 
+/// What became of a forward.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ForwardOutcome {
+    /// They have it.
+    Delivered(Forwarded),
+    /// It waits in the outbox.
+    Waits,
+}
+
 /// A signed-in phone that runs. Cheap to clone; the phone runs until [`Session::shut_down`], or until the last handle
 /// is dropped.
 #[derive(Clone)]
@@ -143,6 +152,14 @@ impl Session {
     /// Where there is no such call.
     pub async fn mute(&self, call: CallId, muted: bool) -> Result<(), CommandError> {
         self.ask(|reply| Command::Call { call, action: CallAction::Mute(muted), reply }).await?
+    }
+
+    /// Holds a connected call, or goes on with it.
+    ///
+    /// # Errors
+    /// Where no such call is connected.
+    pub async fn hold(&self, call: CallId, held: bool) -> Result<(), CommandError> {
+        self.ask(|reply| Command::Call { call, action: CallAction::Hold(held), reply }).await?
     }
 
     /// Sends one key (`0` to `9`, `*`, `#`, `A` to `D`) to the other party (RFC 4733).
@@ -243,12 +260,13 @@ impl Session {
         self.ask(|reply| Command::Act { message, action, reply }).await?
     }
 
-    /// Forwards a message to user names or extensions, with a note. Needs the network; safe to try again, since a
-    /// retry of the same forward within the session uses the same key.
+    /// Forwards a message to user names or extensions, with a note. Without the network it is sent as soon as that is
+    /// possible, also after a restart; a refusal that comes then is told by [`crate::Event::ActionRefused`]. Safe to try
+    /// again, since a retry of the same forward within the session uses the same key.
     ///
     /// # Errors
-    /// Where there is no connection or the server refuses (an unknown recipient, for one).
-    pub async fn forward(&self, message: MessageId, to: Vec<String>, note: String) -> Result<Forwarded, CommandError> {
+    /// Where the server refuses (an unknown recipient, for one) or it can't be stored.
+    pub async fn forward(&self, message: MessageId, to: Vec<String>, note: String) -> Result<ForwardOutcome, CommandError> {
         self.ask(|reply| Command::Forward { message, to, note, reply }).await?
     }
 
@@ -361,7 +379,7 @@ pub(crate) enum Command {
     Call { call: CallId, action: CallAction, reply: Reply<()> },
     SoundFile { message: MessageId, reply: Reply<PathBuf> },
     Act { message: MessageId, action: MessageAction, reply: Reply<()> },
-    Forward { message: MessageId, to: Vec<String>, note: String, reply: Reply<Forwarded> },
+    Forward { message: MessageId, to: Vec<String>, note: String, reply: Reply<ForwardOutcome> },
     Directory { reply: Reply<Vec<DirectoryEntry>> },
     Devices { reply: Reply<Vec<Device>> },
     RevokeDevice { device: aftertone_model::DeviceId, reply: Reply<()> },
@@ -379,6 +397,7 @@ pub(crate) enum CallAction {
     Decline,
     HangUp,
     Mute(bool),
+    Hold(bool),
     Press(char),
 }
 

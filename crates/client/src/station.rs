@@ -16,7 +16,7 @@ use tokio::{sync::mpsc, task::JoinSet, time::timeout};
 use crate::{
     AudioIo,
     line::{self, LineEvent},
-    peer::{Peer, PeerEvent},
+    peer::{Peer, PeerEvent, Silenced},
     quality::CallQuality,
 };
 
@@ -141,8 +141,10 @@ impl Station {
 
     fn describe(&mut self, request: MediaRequestId, call: CallId, describe: Describe) {
         let server = self.socket.as_ref().map(|socket| socket.flow.remote);
-        let muted = self.phone.calls().any(|known| known.id == call && known.muted);
-        self.peers.insert(request, Peer::open(request, describe, server.map(|remote| remote.ip()), muted, self.media.clone()));
+        let known = self.phone.calls().find(|known| known.id == call);
+        let silence = known.map_or_else(Silenced::default, |call| Silenced { muted: call.muted, held: call.held });
+        let server = server.map(|remote| remote.ip());
+        self.peers.insert(request, Peer::open(request, describe, server, silence, self.media.clone()));
     }
 
     pub(crate) fn dial(&mut self, call: CallId, target: &Target) -> Result<(), Refused> {
@@ -165,6 +167,15 @@ impl Station {
         for media in self.phone.mute(call, muted)? {
             if let Some(peer) = self.peers.get(&media) {
                 peer.mute(muted);
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn hold(&mut self, call: CallId, held: bool) -> Result<(), Refused> {
+        for media in self.phone.hold(call, held)? {
+            if let Some(peer) = self.peers.get(&media) {
+                peer.hold(held);
             }
         }
         Ok(())

@@ -443,6 +443,8 @@ fn holder(call: &Call, leg: LegId) -> Holder {
 fn is_hold(description: &str) -> bool {
     let Ok(session) = sdp::parse(description) else { return false };
     let Some((_, audio)) = session.audio() else { return false };
-    let is_nowhere = session.address(audio).is_some_and(|address| address.is_unspecified());
+    // WebRTC names no address there (RFC 8829 section 5.2.1): its addresses are candidates.
+    let is_rtp = crate::incoming::media_of(&session) == LegMedia::Rtp;
+    let is_nowhere = is_rtp && session.address(audio).is_some_and(|address| address.is_unspecified());
     is_nowhere || !session.direction(audio).receives()
 }

@@ -178,6 +178,8 @@ pub enum ToastAbout {
         /// Their names.
         to: Vec<String>,
     },
+    /// Messages will be sent to others once there is a connection.
+    ForwardWaits,
     /// The sound of messages was written into files.
     Exported {
         /// How many.

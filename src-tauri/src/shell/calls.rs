@@ -12,37 +12,54 @@ pub(super) const SHOWN_AFTER_END: Duration = Duration::from_secs(4);
 
 /// The calls, in the order they began.
 #[derive(Debug, Default)]
-pub(super) struct Calls(BTreeMap<(Timestamp, CallId), (CallSnapshot, u32)>, BTreeMap<CallId, QualityView>);
+pub(super) struct Calls {
+    shown: BTreeMap<(Timestamp, CallId), (CallSnapshot, u32)>,
+    quality: BTreeMap<CallId, QualityView>,
+    /// The keys that were pressed.
+    digits: BTreeMap<CallId, String>,
+}
 
 impl Calls {
     /// `waiting` messages of the other party were not heard yet.
     pub(super) fn update(&mut self, call: CallSnapshot, waiting: u32) {
-        self.0.insert((call.started_at, call.id), (call, waiting));
+        self.shown.insert((call.started_at, call.id), (call, waiting));
     }
 
     /// How a call sounds; `true` when that is news.
     pub(super) fn heard(&mut self, quality: &CallQuality) -> bool {
         let view = quality_view(quality);
-        self.1.insert(quality.call, view.clone()).is_none_or(|before| before != view)
+        self.quality.insert(quality.call, view.clone()).is_none_or(|before| before != view)
     }
 
     pub(super) fn forget(&mut self, id: CallId) {
-        self.1.remove(&id);
-        self.0.retain(|(_, call), _| *call != id);
+        self.quality.remove(&id);
+        self.digits.remove(&id);
+        self.shown.retain(|(_, call), _| *call != id);
+    }
+
+    /// A key was pressed in a call.
+    pub(super) fn pressed(&mut self, id: CallId, digit: char) {
+        self.digits.entry(id).or_default().push(digit);
+    }
+
+    /// The calls that somebody talks in, besides `one`: they are held while that one is talked in.
+    pub(super) fn talked_in_besides(&self, one: CallId) -> Vec<CallId> {
+        let talks = |call: &CallSnapshot| call.phase == CallPhase::Active && !call.held && call.id != one;
+        self.shown.values().filter(|(call, _)| talks(call)).map(|(call, _)| call.id).collect()
     }
 
     pub(super) fn knows(&self, id: CallId) -> bool {
-        self.0.keys().any(|(_, call)| *call == id)
+        self.shown.keys().any(|(_, call)| *call == id)
     }
 
     /// Whether an incoming call wants to be heard.
     pub(super) fn any_rings(&self) -> bool {
-        self.0.values().any(|(call, _)| call.direction == Direction::Incoming && matches!(call.phase, CallPhase::Ringing))
+        self.shown.values().any(|(call, _)| call.direction == Direction::Incoming && matches!(call.phase, CallPhase::Ringing))
     }
 
     /// Whether somebody can be heard.
     pub(super) fn any_connected(&self) -> bool {
-        self.0.values().any(|(call, _)| matches!(call.phase, CallPhase::Active | CallPhase::Connecting))
+        self.shown.values().any(|(call, _)| matches!(call.phase, CallPhase::Active | CallPhase::Connecting))
     }
 
     /// What these calls let be heard besides voices.
@@ -51,7 +68,7 @@ impl Calls {
         match (self.any_rings(), self.any_connected()) {
             (true, false) => Some(Cue::Ring),
             (true, true) => Some(Cue::Waiting),
-            (false, _) => self.0.values().any(|(call, _)| rings_there(call)).then_some(Cue::Ringback),
+            (false, _) => self.shown.values().any(|(call, _)| rings_there(call)).then_some(Cue::Ringback),
         }
     }
 
@@ -62,13 +79,13 @@ impl Calls {
             party: PartyView::from(&call.party),
             state: state(call),
             muted: call.muted,
-            held: false,
-            held_by_other: false,
-            quality: self.1.get(&call.id).cloned(),
-            digits: String::new(),
+            held: call.held,
+            held_by_other: call.held_by_other,
+            quality: self.quality.get(&call.id).cloned(),
+            digits: self.digits.get(&call.id).cloned().unwrap_or_default(),
             waiting_messages: *waiting,
         };
-        self.0.values().map(view).collect()
+        self.shown.values().map(view).collect()
     }
 }
 

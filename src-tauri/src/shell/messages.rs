@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use aftertone_client::Session;
-use aftertone_model::{Message, MessageAction, MessageId};
+use aftertone_client::{ForwardOutcome, Session};
+use aftertone_model::{Caller, Message, MessageAction, MessageId};
 use aftertone_view::{Code, Event, PlayerView, ToastAbout};
 use tauri_plugin_dialog::{DialogExt, FilePath};
 use tokio::sync::oneshot;
@@ -95,26 +95,22 @@ impl Shell {
     pub(super) async fn call_back(&mut self, message: MessageId) -> Result<(), Code> {
         let session = self.session().ok_or(Code::NotSignedIn)?;
         let message = session.message(message).await.map_err(|error| command_code(&error))?.ok_or(Code::Gone)?;
-        session.dial(&message.envelope.caller.number).await.map(|_call| ()).map_err(|error| command_code(&error))
+        self.dial(&message.envelope.caller.number).await
     }
 
     pub(super) fn forward(&self, messages: Vec<MessageId>, to: Vec<String>, note: String, reply: Reply) {
         let (session, inputs) = (self.session(), self.inputs.clone());
         tauri::async_runtime::spawn(async move {
-            let forward = async {
-                let session = session.ok_or(Code::NotSignedIn)?;
-                let mut names = Vec::new();
-                for message in messages {
-                    let done = session.forward(message, to.clone(), note.clone()).await.map_err(|error| command_code(&error))?;
-                    names = done.delivered.into_iter().map(|(who, _id)| who.name.unwrap_or(who.number)).collect();
-                }
-                Ok(names)
+            let result = match session {
+                None => Err(Code::NotSignedIn),
+                Some(session) => forward(&session, &messages, &to, &note).await,
             };
-            let result: Result<Vec<String>, Code> = forward.await;
-            if let Ok(names) = &result {
-                inputs.send(Input::Toast(ToastAbout::Forwarded { to: names.clone() }));
+            if let Ok(about) = &result {
+                inputs.send(Input::Toast(about.clone()));
+                // How many wait is on the screen.
+                inputs.send(Input::Stale);
             }
-            let _window_gone = reply.send(result.map(|_names| ()));
+            let _window_gone = reply.send(result.map(|_told| ()));
         });
     }
 
@@ -133,6 +129,22 @@ impl Shell {
             let _window_gone = reply.send(result.map(|_place| ()));
         });
     }
+}
+
+/// Forwards one after another; what is to be told of it.
+async fn forward(session: &Session, messages: &[MessageId], to: &[String], note: &str) -> Result<ToastAbout, Code> {
+    let mut about = ToastAbout::ForwardWaits;
+    for message in messages {
+        let outcome = session.forward(*message, to.to_vec(), note.to_owned()).await.map_err(|error| command_code(&error))?;
+        about = match outcome {
+            ForwardOutcome::Waits => ToastAbout::ForwardWaits,
+            ForwardOutcome::Delivered(forwarded) => {
+                let name = |(who, _id): (Caller, MessageId)| who.name.unwrap_or(who.number);
+                ToastAbout::Forwarded { to: forwarded.delivered.into_iter().map(name).collect() }
+            }
+        };
+    }
+    Ok(about)
 }
 
 /// The file, or the folder of several; none when the person thought better of it.

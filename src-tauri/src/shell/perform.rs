@@ -1,6 +1,6 @@
 //! What each command of the window does.
 
-use aftertone_client::CommandError;
+use aftertone_client::{CommandError, Session};
 use aftertone_model::{CallId, DeviceId};
 use aftertone_view::{AudioUse, Code, Command, DevicesView, DirectoryView, Event, Secret, SecretsView};
 use tokio::sync::oneshot;
@@ -153,14 +153,25 @@ impl Shell {
         let session = self.session().ok_or(Code::NotSignedIn)?;
         let result = match command {
             Command::SignOut => session.sign_out().await,
-            Command::PlaceCall { number } => session.dial(&number).await.map(|_call| ()),
-            Command::Answer { call } => session.answer(call).await,
+            Command::PlaceCall { number } => return self.dial(&number).await,
+            Command::Answer { call } => return self.answer(call).await,
             Command::Decline { call } => session.decline(call).await,
             Command::HangUp { call } => session.hang_up(call).await,
             Command::SetMuted { call, muted } => session.mute(call, muted).await,
+            Command::SetHeld { call, held } => {
+                if !held {
+                    self.hold_others(&session, call).await;
+                }
+                session.hold(call, held).await
+            }
             Command::SendDigit { call, digit } => {
                 self.sound.key(digit);
-                session.press(call, digit).await
+                let pressed = session.press(call, digit).await;
+                if pressed.is_ok() {
+                    self.calls.pressed(call, digit);
+                    self.tell_app();
+                }
+                pressed
             }
             Command::Reconnect => {
                 session.reconnect();
@@ -175,8 +186,6 @@ impl Shell {
                 session.seek(position_ms.into());
                 Ok(())
             }
-            // Not done yet: the phone has no way to do them.
-            Command::SetHeld { .. } => return Err(Code::Internal),
             Command::SelectAll => return self.select_all().await,
             Command::Act { messages, action } => return self.act(&messages, action).await,
             Command::Unsave { messages } => return self.unsave(&messages).await,
@@ -215,11 +224,33 @@ impl Shell {
         result.map_err(|error| command_code(&error))
     }
 
+    /// Calls somebody; whom one talks with waits meanwhile.
+    pub(super) async fn dial(&self, number: &str) -> Result<(), Code> {
+        let session = self.session().ok_or(Code::NotSignedIn)?;
+        let call = session.dial(number).await.map_err(|error| command_code(&error))?;
+        self.hold_others(&session, call).await;
+        Ok(())
+    }
+
+    /// Takes a call; whom one talks with waits meanwhile.
+    pub(super) async fn answer(&self, call: CallId) -> Result<(), Code> {
+        let session = self.session().ok_or(Code::NotSignedIn)?;
+        self.hold_others(&session, call).await;
+        session.answer(call).await.map_err(|error| command_code(&error))
+    }
+
+    async fn hold_others(&self, session: &Session, call: CallId) {
+        for other in self.calls.talked_in_besides(call) {
+            // One that just ended needs no holding.
+            let _over = session.hold(other, true).await;
+        }
+    }
+
     /// Calls who called then.
     pub(super) async fn call_again(&mut self, call: CallId) -> Result<(), Code> {
         let session = self.session().ok_or(Code::NotSignedIn)?;
         let record = session.incoming_call(call).await.map_err(|error| command_code(&error))?.ok_or(Code::Gone)?;
-        session.dial(&record.party.number).await.map(|_call| ()).map_err(|error| command_code(&error))
+        self.dial(&record.party.number).await
     }
 
     /// Looks for an invitation in a picture; found, it waits to be accepted as one that was opened as a link does.

@@ -271,6 +271,7 @@ export class FakeHost implements Host {
         this.#undo.delete(command.toast);
         return this.#sendMailbox();
       case "forward":
+        if (this.#app.connection.type === "offline") return this.#toast({ type: "forward_waits" });
         return this.#toast({ type: "forwarded", to: command.to.map((to) => PEOPLE.find(({ user }) => user === to)?.name ?? to) });
       case "leave_test_message":
         void this.#leaveTestMessage();

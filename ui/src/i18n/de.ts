@@ -249,6 +249,7 @@ export const de: Words = {
     expunged: (count) => `${nachrichten(count)} endgültig gelöscht`,
     exported: (count, place) => (count === 1 ? `Gespeichert als ${place}` : `${count} Dateien gespeichert in ${place}`),
     forwarded: (names) => `Weitergeleitet an ${names}`,
+    forwardWaits: "Wird weitergeleitet, sobald eine Verbindung besteht",
     audio: {
       fallback: (use, device) => `${use}: Das gewählte Gerät ist weg, benutzt wird ${device}`,
       returned: (use, device) => `${use}: ${device} ist wieder da`,

@@ -249,6 +249,7 @@ export const en = {
     expunged: (count: number) => have(count, "deleted for ever"),
     exported: (count: number, place: string) => (count === 1 ? `Saved as ${place}` : `${count} files saved in ${place}`),
     forwarded: (names: string) => `Forwarded to ${names}`,
+    forwardWaits: "It will be forwarded as soon as there is a connection",
     audio: {
       fallback: (use: string, device: string) => `${use}: the chosen device is gone, ${device} is used`,
       returned: (use: string, device: string) => `${use}: ${device} is back`,

@@ -386,3 +386,61 @@ fn nothing_can_be_dialled_without_a_connection() {
     assert_eq!(dialled, Err(Refused::Offline));
     assert_eq!(world.told, []);
 }
+
+const TALKING: &str =
+    "v=0\r\no=- 1 1 IN IP4 192.0.2.7\r\ns=-\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\nc=IN IP4 192.0.2.7\r\na=sendrecv\r\n";
+
+/// The last description that the exchange was offered in a call that goes on.
+fn offered(world: &World) -> String {
+    let sdp = |event: &sip::Event| match event {
+        sip::Event::Reinvited { sdp, .. } => sdp.clone(),
+        _ => None,
+    };
+    world.heard.iter().rev().find_map(sdp).unwrap()
+}
+
+#[test]
+fn a_held_call_offers_to_send_only_and_to_talk_again_when_it_is_taken_up() {
+    let (mut world, session) = talking();
+    world.phone.hold(call(), true).unwrap();
+    world.settle();
+    assert!(world.calls().last().unwrap().held);
+    let holding = world.describe(TALKING);
+    assert_eq!(offered(&world), TALKING.replace("sendrecv", "sendonly"));
+    world.exchange.accept_reinvite(session, "answer".into(), world.now().mono);
+    world.settle();
+    assert_eq!(world.open_media(), [holding]);
+
+    world.phone.hold(call(), false).unwrap();
+    world.settle();
+    let again = world.describe(TALKING);
+    assert_eq!(offered(&world), TALKING);
+    world.exchange.accept_reinvite(session, "answer".into(), world.now().mono);
+    world.settle();
+    assert_eq!((world.open_media(), world.calls().last().unwrap().held), (vec![again], false));
+}
+
+#[test]
+fn who_changes_their_mind_while_the_offer_is_out_offers_again_after_its_answer() {
+    let (mut world, session) = talking();
+    world.phone.hold(call(), true).unwrap();
+    world.settle();
+    world.describe(TALKING);
+    world.phone.hold(call(), false).unwrap();
+    world.exchange.accept_reinvite(session, "answer".into(), world.now().mono);
+    world.settle();
+    world.describe(TALKING);
+    assert_eq!(offered(&world), TALKING);
+}
+
+#[test]
+fn a_call_that_the_other_end_holds_says_so() {
+    let (mut world, session) = talking();
+    for (sdp, held) in [(TALKING.replace("sendrecv", "sendonly"), true), (TALKING.to_owned(), false)] {
+        world.exchange.reinvite(session, sdp, world.now().mono);
+        world.settle();
+        world.describe("answer");
+        assert_eq!(world.calls().last().unwrap().held_by_other, held);
+    }
+    assert_eq!(world.phone.hold(CallId::from_random(9), true), Err(Refused::NoSuchCall));
+}

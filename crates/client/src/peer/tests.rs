@@ -93,9 +93,9 @@ async fn described(events: &mut Events) -> String {
 async fn pair(narrow: impl Fn(&str) -> String) -> ([Peer; 2], [Events; 2], [String; 2]) {
     let (a_events, mut a_told) = mpsc::unbounded_channel();
     let (b_events, mut b_told) = mpsc::unbounded_channel();
-    let a = Peer::open(MediaRequestId(1), Describe::Offer, HERE, false, a_events);
+    let a = Peer::open(MediaRequestId(1), Describe::Offer, HERE, Silenced::default(), a_events);
     let offer = narrow(&described(&mut a_told).await);
-    let b = Peer::open(MediaRequestId(2), Describe::Answer { offer: offer.clone() }, HERE, false, b_events);
+    let b = Peer::open(MediaRequestId(2), Describe::Answer { offer: offer.clone() }, HERE, Silenced::default(), b_events);
     let answer = described(&mut b_told).await;
     a.apply(answer.clone());
     match timeout(Duration::from_secs(5), a_told.recv()).await.unwrap().unwrap() {
@@ -177,7 +177,7 @@ async fn keys_arrive_in_their_order() {
     let (events, mut told) = mpsc::unbounded_channel();
     let mut other = Link::open(HERE, &Codec::ALL).await.unwrap();
     let offer = other.describe(Describe::Offer).await.unwrap();
-    let peer = Peer::open(MediaRequestId(1), Describe::Answer { offer }, HERE, false, events);
+    let peer = Peer::open(MediaRequestId(1), Describe::Answer { offer }, HERE, Silenced::default(), events);
     let answer = described(&mut told).await;
     other.apply(&answer).await.unwrap();
     let dtmf = work_around::payloads(&answer).unwrap().dtmf_payload_type.unwrap();
@@ -208,7 +208,7 @@ async fn a_held_offer_is_answered_with_the_right_direction() {
     let (events, mut told) = mpsc::unbounded_channel();
     let mut other = Link::open(HERE, &Codec::ALL).await.unwrap();
     let offer = other.describe(Describe::Offer).await.unwrap().replace("a=sendrecv", "a=sendonly");
-    let peer = Peer::open(MediaRequestId(1), Describe::Answer { offer }, HERE, false, events);
+    let peer = Peer::open(MediaRequestId(1), Describe::Answer { offer }, HERE, Silenced::default(), events);
     let answer = described(&mut told).await;
     assert!(answer.contains("a=recvonly"), "{answer}");
     peer.close().await;
@@ -218,7 +218,7 @@ async fn a_held_offer_is_answered_with_the_right_direction() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn closing_gives_the_socket_back() {
     let (events, mut told) = mpsc::unbounded_channel();
-    let peer = Peer::open(MediaRequestId(1), Describe::Offer, HERE, false, events);
+    let peer = Peer::open(MediaRequestId(1), Describe::Offer, HERE, Silenced::default(), events);
     let offer = described(&mut told).await;
     let candidate = offer.lines().find(|line| line.starts_with("a=candidate")).unwrap();
     let port: u16 = candidate.split(' ').nth(5).unwrap().parse().unwrap();
@@ -231,7 +231,7 @@ async fn closing_gives_the_socket_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nonsense_is_no_offer() {
     let (events, mut told) = mpsc::unbounded_channel();
-    let _peer = Peer::open(MediaRequestId(1), Describe::Answer { offer: "nonsense".into() }, HERE, false, events);
+    let _peer = Peer::open(MediaRequestId(1), Describe::Answer { offer: "nonsense".into() }, HERE, Silenced::default(), events);
     let event = timeout(Duration::from_secs(5), told.recv()).await.unwrap().unwrap();
     assert!(matches!(event, PeerEvent::Described { result: Err(_), .. }), "{event:?}");
 }

@@ -50,6 +50,7 @@ impl Run {
             CallAction::Decline => self.station.decline(call),
             CallAction::HangUp => self.station.hang_up(call),
             CallAction::Mute(muted) => self.station.mute(call, muted),
+            CallAction::Hold(held) => self.station.hold(call, held),
             CallAction::Press(key) => self.station.press(call, key),
         };
         done.map_err(|refused| self.refused(refused))

@@ -3,13 +3,13 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use aftertone_model::{DeviceId, MessageAction, MessageId};
-use aftertone_sync::{Device, DirectoryEntry, ForwardBody, Forwarded, IdempotencyKey};
+use aftertone_sync::{Device, DirectoryEntry, ForwardBody, IdempotencyKey, Pending, PendingWrite};
 use rand::RngExt;
 
-use super::{Run, calls::answer};
+use super::{Input, Run, calls::answer};
 use crate::{
-    CommandError, Event, PlaybackState, account::mailbox_folder, playback, playback::PlayerEvent, session::Reply,
-    synchronise::SyncEvent,
+    CommandError, Connection, Event, ForwardOutcome, PlaybackState, account::mailbox_folder, playback, playback::PlayerEvent,
+    session::Reply, synchronise::SyncEvent,
 };
 
 /// The keys of forwards, so that trying one again can't deliver it twice.
@@ -41,12 +41,31 @@ impl Run {
         Ok(())
     }
 
-    pub(super) fn forward(&mut self, message: MessageId, to: Vec<String>, note: String, reply: Reply<Forwarded>) {
+    /// Where the server can't be had now, the forward waits in the outbox, under the same key: it can't be done twice.
+    pub(super) fn forward(&mut self, message: MessageId, to: Vec<String>, note: String, reply: Reply<ForwardOutcome>) {
         let key = self.forwards.0.entry((message, to.clone(), note.clone())).or_insert_with(fresh_key).clone();
-        let api = self.api.clone();
+        let (api, mailbox, sender) = (self.api.clone(), self.mailbox.clone(), self.sender.clone());
+        let is_offline = matches!(self.snapshot.connection, Connection::Offline { .. });
+        let forward = ForwardBody { to, note };
         tokio::spawn(async move {
-            answer(reply, api.forward(message, &ForwardBody { to, note }, &key).await.map_err(CommandError::from));
+            let sent = if is_offline { None } else { Some(api.forward(message, &forward, &key).await) };
+            let outcome = match sent {
+                Some(Ok(forwarded)) => Ok(ForwardOutcome::Delivered(forwarded)),
+                Some(Err(e)) if !e.is_passing() => Err(e.into()),
+                Some(Err(_)) | None => {
+                    let pending = Pending { key, message, write: PendingWrite::Forward { forward } };
+                    mailbox.enqueue_write(&pending).await.map(|()| ForwardOutcome::Waits).map_err(storage)
+                }
+            };
+            let _over = sender.send(Input::Enqueued);
+            answer(reply, outcome);
         });
+    }
+
+    /// Something waits in the outbox that the loop didn't put there.
+    pub(super) async fn enqueued(&mut self) {
+        self.count().await;
+        self.synchroniser.ring();
     }
 
     pub(super) fn directory(&self, reply: Reply<Vec<DirectoryEntry>>) {

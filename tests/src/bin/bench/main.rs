@@ -4,8 +4,12 @@
 //! error; the last line on standard output is its result as JSON. docs/benchmarks.md says how each measures, and what was
 //! seen.
 
+mod app;
+mod list;
+mod notify;
 mod quality;
 mod sip;
+mod start;
 
 use std::process::ExitCode;
 
@@ -13,8 +17,11 @@ use anyhow::{Result, bail};
 use serde_json::Value;
 
 const USAGE: &str = "usage: aftertone-bench NAME [ARGUMENTS]
+  list    a mailbox of 50,000 messages: opening, searching, scrolling
+  notify  from the caller's hang-up to the notification and the row
   quality [RUNS]   speech in Opus on bad networks, ours beside baresip
-  sip   registrations and calls per second, ours beside Asterisk and Kamailio";
+  sip     registrations and calls per second, ours beside Asterisk and Kamailio
+  start   from starting the app to its first rows, its memory and its idling; Linphone beside it";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -34,8 +41,11 @@ async fn main() -> ExitCode {
 async fn run(arguments: &[String]) -> Result<Value> {
     let Some((name, arguments)) = arguments.split_first() else { bail!("{USAGE}") };
     match name.as_str() {
+        "list" => list::run(arguments).await,
+        "notify" => notify::run(arguments).await,
         "quality" => quality::run(arguments).await,
         "sip" => sip::run(arguments).await,
+        "start" => start::run(arguments).await,
         _ => bail!("{USAGE}"),
     }
 }

@@ -1092,7 +1092,7 @@ count: number, } | { "type": "forwarded",
 /**
  * Their names.
  */
-to: Array<string>, } | { "type": "exported", 
+to: Array<string>, } | { "type": "forward_waits" } | { "type": "exported", 
 /**
  * How many.
  */

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use aftertone_client::{Connection, Event, EventStream, PlaybackState, Session};
+use aftertone_client::{Connection, Event, EventStream, ForwardOutcome, PlaybackState, Session};
 use aftertone_model::{MessageAction, MessageId};
 use clap::Subcommand;
 use serde_json::json;
@@ -77,9 +77,14 @@ pub(crate) async fn perform(session: &Session, events: &mut EventStream, action:
         }
         Action::Play { id, .. } => play(session, events, id).await,
         Action::Forward { id, to, note } => {
-            let forwarded = session.forward(id, to, note).await?;
-            for (party, message) in forwarded.delivered {
-                lines::line("forwarded", json!({ "id": id.to_string(), "to": party.number, "message": message.to_string() }));
+            match session.forward(id, to, note).await? {
+                ForwardOutcome::Delivered(forwarded) => {
+                    for (party, message) in forwarded.delivered {
+                        let told = json!({ "id": id.to_string(), "to": party.number, "message": message.to_string() });
+                        lines::line("forwarded", told);
+                    }
+                }
+                ForwardOutcome::Waits => lines::line("forward_waits", json!({ "id": id.to_string() })),
             }
             Ok(())
         }

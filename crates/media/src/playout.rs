@@ -18,9 +18,12 @@ use stretch::Haste;
 
 /// Beyond this many milliseconds of surplus the sound is hurried along, and beyond this lack of delay slowed down; a pitch
 /// period more or less is a matter of 3 to 12 ms.
-const STRETCH_MS: i64 = 15;
+const STRETCH_MS: f32 = 15.0;
 /// Beyond this it matters more than how it sounds.
-const URGENT_MS: i64 = 60;
+const URGENT_MS: f32 = 60.0;
+/// Packets over which the surplus is averaged: devices ask for several at once and then for none for a while, which says
+/// nothing of the network.
+const AVERAGED: f32 = 12.0;
 /// Concealment of G.711 has faded out by then; comfort noise follows.
 const CONCEALED_MS: u32 = 60;
 
@@ -58,6 +61,8 @@ struct Line {
     concealed: u32,
     /// The sender said that it is silent now (RFC 3389).
     resting: bool,
+    /// How much longer than its target the delay is on average, in milliseconds.
+    surplus_ms: f32,
 }
 
 impl Line {
@@ -69,7 +74,8 @@ impl Line {
         let decoder = Decoder::with_rate(codec, decoder_rate).map_err(|e| PlayoutError::Codec(e, codec))?;
         let resampler = Resampler::new(decoder.sample_rate(), rate)?;
         let comfort = ComfortNoise::new(decoder.sample_rate());
-        Ok(Self { codec, jitter: JitterBuffer::new(codec, config), decoder, resampler, comfort, concealed: 0, resting: false })
+        let jitter = JitterBuffer::new(codec, config);
+        Ok(Self { codec, jitter, decoder, resampler, comfort, concealed: 0, resting: false, surplus_ms: 0.0 })
     }
 }
 
@@ -168,14 +174,18 @@ impl Line {
     }
 
     /// Brings the delay nearer to its target where the sound allows it.
-    fn stretch(&self, pcm: Vec<i16>, surplus: i64) -> Vec<i16> {
-        let ms = surplus * 1_000 / i64::from(self.codec.clock_rate());
-        let haste = if ms.abs() > URGENT_MS { Haste::Urgent } else { Haste::Gentle };
-        match ms {
-            ms if ms > STRETCH_MS => stretch::shorten(pcm, self.decoder.sample_rate(), haste),
-            ms if ms < -STRETCH_MS => stretch::lengthen(pcm, self.decoder.sample_rate(), haste),
+    fn stretch(&mut self, pcm: Vec<i16>, surplus: i64) -> Vec<i16> {
+        let ms = surplus as f32 * 1_000.0 / self.codec.clock_rate() as f32;
+        self.surplus_ms += (ms - self.surplus_ms) / AVERAGED;
+        let (rate, before) = (self.decoder.sample_rate(), pcm.len() as f32);
+        let haste = if self.surplus_ms.abs() > URGENT_MS { Haste::Urgent } else { Haste::Gentle };
+        let pcm = match self.surplus_ms {
+            ms if ms > STRETCH_MS => stretch::shorten(pcm, rate, haste),
+            ms if ms < -STRETCH_MS => stretch::lengthen(pcm, rate, haste),
             _ => pcm,
-        }
+        };
+        self.surplus_ms += (pcm.len() as f32 - before) * 1_000.0 / rate as f32;
+        pcm
     }
 
     fn rest(&mut self, payload: &[u8]) {

@@ -200,3 +200,28 @@ fn drifting_clocks_neither_starve_nor_pile_up() {
         assert!(low > -17.0, "{parts_per_million}: {low} dBFS, {statistics:?}");
     }
 }
+
+/// A device that asks for 40 ms at once is no reason to touch the sound.
+#[test]
+fn who_asks_in_bursts_hears_the_same() {
+    let wav = crate::container::decode(include_bytes!("../../../../assets/test-message.wav")).unwrap();
+    let words = crate::resample::resample(&wav.samples, wav.rate, 8_000).unwrap();
+    let (start, mut said, mut heard) = (epoch(), Vec::new(), Vec::new());
+    let mut playout = Playout::new(8_000, &[(Codec::Pcma, 8)], JitterConfig::default()).unwrap();
+    let mut rtp = RtpSender::new(1, 0, 0);
+    let (mut encoder, mut decoder) = (Encoder::new(Codec::Pcma).unwrap(), Decoder::new(Codec::Pcma).unwrap());
+    for (n, frame) in words.as_chunks::<160>().0.iter().enumerate() {
+        let now = start + Duration::from_millis(n as u64 * 20);
+        let payload = encoder.encode(frame).unwrap();
+        said.extend(decoder.decode(&payload).unwrap());
+        playout.receive(rtp.audio(8, payload, 160), now).unwrap();
+        if n % 2 == 1 {
+            let mut pcm = [0; 320];
+            pcm.chunks_mut(80).for_each(|ten_ms| playout.pull(ten_ms, now));
+            heard.extend_from_slice(&pcm);
+        }
+    }
+    // Three seconds, from the second second on.
+    let part = &said[8_000..32_000];
+    assert!(heard.windows(part.len()).any(|window| window == part), "{:?}", playout.statistics());
+}

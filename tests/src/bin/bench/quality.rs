@@ -120,7 +120,7 @@ fn play(arrivals: Vec<(u64, RtpPacket)>, milliseconds: u64) -> Result<Vec<i16>> 
 async fn through_baresip(speech: &[i16], talk: &Path, quiet: &Path, condition: &Condition, seed: u32) -> Result<Outcome> {
     let account = |name: &str| format!("<sip:{name}@127.0.0.1>;regint=0;audio_codecs=opus;answermode=auto");
     let setup = |name: &str, file: &Path| Setup { account: account(name), speech: file.to_owned(), rate: 48_000 };
-    let callee = Baresip::start_with(&setup("callee", quiet), "5-10").await?;
+    let mut callee = Baresip::start_with(&setup("callee", quiet), "5-10").await?;
     let mut caller = Baresip::start_with(&setup("caller", talk), "5-10").await?;
     let relay = Relay::start(callee.sip_port(), Fate::new(condition, seed)).await?;
     caller.command(&format!("dial sip:callee@127.0.0.1:{}", relay.sip_port())).await?;
@@ -128,6 +128,8 @@ async fn through_baresip(speech: &[i16], talk: &Path, quiet: &Path, condition: &
     // It hangs up when its file is over.
     let seconds = speech.len() as u64 / u64::from(RATE);
     caller.happening("CALL_CLOSED", Duration::from_secs(seconds + 20)).await?;
+    // Only then is what it heard on the disk.
+    callee.happening("CALL_CLOSED", Duration::from_secs(20)).await?;
     let heard = load(&callee.heard()?)?;
     Ok(Outcome { kbps: relay.kbps(), pesq: score(speech, &heard)? })
 }

@@ -14,22 +14,23 @@ const WALLS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("sip", &[]),
     ("media", &[]),
+    ("rules", &["model"]),
     ("call", &["model", "sip", "media"]),
-    ("exchange", &["model", "sip", "media"]),
+    ("exchange", &["model", "rules", "sip", "media"]),
     ("voicemail", &["model", "media"]),
     ("sync", &["model"]),
-    ("view", &["model", "sync"]),
+    ("view", &["model", "rules", "sync"]),
     ("net", &[]),
     ("audio", &["media"]),
     ("client-store", &["model", "sync"]),
     ("server-store", &["model", "sync"]),
-    ("client", &["model", "sip", "media", "call", "sync", "net", "client-store"]),
-    ("server", &["model", "sip", "media", "exchange", "voicemail", "sync", "net", "server-store"]),
-    ("aftertone", &["audio", "client", "model", "sync", "view"]),
+    ("client", &["model", "rules", "sip", "media", "call", "sync", "net", "client-store"]),
+    ("server", &["model", "rules", "sip", "media", "exchange", "voicemail", "sync", "net", "server-store"]),
+    ("aftertone", &["audio", "client", "media", "model", "rules", "sync", "view"]),
 ];
 
 /// Tiers 0 to 2: no sockets, no clock, no random numbers of their own, no files, no runtime.
-const SANS_IO: &[&str] = &["model", "sip", "media", "call", "exchange", "voicemail", "sync", "view"];
+const SANS_IO: &[&str] = &["model", "rules", "sip", "media", "call", "exchange", "voicemail", "sync", "view"];
 
 /// What no sans-IO crate may depend on.
 const IO: &[&str] = &["async-std", "cpal", "hyper", "mio", "reqwest", "socket2", "sqlx", "tokio", "tokio-tungstenite"];

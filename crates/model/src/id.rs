@@ -49,6 +49,10 @@ id!(
     DeviceId
 );
 id!(
+    /// A greeting of a mailbox, or its owner's spoken name.
+    GreetingId
+);
+id!(
     /// One message in one mailbox; a forwarded message has an id of its own.
     MessageId
 );

@@ -6,16 +6,23 @@
 #![warn(missing_docs)]
 
 mod address;
+mod greeting;
 mod id;
 mod log;
 mod message;
+mod plan;
 mod time;
 mod trunk;
 
 pub use address::{Caller, Extension, InvalidExtension, InvalidUserName, Language, Subscriber, UserName};
-pub use id::{CallId, DeviceId, InvalidId, MessageId, SubscriberId};
+pub use greeting::{Greeting, GreetingKind, GreetingSound};
+pub use id::{CallId, DeviceId, GreetingId, InvalidId, MessageId, SubscriberId};
 pub use log::{CallRecord, Direction, EndReason};
 pub use message::{Envelope, ForwardNote, Message, MessageAction, MessageState, Reason, Standing};
+pub use plan::{
+    Answer, AnsweringRule, CallerGroup, Callers, Dates, GreetingRule, Hours, OwnDay, Plan, RING_CYCLE_S, RingTime, Span,
+    Temporary, Weekday, When,
+};
 pub use time::Now;
 pub use trunk::{CallingRights, NumberFormat, Trunk};
 

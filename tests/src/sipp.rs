@@ -206,7 +206,7 @@ Content-Length: 0
 ]]></send>
 <nop><action><exec rtp_stream="speech.ul,-1,0,PCMU/8000"/></action></nop>
 <pause/>
-<nop><action><log message="over +4930555[call_number] [clock_tick]"/></action></nop>
+<nop><action><exec rtp_stream="pause"/><log message="over +4930555[call_number] [clock_tick]"/></action></nop>
 <send retrans="500"><![CDATA[
 BYE [next_url] SIP/2.0
 Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]

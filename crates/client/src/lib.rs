@@ -19,6 +19,7 @@ mod frames;
 mod http;
 mod line;
 mod link;
+mod pace;
 mod peer;
 mod playback;
 mod quality;

@@ -1,6 +1,10 @@
 //! One WebRTC connection, with everything that the `webrtc` crate needs to have done around it.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use aftertone_call::{Describe, MediaFailure};
 use aftertone_media::{
@@ -45,8 +49,8 @@ const GATHERING: Duration = Duration::from_millis(500);
 /// Packets that wait for the sound to start; the oldest second is enough.
 const EARLY_PACKETS: usize = 256;
 
-/// What comes from the other end, decrypted.
-pub(crate) type Packets = mpsc::Receiver<RtpPacket>;
+/// What comes from the other end, decrypted, and when it came: who takes it may be late.
+pub(crate) type Packets = mpsc::Receiver<(RtpPacket, Instant)>;
 
 /// Why media can't be set up.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +85,7 @@ pub(crate) struct Link {
 struct Handler {
     gathered: watch::Sender<bool>,
     state: watch::Sender<RTCPeerConnectionState>,
-    packets: mpsc::Sender<RtpPacket>,
+    packets: mpsc::Sender<(RtpPacket, Instant)>,
 }
 
 #[async_trait]
@@ -102,13 +106,13 @@ impl PeerConnectionEventHandler for Handler {
 }
 
 /// Ends when the connection is closed.
-async fn listen(track: Arc<dyn TrackRemote>, packets: mpsc::Sender<RtpPacket>) {
+async fn listen(track: Arc<dyn TrackRemote>, packets: mpsc::Sender<(RtpPacket, Instant)>) {
     while let Some(event) = track.poll().await {
         if let TrackRemoteEvent::OnRtpPacket(packet) = event {
             let rtp::Header { marker, payload_type, sequence_number: sequence, timestamp, ssrc, .. } = packet.header;
+            let packet = RtpPacket { marker, payload_type, sequence, timestamp, ssrc, payload: packet.payload };
             // Full before the call is answered or while the machine sleeps: what is dropped would be too late anyway.
-            let _dropped =
-                packets.try_send(RtpPacket { marker, payload_type, sequence, timestamp, ssrc, payload: packet.payload });
+            let _dropped = packets.try_send((packet, Instant::now()));
         }
     }
 }
@@ -234,7 +238,7 @@ impl Link {
 
     /// How the packets go now, and how long there and back takes.
     pub(crate) async fn path(&self) -> (MediaPath, Option<Duration>) {
-        let report = self.connection.get_stats(std::time::Instant::now(), StatsSelector::None).await;
+        let report = self.connection.get_stats(Instant::now(), StatsSelector::None).await;
         let busiest = report.candidate_pairs().max_by_key(|pair| (pair.nominated, pair.packets_received));
         let Some(pair) = busiest else { return (MediaPath::Direct, None) };
         let is_relay = |id: &str| {

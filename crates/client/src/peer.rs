@@ -9,13 +9,14 @@ use rand::RngExt;
 use tokio::{
     sync::mpsc,
     task::JoinHandle,
-    time::{Instant, Interval, MissedTickBehavior, interval, sleep_until},
+    time::{Instant, interval, sleep_until},
 };
 use webrtc::peer_connection::RTCPeerConnectionState;
 
 use crate::{
     AudioIo, AudioSink, AudioSource, FRAME_SAMPLES,
     link::{Link, Packets, Voice},
+    pace::Pace,
     quality::{self, CallQuality, MediaPath, Watch},
     sound::{self, Outgoing},
 };
@@ -161,13 +162,13 @@ async fn talk(
     let mut pump: Option<Pump> = None;
     // Pressed before there was a connection to press them on.
     let mut keys = Vec::new();
-    let mut ticks = ticks();
+    let mut pace = Pace::new(Instant::now());
     let mut looks = interval(quality::EVERY);
     loop {
         let connected = *state.borrow() == RTCPeerConnectionState::Connected;
         if connected && let Some(Wanted { audio, call, .. }) = wanted.take() {
             pump = start(link, audio, call, silenced).await;
-            ticks.reset();
+            pace = Pace::new(Instant::now());
             looks.reset();
             match &mut pump {
                 Some(pump) => keys.drain(..).for_each(|key| pump.press(key)),
@@ -198,7 +199,9 @@ async fn talk(
                     None => keys.push(key),
                 },
             },
-            _ = ticks.tick(), if pump.is_some() => if let Some(pump) = &mut pump { pump.tick().await },
+            () = sleep_until(pace.next()), if pump.is_some() => if let Some(pump) = &mut pump {
+                pump.tick(pace.step(Instant::now())).await;
+            },
             _ = looks.tick(), if pump.is_some() => if let Some(pump) = &mut pump {
                 let (path, round_trip) = link.path().await;
                 tell(PeerEvent::Quality(pump.quality(path, round_trip)));
@@ -223,13 +226,6 @@ struct Wanted {
     audio: Arc<dyn AudioIo>,
     call: CallId,
     connect_by: Instant,
-}
-
-/// Every ten milliseconds; behind, it catches up, so that as much sound goes in and out as time passes.
-fn ticks() -> Interval {
-    let mut ticks = interval(Duration::from_millis(10));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    ticks
 }
 
 async fn start(link: &mut Link, audio: Arc<dyn AudioIo>, call: CallId, silenced: Silenced) -> Option<Pump> {
@@ -276,16 +272,16 @@ struct Pump {
 }
 
 impl Pump {
-    async fn tick(&mut self) {
-        let now = std::time::Instant::now();
-        while let Ok(packet) = self.packets.try_recv() {
-            self.watch.receive(&packet, now);
-            if let Err(e) = self.incoming.receive(packet, now) {
+    /// Moves the ten milliseconds that were due then, perhaps a moment ago.
+    async fn tick(&mut self, due: Instant) {
+        while let Ok((packet, arrived)) = self.packets.try_recv() {
+            self.watch.receive(&packet, arrived);
+            if let Err(e) = self.incoming.receive(packet, arrived) {
                 tracing::debug!(error = %e, "a packet could not be taken");
             }
         }
         let mut heard = [0; FRAME_SAMPLES];
-        self.incoming.pull(&mut heard, now);
+        self.incoming.pull(&mut heard, due.into_std());
         if self.silenced.held {
             heard.fill(0);
         }

@@ -16,11 +16,13 @@ use crate::{
 use comfort::ComfortNoise;
 use stretch::Haste;
 
-/// Beyond this many milliseconds of surplus the sound is hurried along, and beyond this lack of delay slowed down; a pitch
-/// period more or less is a matter of 3 to 12 ms.
+/// Beyond this many milliseconds of surplus the sound is hurried along in its pauses, and beyond this lack of delay slowed
+/// down; a pitch period more or less is a matter of 3 to 12 ms.
 const STRETCH_MS: f32 = 15.0;
+/// Beyond this it is in speech, too, where that isn't heard. Every call begins with half of it too much.
+const SPEECH_MS: f32 = 40.0;
 /// Beyond this it matters more than how it sounds.
-const URGENT_MS: f32 = 60.0;
+const URGENT_MS: f32 = 100.0;
 /// Packets over which the surplus is averaged: devices ask for several at once and then for none for a while, which says
 /// nothing of the network.
 const AVERAGED: f32 = 12.0;
@@ -178,7 +180,11 @@ impl Line {
         let ms = surplus as f32 * 1_000.0 / self.codec.clock_rate() as f32;
         self.surplus_ms += (ms - self.surplus_ms) / AVERAGED;
         let (rate, before) = (self.decoder.sample_rate(), pcm.len() as f32);
-        let haste = if self.surplus_ms.abs() > URGENT_MS { Haste::Urgent } else { Haste::Gentle };
+        let haste = match self.surplus_ms.abs() {
+            ms if ms > URGENT_MS => Haste::Urgent,
+            ms if ms > SPEECH_MS => Haste::Gentle,
+            _ => Haste::Pauses,
+        };
         let pcm = match self.surplus_ms {
             ms if ms > STRETCH_MS => stretch::shorten(pcm, rate, haste),
             ms if ms < -STRETCH_MS => stretch::lengthen(pcm, rate, haste),

@@ -189,7 +189,7 @@ async fn keys_arrive_in_their_order() {
     let mut keys = String::new();
     let mut pressed = false;
     while keys.len() < 4 {
-        let packet: RtpPacket = timeout(Duration::from_secs(10), packets.recv()).await.unwrap().unwrap();
+        let (packet, _): (RtpPacket, _) = timeout(Duration::from_secs(10), packets.recv()).await.unwrap().unwrap();
         if !pressed {
             pressed = "*#".chars().all(|key| peer.press(key));
             assert!(pressed && !peer.press('x'));

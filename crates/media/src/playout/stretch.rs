@@ -2,10 +2,10 @@
 
 use crate::codec::cross_fade;
 
-/// The least resemblance that is worth a cut; nobody hears it then.
-const MIN_RESEMBLANCE: f32 = 0.6;
+/// The least resemblance that loud sound is cut at; nobody hears it then.
+const MIN_RESEMBLANCE: f32 = 0.9;
 /// A longer wait for resemblance would cost more than a seam does.
-const URGENT_RESEMBLANCE: f32 = 0.3;
+const URGENT_RESEMBLANCE: f32 = 0.5;
 /// Below this level a cut is never heard.
 const QUIET: f32 = 200.0;
 /// Pitch between 80 and 400 Hz.
@@ -15,6 +15,8 @@ const MAX_LAG_US: usize = 12_500;
 /// How much a piece may be harmed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Haste {
+    /// Not at all while somebody speaks.
+    Pauses,
     /// Only where it isn't heard.
     Gentle,
     /// The delay is far from where it should be.
@@ -44,6 +46,13 @@ pub(super) fn lengthen(pcm: Vec<i16>, rate: u32, haste: Haste) -> Vec<i16> {
 
 /// The period at which the piece resembles itself most, if that is enough.
 fn seam(pcm: &[i16], rate: u32, haste: Haste) -> Option<usize> {
+    let loudness = (pcm.iter().map(|&s| f32::from(s).powi(2)).sum::<f32>() / pcm.len().max(1) as f32).sqrt();
+    let wanted = match haste {
+        _ if loudness < QUIET => f32::NEG_INFINITY,
+        Haste::Pauses => return None,
+        Haste::Gentle => MIN_RESEMBLANCE,
+        Haste::Urgent => URGENT_RESEMBLANCE,
+    };
     let samples = |us: usize| rate as usize * us / 1_000_000;
     let max = samples(MAX_LAG_US).min(pcm.len() * 5 / 8);
     let window = pcm.len().checked_sub(max)?;
@@ -54,9 +63,7 @@ fn seam(pcm: &[i16], rate: u32, haste: Haste) -> Option<usize> {
     };
     let (coarse, _) = best(&mut (samples(MIN_LAG_US).max(1)..=max).step_by(stride), stride)?;
     let (lag, found) = best(&mut (coarse.saturating_sub(stride).max(1)..=(coarse + stride).min(max)), 1)?;
-    let loudness = (pcm.iter().map(|&s| f32::from(s).powi(2)).sum::<f32>() / pcm.len().max(1) as f32).sqrt();
-    let wanted = if haste == Haste::Urgent { URGENT_RESEMBLANCE } else { MIN_RESEMBLANCE };
-    (found >= wanted || loudness < QUIET).then_some(lag)
+    (found >= wanted).then_some(lag)
 }
 
 /// The normalised cross correlation of the first `window` with what stands `lag` later.

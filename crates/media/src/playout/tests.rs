@@ -128,6 +128,61 @@ fn a_sender_may_change_its_codec() {
     assert!(dbfs(&pcm) > -17.0);
 }
 
+/// The words of a recording, each to the sample, in a call over G.711 whose program is held up by `stalls`: what comes
+/// meanwhile is seen at a stall's end, and what was to be played meanwhile is played then. How many words there were.
+fn words_heard_whole(stalls: impl Fn(u64) -> Option<u64>) -> usize {
+    let wav = crate::container::decode(include_bytes!("../../../../assets/test-message.wav")).unwrap();
+    let pcm = crate::resample::resample(&wav.samples, wav.rate, 8_000).unwrap();
+    let (mut encoder, mut decoder) = (Encoder::new(Codec::Pcmu).unwrap(), Decoder::new(Codec::Pcmu).unwrap());
+    let mut playout = Playout::new(8_000, &[(Codec::Pcmu, 0)], JitterConfig::default()).unwrap();
+    let (mut rtp, start) = (RtpSender::new(1, 0, 0), epoch());
+    let (mut said, mut heard) = (Vec::new(), Vec::new());
+    for ms in (0..pcm.len() as u64 / 8 + 200).step_by(10) {
+        let due = start + Duration::from_millis(ms);
+        if let Some(frame) = pcm.as_chunks::<160>().0.get(ms as usize / 20).filter(|_| ms % 20 == 0) {
+            let payload = encoder.encode(frame).unwrap();
+            said.extend(decoder.decode(&payload).unwrap());
+            let seen = due + Duration::from_millis(stalls(ms).unwrap_or(0));
+            playout.receive(rtp.audio(0, payload, 160), seen).unwrap();
+        }
+        let mut ten_ms = [0; 80];
+        playout.pull(&mut ten_ms, due);
+        heard.extend_from_slice(&ten_ms);
+    }
+    let words = said.chunks(160).collect::<Vec<_>>();
+    let words: Vec<_> = words.chunk_by(|a, b| (dbfs(a) < -40.0) == (dbfs(b) < -40.0)).filter(|word| word.len() > 5).collect();
+    let words: Vec<_> = words.into_iter().map(|word| word.concat()).filter(|word| dbfs(word) > -40.0).collect();
+    for word in &words {
+        assert!(heard.windows(word.len()).any(|window| window == word), "{:?}", playout.statistics());
+    }
+    words.len()
+}
+
+#[test]
+fn the_first_word_of_a_call_is_not_cut_to_shorten_the_delay() {
+    assert!(words_heard_whole(|_| None) >= 5);
+}
+
+#[test]
+fn a_program_that_is_held_up_now_and_then_harms_no_word() {
+    // Every 70 ms it sleeps for 20.
+    assert!(words_heard_whole(|ms| (ms % 70 < 20).then(|| 20 - ms % 70)) >= 5);
+    // Seldom, and for longer.
+    assert!(words_heard_whole(|ms| (ms % 1_510 < 40).then(|| 40 - ms % 1_510)) >= 5);
+}
+
+#[test]
+fn speech_is_cut_only_where_it_repeats_itself() {
+    let wav = crate::container::decode(include_bytes!("../../../../assets/test-message.wav")).unwrap();
+    let pcm = crate::resample::resample(&wav.samples, wav.rate, 8_000).unwrap();
+    let frames: Vec<_> = pcm.chunks_exact(160).filter(|frame| dbfs(frame) > -40.0).collect();
+    let cuts = |haste| frames.iter().filter(|frame| stretch::shorten(frame.to_vec(), 8_000, haste).len() < 160).count();
+    let (pauses, gentle, urgent) = (cuts(Haste::Pauses), cuts(Haste::Gentle), cuts(Haste::Urgent));
+    assert_eq!(pauses, 0);
+    assert!(gentle * 50 > frames.len() && gentle * 4 < frames.len() * 3, "{gentle} of {}", frames.len());
+    assert!(urgent > gentle, "{urgent} of {}", frames.len());
+}
+
 #[test]
 fn stretching_takes_whole_periods_out_or_puts_them_in() {
     let jump = |pcm: &[i16]| pcm.windows(2).map(|w| (i32::from(w[0]) - i32::from(w[1])).abs()).max().unwrap();
@@ -221,7 +276,7 @@ fn who_asks_in_bursts_hears_the_same() {
             heard.extend_from_slice(&pcm);
         }
     }
-    // Three seconds, from the second second on.
-    let part = &said[8_000..32_000];
+    // Nearly three seconds of speech without a pause, from the second second on.
+    let part = &said[8_000..30_400];
     assert!(heard.windows(part.len()).any(|window| window == part), "{:?}", playout.statistics());
 }

@@ -67,8 +67,15 @@ struct Player {
     next: usize,
     due: Instant,
     timestamp: u32,
-    /// The machine wants to hear of the end.
-    prompt: bool,
+    prompt: Prompt,
+}
+
+/// Of greeting and beep the machine wants to hear the end.
+#[derive(Debug, Clone, Copy)]
+enum Prompt {
+    Greeting,
+    Beep,
+    Warning,
 }
 
 /// The recording's place on the disk.
@@ -203,6 +210,8 @@ impl DepositRun {
         let since = *self.flows_since.get_or_insert(now);
         if now >= since + LEAD_IN && self.shared.prompts.get(self.codec).is_some() {
             self.started = true;
+            // Also where the caller has skipped the greeting already.
+            self.begin_spool();
             self.machine.handle_start(now);
         }
     }
@@ -211,10 +220,9 @@ impl DepositRun {
         while let Output::Event(event) = self.machine.poll_output() {
             match event {
                 Event::PlayGreeting => {
-                    self.begin_spool();
                     let shared = Arc::clone(&self.shared);
                     let greeting = shared.prompts.get(self.codec).map(|prompts| prompts.greeting(self.order.language));
-                    self.start_playing(greeting, true, stream, now);
+                    self.start_playing(greeting, Prompt::Greeting, stream, now);
                 }
                 Event::Beep => {
                     self.player = None;
@@ -225,7 +233,7 @@ impl DepositRun {
                 Event::WarningBeep => {
                     let shared = Arc::clone(&self.shared);
                     let warning = shared.prompts.get(self.codec).map(|prompts| &prompts.warning);
-                    self.start_playing(warning, false, stream, now);
+                    self.start_playing(warning, Prompt::Warning, stream, now);
                 }
                 Event::Stop { ending, keep } => {
                     self.finish(ending, keep);
@@ -235,7 +243,7 @@ impl DepositRun {
         }
     }
 
-    /// Makes the place for the recording, while the greeting plays.
+    /// Makes the place for the recording, before the greeting plays.
     fn begin_spool(&mut self) {
         let (media_type, codec) = (Recording::media_type(self.codec), self.codec.name());
         let format = aftertone_server_store::SoundFormat { media_type: media_type.into(), codec: codec.into() };
@@ -264,7 +272,7 @@ impl DepositRun {
         let shared = Arc::clone(&self.shared);
         if matches!(self.spool, SpoolSlot::Ready(_)) {
             let beep = shared.prompts.get(self.codec).map(|prompts| &prompts.beep);
-            self.start_playing(beep, true, stream, now);
+            self.start_playing(beep, Prompt::Beep, stream, now);
         } else {
             self.machine.handle_interruption();
         }
@@ -275,7 +283,7 @@ impl DepositRun {
         SpoolSlot::None
     }
 
-    fn start_playing(&mut self, frames: Option<&Frames>, prompt: bool, stream: &SendStream, now: Instant) {
+    fn start_playing(&mut self, frames: Option<&Frames>, prompt: Prompt, stream: &SendStream, now: Instant) {
         let frames = frames.map_or_else(|| Frames::from([]), Arc::clone);
         let timestamp = stream.timestamp_at(now, self.codec.clock_rate());
         self.player = Some(Player { frames, next: 0, due: now, timestamp, prompt });
@@ -290,9 +298,14 @@ impl DepositRun {
                 player.timestamp = stream.timestamp_at(now, self.codec.clock_rate());
             }
             let Some(payload) = player.frames.get(player.next) else {
-                let (at, prompt) = (player.due, player.prompt);
+                let ended = match player.prompt {
+                    Prompt::Greeting => Some(player.due),
+                    // Not when it was due: a worker that was held up sends its end only now, and the caller waits for it.
+                    Prompt::Beep => Some(now),
+                    Prompt::Warning => None,
+                };
                 self.player = None;
-                if prompt {
+                if let Some(at) = ended {
                     self.machine.handle_prompt_finished(at);
                     self.drain(stream, at, effects);
                 } else {

@@ -1,16 +1,28 @@
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use aftertone_exchange::MediaFailure;
 use aftertone_media::{
     Codec,
     container::{self, WAV_HEADER_LEN},
+    rtp::RtpPacket,
     sdp::Direction,
 };
 use bytes::Bytes;
-use tokio::time::{sleep, sleep_until};
+use tokio::{
+    task::yield_now,
+    time::{sleep, sleep_until},
+};
 
 use super::plane::{FRAME, Phone, Plane, call, message, speech, tone_greetings};
-use crate::media::Greetings;
+use crate::media::{
+    Greetings,
+    deposit::DepositRun,
+    describe::{Agreed, read_rtp_offer},
+    stream::SendStream,
+};
 
 /// Half a second of greeting, and the beep of 400 ms.
 const PROMPTS: usize = 25 + 20;
@@ -116,6 +128,55 @@ async fn the_hash_key_skips_the_greeting_and_ends_the_message() {
     close_to(duration, ended - begun, 300);
     let pcm = container::decode(&file).unwrap();
     close_to(pcm.duration(), duration, 30);
+}
+
+#[tokio::test]
+async fn who_presses_the_hash_key_at_once_hears_the_beep_and_leaves_a_message() {
+    let payloads = speech(Codec::Pcmu);
+    let mut plane = Plane::start_with(31_080..=31_089, 1, tone_greetings(500)).await;
+    let mut phone = plane.phone(call(10), 1, &[Codec::Pcmu], &[]).await.unwrap();
+    plane.deposit(call(10), 1, message(10));
+    phone.press(11).await;
+    let start = Instant::now();
+    phone.hear_prompts(20).await;
+    assert_eq!(phone.hear(Duration::from_millis(300)).await.map(|_| ()), None, "only the beep, after {:?}", start.elapsed());
+    phone.speak(&payloads[..150]).await;
+    plane.close(1);
+    assert_eq!(plane.deposited(call(10)).await, Some(message(10)));
+}
+
+/// A worker that was held up over the end of the beep sends that late; the recording begins after it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_was_held_up_adds_no_silence() {
+    let mut plane = Plane::start(31_090..=31_099).await;
+    let shared = Arc::clone(&plane.media.shared);
+    while shared.prompts.get(Codec::Pcmu).is_none() {
+        yield_now().await;
+    }
+    let mut run = DepositRun::new(plane.order(call(11), message(11)), Codec::Pcmu, shared).unwrap();
+    let offer = Phone::new(&[Codec::Pcmu]).await.offer(Direction::Sendrecv);
+    let agreed = Agreed::answered(&read_rtp_offer(&offer, &[]).unwrap().1);
+    let (mut stream, mut now, mut sent) = (SendStream::new(5), Instant::now(), 0);
+    while sent < PROMPTS {
+        let packets = run.handle_timeout(true, &agreed, &mut stream, now).packets.len();
+        // Between greeting and beep it waits for the disk, and no time passes here.
+        if packets == 0 && sent > 0 {
+            yield_now().await;
+        } else {
+            now += FRAME;
+        }
+        sent += packets;
+    }
+    now += Duration::from_millis(170);
+    run.handle_timeout(true, &agreed, &mut stream, now);
+    for (n, payload) in (0..100).zip(speech(Codec::Pcmu)) {
+        now += FRAME;
+        let packet = RtpPacket { marker: false, payload_type: 0, sequence: n, timestamp: u32::from(n) * 160, ssrc: 4, payload };
+        run.handle_packet(&packet, &agreed, &mut stream, now);
+    }
+    run.end(false, now);
+    assert_eq!(plane.deposited(call(11)).await, Some(message(11)));
+    assert_eq!(plane.sound(message(11)).await.0, Duration::from_secs(2), "what was said, and nothing before it");
 }
 
 #[tokio::test]

@@ -166,6 +166,11 @@ impl Plane {
     }
 
     pub(super) fn deposit(&self, call: CallId, leg: u64, message: MessageId) {
+        let deposit = Box::new(self.order(call, message));
+        self.media.send(MediaCommand::Deposit { leg: LegId(leg), deposit });
+    }
+
+    pub(super) fn order(&self, call: CallId, message: MessageId) -> DepositOrder {
         let caller = Caller { number: "030123456".into(), name: None };
         let now = Timestamp::now();
         let envelope = Envelope {
@@ -189,8 +194,7 @@ impl Plane {
             diverted: Some(Reason::NoAnswer),
             message: None,
         };
-        let deposit = Box::new(DepositOrder { envelope, record, language: Language::En });
-        self.media.send(MediaCommand::Deposit { leg: LegId(leg), deposit });
+        DepositOrder { envelope, record, language: Language::En }
     }
 
     pub(super) fn close(&self, leg: u64) {

@@ -9,6 +9,7 @@ use std::{
 };
 
 use aftertone_media::container;
+use aftertone_model::Timestamp;
 use aftertone_tests::{
     baresip::{Baresip, Setup},
     hosted::{self, ALICE, Api, BOB, Hosted, Person, Phone},
@@ -30,14 +31,15 @@ struct Terminal {
 }
 
 impl Terminal {
-    fn start(world: &World, person: &Person<'_>, arguments: &[&str]) -> Result<Self> {
-        Self::start_at(&world.hosted.http, person, &hosted::password(person.name), arguments, world.folder.path())
+    async fn start(world: &World, person: &Person<'_>, arguments: &[&str]) -> Result<Self> {
+        Self::start_at(&world.hosted.http, person, &hosted::password(person.name), arguments, world.folder.path()).await
     }
 
-    fn start_at(server: &str, person: &Person<'_>, password: &str, arguments: &[&str], folder: &Path) -> Result<Self> {
+    async fn start_at(server: &str, person: &Person<'_>, password: &str, arguments: &[&str], folder: &Path) -> Result<Self> {
         let mut command = process::clean_command(process::built("aftertone-phone")?);
-        command.env("AFTERTONE_PASSWORD", password).args(["--server", server, "--user", person.name]).args(arguments);
-        let running = process::start(&mut command, &folder.join(format!("{}.log", person.name)))?;
+        command.args(["--server", server, "--user", person.name, "--password-stdin"]).args(arguments);
+        let log = folder.join(format!("{}.log", person.name));
+        let running = process::start_with_line(&mut command, password, &log).await?;
         Ok(Self { running, told: Vec::new() })
     }
 
@@ -166,7 +168,7 @@ async fn answers(codec: &str, pesq: f64) -> Result<()> {
     let play = world.save("alice.wav", &Sound::silence(LEAD_S).then(&alices_words).then(&Sound::silence(5.0)))?;
     let record = world.file("heard.wav");
     let wait = ["wait", "--answer", "--play", text(&play), "--record", text(&record), "--for", "10s"];
-    let mut alice = Terminal::start(&world, &ALICE, &wait)?;
+    let mut alice = Terminal::start(&world, &ALICE, &wait).await?;
     alice.event("registered").await?;
     let says = Sound::silence(LEAD_S).then(&callers_words).then(&Sound::silence(30.0));
     let mut caller = world.caller(codec, &says).await?;
@@ -194,6 +196,34 @@ async fn it_answers_a_call_in_mu_law() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_call_that_is_held_and_resumed_is_answered_once_and_its_time_runs_on() -> Result<()> {
+    let world = World::new().await?;
+    let mut alice = Terminal::start(&world, &ALICE, &["wait", "--answer", "--for", "6s"]).await?;
+    alice.event("registered").await?;
+    let mut caller = world.caller("PCMU", &Sound::silence(30.0)).await?;
+    let answered = time_of(&alice.event("answered").await?)?;
+    caller.happening("CALL_ESTABLISHED", PATIENCE).await?;
+    // One comes each second.
+    for _ in 0..4 {
+        alice.event("quality").await?;
+    }
+    caller.command("hold").await?;
+    caller.command("resume").await?;
+    caller.happening("CALL_CLOSED", PATIENCE).await?;
+    let told = alice.done().await?;
+    assert_eq!(of(&told, "answered").len(), 1, "{told:?}");
+    let ended = of(&told, "ended");
+    assert_eq!((ended.len(), &ended[0]["reason"]), (1, &"local_hangup".into()), "{told:?}");
+    let lasted = time_of(ended[0])?.duration_since(answered).as_secs_f64();
+    assert!((5.9..9.5).contains(&lasted), "six seconds from the answer on, not from the last resume: {lasted}");
+    world.hosted.stop().await
+}
+
+fn time_of(event: &Value) -> Result<Timestamp> {
+    Ok(event["at"].as_str().context("when?")?.parse()?)
+}
+
+#[tokio::test]
 async fn it_answers_a_call_in_opus() -> Result<()> {
     answers("opus/48000/2", 3.8).await
 }
@@ -210,7 +240,7 @@ async fn it_calls_a_desk_phone() -> Result<()> {
     let play = world.save("alice.wav", &Sound::silence(LEAD_S).then(&alices_words).then(&Sound::silence(0.5)))?;
     let record = world.file("heard.wav");
     let call = ["call", "1002", "--play", text(&play), "--record", text(&record)];
-    let mut alice = Terminal::start(&world, &ALICE, &call)?;
+    let mut alice = Terminal::start(&world, &ALICE, &call).await?;
     let dialing = alice.event("dialing").await?;
     assert_eq!(dialing["to"], "1002", "{dialing}");
     let from = bob.happening("CALL_INCOMING", PATIENCE).await?.parameter;
@@ -238,7 +268,7 @@ async fn it_leaves_a_message_over_webrtc() -> Result<()> {
     let play = world.save("bob.wav", &Sound::silence(2.0).then(&words).then(&Sound::silence(0.5)))?;
     let record = world.file("heard.wav");
     let call = ["call", "alice", "--press", "#", "--play", text(&play), "--record", text(&record)];
-    let told = Terminal::start(&world, &BOB, &call)?.done().await?;
+    let told = Terminal::start(&world, &BOB, &call).await?.done().await?;
     assert_eq!(of(&told, "answered").len(), 1, "{told:?}");
     let beep_end = sound::tone_end(&load(&record)?, 1000.0).context("no beep")?;
     assert!(beep_end < 2.0, "the key skipped the greeting: the beep was over after {beep_end:.2} s");
@@ -255,7 +285,7 @@ async fn it_leaves_a_message_over_webrtc() -> Result<()> {
 #[tokio::test]
 async fn a_test_message_of_the_built_in_phone_arrives() -> Result<()> {
     let world = World::new().await?;
-    let told = Terminal::start(&world, &ALICE, &["test-message"])?.done().await?;
+    let told = Terminal::start(&world, &ALICE, &["test-message"]).await?.done().await?;
     let states: Vec<_> = of(&told, "test_message").iter().map(|event| event["state"].as_str().unwrap_or_default()).collect();
     assert_eq!(states, ["calling", "greeting", "speaking", "hung_up"], "{told:?}");
     let messages = of(&told, "message");
@@ -272,7 +302,7 @@ async fn a_test_message_of_the_built_in_phone_arrives() -> Result<()> {
 #[tokio::test]
 async fn a_caller_whom_it_declines_leaves_a_message() -> Result<()> {
     let world = World::new().await?;
-    let mut alice = Terminal::start(&world, &ALICE, &["wait", "--decline"])?;
+    let mut alice = Terminal::start(&world, &ALICE, &["wait", "--decline"]).await?;
     alice.event("registered").await?;
     let mut caller = world.caller("PCMU", &Sound::silence(LEAD_S).then(&sound::reply()?)).await?;
     let ended = alice.event("ended").await?;
@@ -288,9 +318,9 @@ async fn a_caller_whom_it_declines_leaves_a_message() -> Result<()> {
 #[tokio::test]
 async fn a_call_that_it_lets_ring_is_missed_and_the_message_is_told_at_once() -> Result<()> {
     let world = World::with_ring(5).await?;
-    let mut watching = Terminal::start(&world, &ALICE, &["mailbox", "watch"])?;
+    let mut watching = Terminal::start(&world, &ALICE, &["mailbox", "watch"]).await?;
     watching.event("connected").await?;
-    let mut ignoring = Terminal::start(&world, &ALICE, &["wait", "--ignore"])?;
+    let mut ignoring = Terminal::start(&world, &ALICE, &["wait", "--ignore"]).await?;
     ignoring.event("registered").await?;
     let mut caller = world.caller("opus/48000/2", &Sound::silence(LEAD_S).then(&sound::reply()?)).await?;
     let incoming = ignoring.event("incoming").await?;
@@ -338,25 +368,26 @@ async fn messages_are_listed_played_forwarded_deleted_and_restored() -> Result<(
     let id = listed["id"].as_str().context("no id")?;
     let state = || async { Ok::<_, anyhow::Error>(world.alice.messages().await?.remove(0)["state"].clone()) };
 
-    let told = Terminal::start(&world, &ALICE, &["mailbox", "list"])?.done().await?;
+    let told = Terminal::start(&world, &ALICE, &["mailbox", "list"]).await?.done().await?;
+    assert!(told.iter().all(|line| line["event"] == "message"), "nothing but messages: {told:?}");
     let messages = of(&told, "message");
     assert_eq!(messages.len(), 1, "{told:?}");
     assert_eq!((&messages[0]["id"], &messages[0]["state"]), (&id.into(), &"new".into()), "{told:?}");
     assert_eq!((&messages[0]["from"], &messages[0]["reason"]), (&CALLER.into(), &"offline".into()), "{told:?}");
 
     let record = world.file("played.wav");
-    let told = Terminal::start(&world, &ALICE, &["mailbox", "play", id, "--record", text(&record)])?.done().await?;
+    let told = Terminal::start(&world, &ALICE, &["mailbox", "play", id, "--record", text(&record)]).await?.done().await?;
     let changed = of(&told, "changed");
     assert!(changed.iter().any(|event| event["id"] == id && event["state"] == "heard"), "{told:?}");
     assert_eq!(state().await?, "heard");
     well_heard("who plays the message", &words, &load(&record)?, 4.0)?;
 
     let forward = ["mailbox", "forward", id, "--to", "bob", "--note", "Could you call back?"];
-    let told = Terminal::start(&world, &ALICE, &forward)?.done().await?;
+    let told = Terminal::start(&world, &ALICE, &forward).await?.done().await?;
     let forwarded = of(&told, "forwarded");
     assert_eq!(forwarded.len(), 1, "{told:?}");
     assert_eq!((&forwarded[0]["id"], &forwarded[0]["to"]), (&id.into(), &"1002".into()), "{told:?}");
-    let told = Terminal::start(&world, &BOB, &["mailbox", "list"])?.done().await?;
+    let told = Terminal::start(&world, &BOB, &["mailbox", "list"]).await?.done().await?;
     let bobs = of(&told, "message");
     assert_eq!(bobs.len(), 1, "{told:?}");
     assert_eq!((&bobs[0]["id"], &bobs[0]["from"]), (&forwarded[0]["message"], &CALLER.into()), "{told:?}");
@@ -364,7 +395,7 @@ async fn messages_are_listed_played_forwarded_deleted_and_restored() -> Result<(
     assert_eq!(bobs[0]["forwarded"]["note"], "Could you call back?", "{told:?}");
 
     for (action, after) in [("delete", "deleted"), ("restore", "heard")] {
-        let told = Terminal::start(&world, &ALICE, &["mailbox", action, id])?.done().await?;
+        let told = Terminal::start(&world, &ALICE, &["mailbox", action, id]).await?.done().await?;
         let changed = of(&told, "changed");
         assert!(changed.iter().any(|event| event["id"] == id && event["state"] == after), "{told:?}");
         assert_eq!(state().await?, after);
@@ -389,7 +420,7 @@ async fn what_goes_wrong_has_a_code() -> Result<()> {
         (server, &right, &["call", "not a number"], "invalid_target"),
     ];
     for (server, password, arguments, code) in cases {
-        let terminal = Terminal::start_at(server, &ALICE, password, arguments, world.folder.path())?;
+        let terminal = Terminal::start_at(server, &ALICE, password, arguments, world.folder.path()).await?;
         let (status, told) = terminal.ended().await?;
         let codes: Vec<_> = of(&told, "error").iter().map(|event| event["code"].as_str().unwrap_or_default()).collect();
         assert_eq!((status.code(), codes.last()), (Some(1), Some(&code)), "{arguments:?}: {told:?}");
@@ -416,14 +447,14 @@ async fn a_companys_own_certificate_is_trusted_by_its_fingerprint_alone() -> Res
     assert!(link.starts_with("aftertone://invite?server=https%3A%2F%2F127.0.0.1%3A"), "{link}");
     assert!(link.ends_with(&format!("&fingerprint={fingerprint}")), "{link}");
 
-    let list = |pins: &[&str]| {
+    let list = async |pins: &[&str]| {
         let arguments = [pins, &["mailbox", "list"]].concat();
-        Terminal::start_at(&server, &ALICE, &hosted::password(ALICE.name), &arguments, folder.path())
+        Terminal::start_at(&server, &ALICE, &hosted::password(ALICE.name), &arguments, folder.path()).await
     };
-    list(&["--insecure-fingerprint", fingerprint])?.done().await?;
+    list(&["--insecure-fingerprint", fingerprint]).await?.done().await?;
     let other = "00".repeat(32);
     for pins in [&[][..], &["--insecure-fingerprint", &other]] {
-        let (status, told) = list(pins)?.ended().await?;
+        let (status, told) = list(pins).await?.ended().await?;
         assert!(!status.success() && of(&told, "error").iter().any(|event| event["code"] == "tls"), "{pins:?}: {told:?}");
     }
     hosted.stop().await

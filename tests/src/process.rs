@@ -10,8 +10,8 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use tokio::{
-    io::{AsyncBufReadExt, BufReader, Lines},
-    process::{Child, ChildStdout, Command},
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
+    process::{Child, ChildStdin, ChildStdout, Command},
     time::timeout,
 };
 
@@ -19,6 +19,8 @@ use tokio::{
 #[derive(Debug)]
 pub struct Running {
     child: Child,
+    /// Open as long as the process lives, as a terminal's is.
+    _stdin: Option<ChildStdin>,
     stdout: Option<Lines<BufReader<ChildStdout>>>,
     log: PathBuf,
 }
@@ -28,18 +30,33 @@ pub struct Running {
 /// # Errors
 /// Where the program isn't there.
 pub fn start(command: &mut Command, log: &Path) -> Result<Running> {
+    spawn(command, Stdio::null(), log)
+}
+
+/// The same, with a line on its standard input, which stays open after it.
+///
+/// # Errors
+/// Where the program isn't there or doesn't read.
+pub async fn start_with_line(command: &mut Command, line: &str, log: &Path) -> Result<Running> {
+    let mut running = spawn(command, Stdio::piped(), log)?;
+    let mut stdin = running.child.stdin.take().context("it has no standard input")?;
+    stdin.write_all(format!("{line}\n").as_bytes()).await?;
+    Ok(Running { _stdin: Some(stdin), ..running })
+}
+
+fn spawn(command: &mut Command, stdin: Stdio, log: &Path) -> Result<Running> {
     let file = std::fs::File::options().create(true).append(true).open(log);
     let file = file.with_context(|| format!("creating {}", log.display()))?;
     let program = command.as_std().get_program().to_string_lossy().into_owned();
     let mut child = command
-        .stdin(Stdio::null())
+        .stdin(stdin)
         .stdout(Stdio::piped())
         .stderr(file)
         .kill_on_drop(true)
         .spawn()
         .with_context(|| format!("starting {program}"))?;
     let stdout = child.stdout.take().map(|out| BufReader::new(out).lines());
-    Ok(Running { child, stdout, log: log.to_owned() })
+    Ok(Running { child, _stdin: None, stdout, log: log.to_owned() })
 }
 
 impl Running {

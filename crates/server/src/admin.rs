@@ -111,7 +111,7 @@ pub async fn invite(data: &Path, user: &str, to: InviteTo) -> anyhow::Result<Str
 /// Adds a phone that is not ours, and shows its credentials this once.
 ///
 /// # Errors
-/// Where there is no such person, or the account has no domain yet.
+/// Where there is no such person, or the domain isn't the account's.
 pub async fn add_device(data: &Path, user: &str, name: &str, domain: Option<String>, as_json: bool) -> anyhow::Result<String> {
     let store = open(data).await?;
     let person = find(&store, user).await?;
@@ -159,7 +159,11 @@ fn domain_of(data: &Path, wanted: Option<String>) -> anyhow::Result<String> {
             settings::store_domain(data, &wanted)?;
             Ok(wanted)
         }
-        (None, None) => bail!("the account has no domain yet: start the server once, or give --domain DOMAIN"),
+        // What a server on this machine alone takes at its first start.
+        (None, None) => {
+            settings::store_domain(data, crate::config::LOCAL_DOMAIN)?;
+            Ok(crate::config::LOCAL_DOMAIN.to_owned())
+        }
     }
 }
 

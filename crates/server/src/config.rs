@@ -31,6 +31,8 @@ pub struct Config {
     pub http: Option<SocketAddr>,
     /// The API, the doorbell and `/sip` over TLS.
     pub https: Option<Https>,
+    /// Which of them nobody asked for: where such a port is taken, a free one serves as well.
+    pub by_default: ByDefault,
     /// UDP ports of plain RTP legs.
     pub rtp_ports: RangeInclusive<u16>,
     /// The first UDP port of WebRTC legs, one for each media worker; 0 for any free ones.
@@ -53,6 +55,17 @@ pub struct Config {
     pub trunks: Vec<TrunkAccount>,
     /// How long a shutdown waits for running recordings.
     pub grace: std::time::Duration,
+}
+
+/// Which addresses are the defaults, and so give way to a program that has the port already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ByDefault {
+    /// SIP over UDP.
+    pub sip_udp: bool,
+    /// SIP over TCP.
+    pub sip_tcp: bool,
+    /// The API without encryption.
+    pub http: bool,
 }
 
 /// Whether the sound of phones over RTP is encrypted (SRTP with SDES keys). WebRTC always is.
@@ -92,6 +105,7 @@ impl Config {
             sip_tls: None,
             http: loopback(8080),
             https: None,
+            by_default: ByDefault::default(),
             rtp_ports: 16384..=32767,
             webrtc_port: 0,
             media_workers: 0,
@@ -146,11 +160,11 @@ impl Config {
     #[must_use]
     pub fn default_domain(&self) -> String {
         if self.is_loopback_only() {
-            return "localhost".into();
+            return LOCAL_DOMAIN.into();
         }
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok().or_else(|| std::env::var("HOSTNAME").ok());
         let host = host.map(|host| host.trim().to_ascii_lowercase());
-        host.filter(|host| check_domain(host).is_ok()).unwrap_or_else(|| "localhost".into())
+        host.filter(|host| check_domain(host).is_ok()).unwrap_or_else(|| LOCAL_DOMAIN.into())
     }
 
     /// Where SIP is taken, over WebSocket too.
@@ -174,6 +188,9 @@ impl Config {
         }
     }
 }
+
+/// The domain of an account that only this machine reaches, when none is given.
+pub(crate) const LOCAL_DOMAIN: &str = "localhost";
 
 fn check_domain(domain: &str) -> anyhow::Result<()> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']');
@@ -355,7 +372,10 @@ impl Options {
             (None, _) => Ok(None),
         };
         let (https, sip_tls) = (secured(self.https, "https")?, secured(self.sip_tls, "SIP over TLS")?);
+        let by_default =
+            ByDefault { sip_udp: self.sip_udp.is_none(), sip_tcp: self.sip_tcp.is_none(), http: self.http.is_none() };
         let config = Config {
+            by_default,
             domain: self.domain.map(|domain| domain.to_ascii_lowercase()),
             sip_udp: self.sip_udp.map_or(default.sip_udp, Listen::address),
             sip_tcp: self.sip_tcp.map_or(default.sip_tcp, Listen::address),
@@ -393,8 +413,18 @@ where
     D: Deserializer<'de>,
     T: FromStr<Err: fmt::Display>,
 {
-    let texts = Vec::<String>::deserialize(deserializer)?;
-    texts.iter().map(|text| text.parse().map_err(serde::de::Error::custom)).collect()
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Texts {
+        One(String),
+        Several(Vec<String>),
+    }
+    let texts = match Texts::deserialize(deserializer)? {
+        Texts::One(text) => text.split(',').map(str::to_owned).collect(),
+        Texts::Several(texts) => texts,
+    };
+    let texts = texts.iter().map(|text| text.trim()).filter(|text| !text.is_empty());
+    texts.map(|text| text.parse().map_err(serde::de::Error::custom)).collect()
 }
 
 #[cfg(test)]
@@ -404,6 +434,15 @@ mod tests {
 
     fn file(text: &str) -> Result<Options, toml::de::Error> {
         toml::from_str(text)
+    }
+
+    #[test]
+    fn networks_are_a_list_or_one_text() {
+        let networks = |text: &str| file(text).unwrap().trust.len();
+        assert_eq!(networks("trust = [\"127.0.0.0/8\", \"10.0.0.0/8\"]"), 2);
+        assert_eq!(networks("trust = \"127.0.0.0/8, 10.0.0.0/8\""), 2);
+        assert_eq!(networks("trust = \"\""), 0);
+        assert!(file("trust = \"nonsense\"").is_err());
     }
 
     #[test]

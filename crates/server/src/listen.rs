@@ -1,8 +1,7 @@
 //! Accepts HTTP connections, plain or over TLS, and serves the router on them.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use anyhow::Context;
 use axum::{Router, extract::Request};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -40,8 +39,8 @@ impl HttpPort {
         tls: Option<TlsAcceptor>,
         router: Router,
         stopping: watch::Receiver<bool>,
-    ) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(address).await.with_context(|| format!("can't listen on {address} for HTTP"))?;
+    ) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
         let local = listener.local_addr()?;
         Ok(Self { local, task: tokio::spawn(accept(listener, tls, router, stopping)) })
     }

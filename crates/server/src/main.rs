@@ -1,7 +1,7 @@
 //! `aftertone-server`: the hosted account as a program.
 
 use std::{
-    io::{IsTerminal, Read, Write},
+    io::{BufRead, IsTerminal, Read, Write},
     path::PathBuf,
     process::ExitCode,
 };
@@ -317,7 +317,8 @@ fn on_or_off(text: &str) -> Result<bool, String> {
 /// The first line of the standard input.
 fn read_password() -> anyhow::Result<String> {
     let mut text = String::new();
-    std::io::stdin().take(4096).read_to_string(&mut text).context("can't read the password")?;
+    // To the end of the line and no farther: whoever writes it may keep the pipe open.
+    std::io::stdin().lock().take(4096).read_line(&mut text).context("can't read the password")?;
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -60,6 +61,12 @@ pub struct Addresses {
     pub http: Option<SocketAddr>,
     /// The API over TLS.
     pub https: Option<SocketAddr>,
+    /// Media over WebRTC, one for each media worker and family.
+    #[serde(default)]
+    pub webrtc: Vec<SocketAddr>,
+    /// The UDP ports of plain RTP, `16384-32767`; each call binds some of them.
+    #[serde(default)]
+    pub rtp_ports: String,
     /// Of the certificate.
     pub fingerprint: Option<String>,
     /// This program's version.
@@ -123,6 +130,7 @@ impl Server {
         let known = directory(store.as_ref(), &domain).await?;
         let public = Public::new(config.public_address);
         let (media, media_events) = start_media(&config, &public, &spool, &store)?;
+        let webrtc = media.webrtc_addresses();
         let numbers = ConnectionNumbers::default();
         let (stop, stopping) = watch::channel(false);
 
@@ -200,6 +208,8 @@ impl Server {
             sip_tls: sip_addresses[1],
             http: web_addresses.0,
             https: web_addresses.1,
+            webrtc,
+            rtp_ports: format!("{}-{}", config.rtp_ports.start(), config.rtp_ports.end()),
             fingerprint: keys.as_ref().map(|keys| keys.fingerprint().borrow().to_string()),
             version: VERSION.to_owned(),
         };
@@ -359,28 +369,49 @@ impl SipPorts {
         let (inbound, datagrams) = mpsc::channel(QUEUE);
         let (events, streams) = mpsc::channel(QUEUE);
         let udp = match config.sip_udp {
-            Some(at) => Some(UdpPort::bind(at, inbound).await.with_context(|| format!("can't listen on {at} for SIP over UDP"))?),
+            Some(at) => {
+                let bind = async |at| UdpPort::bind(at, inbound.clone()).await;
+                let port = or_on_a_free_port(at, config.by_default.sip_udp, bind).await;
+                Some(port.with_context(|| format!("can't listen on {at} for SIP over UDP"))?)
+            }
             None => None,
         };
-        let listen = async |at, tls, what| {
-            let port = StreamPort::listen(at, tls, StreamConfig::default(), numbers.clone(), events.clone()).await;
-            port.with_context(|| format!("can't listen on {at} for SIP over {what}"))
-        };
+        let listen = async |at, tls| StreamPort::listen(at, tls, StreamConfig::default(), numbers.clone(), events.clone()).await;
         let tcp = match config.sip_tcp {
-            Some(at) => Some(listen(at, None, "TCP").await?),
+            Some(at) => {
+                let port = or_on_a_free_port(at, config.by_default.sip_tcp, async |at| listen(at, None).await).await;
+                Some(port.with_context(|| format!("can't listen on {at} for SIP over TCP"))?)
+            }
             None => None,
         };
         let tls = match (&config.sip_tls, keys) {
-            (Some(at), Some(keys)) => Some(listen(at.address, Some(Arc::new(keys.sip_config()?)), "TLS").await?),
+            (Some(at), Some(keys)) => {
+                let port = listen(at.address, Some(Arc::new(keys.sip_config()?))).await;
+                Some(port.with_context(|| format!("can't listen on {} for SIP over TLS", at.address))?)
+            }
             (Some(_), None) | (None, _) => None,
         };
         Ok(Self { udp, tcp, tls, datagrams, streams, outlet: events })
     }
 }
 
+/// Where nobody asked for an address and its port is another program's, any free port serves: the ready line tells it.
+async fn or_on_a_free_port<T>(
+    at: SocketAddr,
+    by_default: bool,
+    listen: impl AsyncFn(SocketAddr) -> io::Result<T>,
+) -> io::Result<T> {
+    match listen(at).await {
+        Err(error) if by_default && error.kind() == io::ErrorKind::AddrInUse => {
+            tracing::warn!(%at, "the usual port is another program's; listening on a free one");
+            listen(SocketAddr::new(at.ip(), 0)).await
+        }
+        listening => listening,
+    }
+}
+
 type WebAddresses = (Option<SocketAddr>, Option<SocketAddr>);
 
-/// Tells the exchange when addresses change or the machine wakes up.
 /// NATs forget after half a minute, so this keeps the way open too.
 const ASK_STUN: Duration = Duration::from_secs(25);
 const STUN_PORT: u16 = 3478;
@@ -432,13 +463,16 @@ async fn serve_http(
     let mut ports = Vec::new();
     let mut addresses = (None, None);
     if let Some(http) = config.http {
-        let port = HttpPort::listen(http, None, router.clone(), stopping.clone()).await?;
+        let listen = async |at| HttpPort::listen(at, None, router.clone(), stopping.clone()).await;
+        let port = or_on_a_free_port(http, config.by_default.http, listen).await;
+        let port = port.with_context(|| format!("can't listen on {http} for HTTP"))?;
         addresses.0 = Some(port.local);
         ports.push(port);
     }
     if let (Some(https), Some(keys)) = (&config.https, keys) {
         let acceptor = TlsAcceptor::from(Arc::new(keys.http_config()?));
-        let port = HttpPort::listen(https.address, Some(acceptor), router, stopping.clone()).await?;
+        let port = HttpPort::listen(https.address, Some(acceptor), router, stopping.clone()).await;
+        let port = port.with_context(|| format!("can't listen on {} for HTTPS", https.address))?;
         addresses.1 = Some(port.local);
         ports.push(port);
     }

@@ -22,7 +22,8 @@ pub(crate) async fn domain(config: &Config, store: &dyn Store) -> anyhow::Result
             let phones = store.phone_credentials().await?;
             ensure!(
                 phones.iter().all(|phone| phone.realm == wanted),
-                "the data folder {} belongs to the domain {stored}, and phones have credentials for it: {wanted} is refused",
+                "the data folder {} belongs to the domain {stored}, and phones have credentials for it: {wanted} is refused \
+                 (revoke those phones first, and add them again for the new domain)",
                 config.data.display()
             );
             wanted

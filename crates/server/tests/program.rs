@@ -86,7 +86,6 @@ fn an_account_is_set_up_served_and_stopped() {
     let table = told(&data, &["user", "list"], "");
     assert!(table.starts_with("EXTENSION") && table.contains("Ada Ä."), "{table}");
     assert!(refused(&data, &["invite", "ada"]).contains("--server"));
-    assert!(refused(&data, &["device", "add", "ada"]).contains("--domain"));
 
     let file = folder.path().join("server.toml");
     std::fs::write(&file, "sip-udp = \"127.0.0.1:1\"\nsip_tcp = \"off\"\ndomain = \"a.example\"\nmedia-workers = 1\n").unwrap();
@@ -98,6 +97,7 @@ fn an_account_is_set_up_served_and_stopped() {
     assert!(port != "1" && port != "0", "the variable stands above the file: {port}");
     let http = serve.ready["http"].as_str().unwrap();
     assert!(!http.ends_with(":1") && !http.ends_with(":0"), "the flag stands above the variable: {http}");
+    assert_eq!((serve.ready["webrtc"].as_array().unwrap().len(), &serve.ready["rtp_ports"]), (1, &"16384-32767".into()));
     assert_eq!(mode(&data), 0o700);
 
     let second = refused(&data, &["serve", "--sip-udp", "off", "--sip-tcp", "off", "--http", "127.0.0.1:0"]);
@@ -120,6 +120,43 @@ fn what_would_be_unsafe_is_refused_with_advice() {
     assert!(refused(&["--config", "/nonexistent/file.toml"]).contains("/nonexistent/file.toml"));
     let missing = ["--http", "127.0.0.1:0", "--https", "127.0.0.1:0", "--cert", "/nonexistent/c", "--key", "/nonexistent/k"];
     assert!(refused(&[&missing[..], &["--sip-udp", "off", "--sip-tcp", "off"]].concat()).contains("/nonexistent/c"));
+}
+
+#[test]
+fn two_servers_with_the_usual_ports_run_beside_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let serving = ["a", "b"].map(|name| Serving::start(program(&folder.path().join(name)).arg("serve")));
+    for what in ["sip_udp", "sip_tcp", "http"] {
+        let [a, b] = [0, 1].map(|n: usize| serving[n].ready[what].as_str().unwrap());
+        assert_ne!(a, b, "{what}");
+    }
+    // Who asks for a port gets that one or none.
+    let taken = serving[0].ready["http"].as_str().unwrap();
+    let third = refused(&folder.path().join("c"), &["serve", "--sip-udp", "off", "--sip-tcp", "off", "--http", taken]);
+    assert!(third.contains("can't listen on"), "{third}");
+}
+
+#[test]
+fn a_phone_may_be_added_before_the_first_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("account");
+    told(&data, &["user", "add", "ada", "--extension", "1001", "--display-name", "Ada"], "");
+    let phone: Value = serde_json::from_str(&told(&data, &["device", "add", "ada", "--json"], "")).unwrap();
+    let serve =
+        Serving::start(program(&data).args(["serve", "--http", "127.0.0.1:0", "--sip-udp", "127.0.0.1:0", "--sip-tcp", "off"]));
+    assert_eq!(phone["domain"], serve.ready["domain"]);
+}
+
+#[test]
+fn a_password_ends_with_its_line_however_long_the_pipe_stays_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("account");
+    let add = ["user", "add", "ada", "--extension", "1001", "--display-name", "Ada", "--password-stdin"];
+    let mut child = program(&data).args(add).spawn().unwrap();
+    let mut pipe = child.stdin.take().unwrap();
+    pipe.write_all(b"a long sentence\n").unwrap();
+    assert!(child.wait().unwrap().success());
+    drop(pipe);
 }
 
 fn mode(path: &Path) -> u32 {

@@ -39,7 +39,7 @@ use std::{
     convert::Infallible,
     hash::{DefaultHasher, Hash, Hasher},
     io,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     ops::RangeInclusive,
     sync::{Arc, Mutex, OnceLock, PoisonError},
     thread,
@@ -166,6 +166,11 @@ impl MediaPlane {
         let workers = (0..workers).map(start).collect::<io::Result<Vec<_>>>()?;
         drop(shared.crossings.set(workers.iter().map(Worker::crossings).collect()));
         Ok((Self { workers, legs: Mutex::default(), shared, finishing }, received))
+    }
+
+    /// Where WebRTC legs reach the workers.
+    pub(crate) fn webrtc_addresses(&self) -> Vec<SocketAddr> {
+        self.workers.iter().flat_map(|worker| worker.addresses().iter().copied()).collect()
     }
 
     /// Hands an order to the worker of its call. Never blocks. What no worker can do is answered at once.

@@ -359,6 +359,11 @@ impl Sockets {
         self.port
     }
 
+    /// Where they are bound.
+    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
+        self.all().filter_map(|socket| socket.local_addr().ok()).collect()
+    }
+
     pub(super) fn all(&self) -> impl Iterator<Item = Rc<UdpSocket>> {
         self.v4.iter().chain(&self.v6).cloned()
     }

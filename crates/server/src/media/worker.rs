@@ -7,6 +7,7 @@ use std::{
     cell::RefCell,
     future::pending,
     io,
+    net::SocketAddr,
     rc::{Rc, Weak},
     sync::Arc,
     thread,
@@ -58,6 +59,7 @@ const CROSSINGS: usize = 1024;
 pub(super) struct Worker {
     crossings: mpsc::Sender<Crossing>,
     orders: mpsc::UnboundedSender<Order>,
+    addresses: Vec<SocketAddr>,
     stopped: oneshot::Receiver<()>,
 }
 
@@ -79,14 +81,19 @@ impl Worker {
                     Ok(sockets) => sockets,
                     Err(error) => return drop(ready.send(Err(error))),
                 };
-                let _ = ready.send(Ok(()));
+                let _ = ready.send(Ok(sockets.addresses()));
                 run(shared, sockets, received, crossed).await;
             });
             let _ = stop.send(());
         };
         thread::Builder::new().name(format!("media-{index}")).spawn(body)?;
-        bound.recv().unwrap_or_else(|_| Err(io::Error::other("the media worker did not start")))?;
-        Ok(Self { crossings, orders, stopped })
+        let addresses = bound.recv().unwrap_or_else(|_| Err(io::Error::other("the media worker did not start")))?;
+        Ok(Self { crossings, orders, addresses, stopped })
+    }
+
+    /// Where WebRTC legs reach it.
+    pub(super) fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
     }
 
     /// The way for other workers' packets.

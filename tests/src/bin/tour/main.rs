@@ -45,14 +45,19 @@ async fn main() -> ExitCode {
 
 async fn run(folder: PathBuf) -> Result<bool> {
     let mut report = Report::new(folder.clone())?;
-    let mut tour = Tour::begin(folder).await?;
-    let outcome = tour.steps(&mut report).await;
-    if let Err(error) = &outcome {
-        say(&format!("{error:#}"));
+    let outcome = match Tour::begin(folder).await {
+        Ok(mut tour) => {
+            let outcome = tour.steps(&mut report).await;
+            tour.end().await;
+            outcome
+        }
+        Err(error) => Err(error),
+    };
+    if let Err(error) = outcome {
+        report.broke_off(&error)?;
     }
     report.write()?;
-    tour.end().await;
-    Ok(outcome.is_ok() && report.ok)
+    Ok(report.ok)
 }
 
 struct Tour {

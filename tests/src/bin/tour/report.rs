@@ -5,6 +5,9 @@ use std::{path::PathBuf, time::Instant};
 use anyhow::{Context, Result};
 use serde::Serialize;
 
+/// The steps, in order.
+const STEPS: [&str; 8] = ["signed-in", "ringing", "missed", "message-listed", "notified", "played", "forwarded", "received"];
+
 /// The whole report.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
@@ -76,6 +79,15 @@ impl Report {
         say(&format!("{:>6} ms  {name}{}", at_ms, error.as_ref().map(|e| format!(": FAILED: {e}")).unwrap_or_default()));
         self.steps.push(Step { name: name.into(), ok: error.is_none(), at_ms, screenshot, error });
         Ok(())
+    }
+
+    /// The tour can't go on. What no step has told yet is told as the failure of the step that would have come next.
+    pub(crate) fn broke_off(&mut self, error: &anyhow::Error) -> Result<()> {
+        if self.steps.iter().any(|step| !step.ok) {
+            return Ok(());
+        }
+        let next = STEPS.get(self.steps.len()).copied().unwrap_or("end");
+        self.step(next, None, Some(format!("{error:#}")))
     }
 
     /// Holds a measured value against a bound.

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use aftertone_client::{CallPhase, CallSnapshot, Connection, Event, EventStream, Session, TestMessage};
+use aftertone_client::{CallPhase, CallSnapshot, CommandError, Connection, Event, EventStream, Session, TestMessage};
 use aftertone_model::CallId;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::{
     files::Files,
-    lines::{self, Failure, reason_code},
+    lines::{self, Failure, Teller, reason_code},
 };
 
 /// How long to wait for the registration.
@@ -33,18 +33,21 @@ pub(crate) async fn call(
     length: Option<Duration>,
     press: Option<&str>,
 ) -> Result<(), Failure> {
-    online(events).await?;
+    let mut teller = online(events).await?;
     let call = session.dial(target).await?;
-    let mut hang_up_at = None;
+    let (mut hang_up_at, mut answered) = (None, false);
     loop {
-        let Some(event) = next(session, events, files, call, length, hang_up_at).await? else { continue };
-        lines::call_event(&event);
+        let Some(event) = next(session, events, files, &mut teller, call, length, hang_up_at).await? else { continue };
+        teller.tell(&event);
         let Event::Call(snapshot) = event else { continue };
         if snapshot.id != call {
             continue;
         }
         match snapshot.phase {
+            // Told again when the other end holds and resumes: the time runs from the answer on.
+            CallPhase::Active if answered => {}
             CallPhase::Active => {
+                answered = true;
                 hang_up_at = length.map(|length| Instant::now() + length);
                 if let Some(keys) = press {
                     tokio::spawn(press_keys(session.clone(), call, keys.to_owned()));
@@ -68,51 +71,59 @@ async fn press_keys(session: Session, call: CallId, keys: String) {
 
 /// Waits for one call and deals with it.
 pub(crate) async fn wait(session: &Session, events: &mut EventStream, files: &Files, what: What) -> Result<(), Failure> {
-    online(events).await?;
+    let mut teller = online(events).await?;
     let incoming = loop {
         let event = events.next().await.ok_or_else(over)?;
-        lines::call_event(&event);
+        teller.tell(&event);
         if let Event::Call(call @ CallSnapshot { phase: CallPhase::Ringing, .. }) = event {
             break call;
         }
     };
     let length = match what {
         What::Answer { length } => {
-            session.answer(incoming.id).await?;
+            too_late_is_told(session.answer(incoming.id).await)?;
             length
         }
         What::Decline => {
-            session.decline(incoming.id).await?;
+            too_late_is_told(session.decline(incoming.id).await)?;
             None
         }
         What::Ignore => None,
     };
     let mut hang_up_at = None;
     loop {
-        let Some(event) = next(session, events, files, incoming.id, length, hang_up_at).await? else { continue };
-        lines::call_event(&event);
+        let Some(event) = next(session, events, files, &mut teller, incoming.id, length, hang_up_at).await? else { continue };
+        teller.tell(&event);
         let Event::Call(call) = event else { continue };
         if call.id != incoming.id {
             continue;
         }
         match call.phase {
-            CallPhase::Active => hang_up_at = length.map(|length| Instant::now() + length),
+            CallPhase::Active => hang_up_at = hang_up_at.or_else(|| length.map(|length| Instant::now() + length)),
             CallPhase::Ended(_) => return Ok(()),
             CallPhase::Dialing | CallPhase::Ringing | CallPhase::Connecting => {}
         }
     }
 }
 
+/// A call that ended meanwhile is no failure: its end comes as an event.
+fn too_late_is_told(done: Result<(), CommandError>) -> Result<(), Failure> {
+    match done {
+        Err(CommandError::NoSuchCall) => Ok(()),
+        done => Ok(done?),
+    }
+}
+
 /// Lets the built-in second phone leave a message, and waits until it is in the mailbox.
 pub(crate) async fn test_message(session: &Session, events: &mut EventStream) -> Result<(), Failure> {
-    online(events).await?;
+    let mut teller = online(events).await?;
     session.place_test_message();
     let mut hung_up = false;
     loop {
         let event =
             timeout(Duration::from_secs(120), events.next()).await.map_err(|_| Failure::new("timeout", "no message came"))?;
         let event = event.ok_or_else(over)?;
-        lines::call_event(&event);
+        teller.tell(&event);
         if let Event::TestMessage(TestMessage::HungUp { .. }) = event {
             hung_up = true;
         } else if let Event::TestMessage(TestMessage::Failed { detail }) = event {
@@ -131,6 +142,7 @@ async fn next(
     session: &Session,
     events: &mut EventStream,
     files: &Files,
+    teller: &mut Teller,
     call: CallId,
     length: Option<Duration>,
     hang_up_at: Option<Instant>,
@@ -166,17 +178,18 @@ async fn next(
         {
             return Ok(Some(event));
         }
-        lines::call_event(&event);
+        teller.tell(&event);
     }
 }
 
 /// Waits until the device can be called.
-pub(crate) async fn online(events: &mut EventStream) -> Result<(), Failure> {
+pub(crate) async fn online(events: &mut EventStream) -> Result<Teller, Failure> {
+    let mut teller = Teller::default();
     let mut last = Failure::new("connect", "not connected in time");
     let wait = async {
         while let Some(event) = events.next().await {
             if let Event::Connection(Connection::Online) = event {
-                lines::call_event(&event);
+                teller.tell(&event);
                 return Ok(());
             } else if let Event::Connection(Connection::Offline { reason, detail, .. }) = event {
                 last = Failure::new(reason_code(reason), detail);
@@ -185,7 +198,7 @@ pub(crate) async fn online(events: &mut EventStream) -> Result<(), Failure> {
         Err(())
     };
     match timeout(ONLINE_WITHIN, wait).await {
-        Ok(Ok(())) => Ok(()),
+        Ok(Ok(())) => Ok(teller),
         Ok(Err(())) | Err(_) => Err(last),
     }
 }

@@ -1,11 +1,11 @@
 //! The lines on standard output.
 
-use std::{fmt::Display, io::Write};
+use std::{collections::BTreeSet, fmt::Display, io::Write};
 
 use aftertone_client::{
     CallPhase, CallQuality, CallSnapshot, CommandError, Connection, Event, MediaPath, OfflineReason, SignInError, TestMessage,
 };
-use aftertone_model::{Direction, Message, Timestamp};
+use aftertone_model::{CallId, Direction, Message, Timestamp};
 use serde_json::{Value, json};
 
 /// What ends the program with a failure.
@@ -74,27 +74,58 @@ pub(crate) fn error(failure: &Failure) {
     line("error", json!({ "code": failure.code, "detail": failure.detail }));
 }
 
-/// Tells what a call went through, and the connection.
-pub(crate) fn call_event(event: &Event) {
-    match event {
-        Event::Connection(Connection::Online) => line("registered", json!({})),
-        Event::Connection(Connection::Offline { reason, detail, .. }) => {
-            error(&Failure::new(reason_code(*reason), detail));
+/// Tells what calls go through, and the connection.
+#[derive(Debug, Default)]
+pub(crate) struct Teller {
+    /// A call is answered once, however often it is held, muted or moved after that.
+    answered: BTreeSet<CallId>,
+}
+
+impl Teller {
+    pub(crate) fn tell(&mut self, event: &Event) {
+        match event {
+            Event::Connection(Connection::Online) => line("registered", json!({})),
+            Event::Connection(Connection::Offline { reason, detail, .. }) => {
+                error(&Failure::new(reason_code(*reason), detail));
+            }
+            Event::Call(call) => self.call(call),
+            Event::Quality(quality) => quality_line(quality),
+            Event::SignedOut { by_us: false } => error(&Failure::new("credentials", "the server signed this device out")),
+            Event::TestMessage(state) => test_line(state),
+            Event::Connection(Connection::Connecting)
+            | Event::MessageArrived { .. }
+            | Event::MessageChanged(_)
+            | Event::MessageExpunged(_)
+            | Event::CallRecord(_)
+            | Event::CaughtUp
+            | Event::AudioCached(_)
+            | Event::ActionRefused { .. }
+            | Event::Playback(_)
+            | Event::SignedOut { by_us: true } => {}
         }
-        Event::Call(call) => call_line(call),
-        Event::Quality(quality) => quality_line(quality),
-        Event::SignedOut { by_us: false } => error(&Failure::new("credentials", "the server signed this device out")),
-        Event::TestMessage(state) => test_line(state),
-        Event::Connection(Connection::Connecting)
-        | Event::MessageArrived { .. }
-        | Event::MessageChanged(_)
-        | Event::MessageExpunged(_)
-        | Event::CallRecord(_)
-        | Event::CaughtUp
-        | Event::AudioCached(_)
-        | Event::ActionRefused { .. }
-        | Event::Playback(_)
-        | Event::SignedOut { by_us: true } => {}
+    }
+
+    fn call(&mut self, call: &CallSnapshot) {
+        let id = call.id.to_string();
+        match (call.direction, call.phase) {
+            (Direction::Incoming, CallPhase::Ringing) => {
+                line("incoming", json!({ "call": id, "from": call.party.number, "name": call.party.name }));
+            }
+            (Direction::Outgoing, CallPhase::Dialing) => line("dialing", json!({ "call": id, "to": call.party.number })),
+            (Direction::Outgoing, CallPhase::Ringing) => line("ringing", json!({ "call": id })),
+            (_, CallPhase::Active) => {
+                if self.answered.insert(call.id) {
+                    line("answered", json!({ "call": id }));
+                }
+            }
+            (_, CallPhase::Ended(reason)) => {
+                if call.is_missed() {
+                    line("missed", json!({ "call": id, "from": call.party.number, "name": call.party.name }));
+                }
+                line("ended", json!({ "call": id, "reason": word(&reason) }));
+            }
+            (_, CallPhase::Connecting | CallPhase::Dialing) => {}
+        }
     }
 }
 
@@ -114,26 +145,6 @@ fn quality_line(quality: &CallQuality) {
             "mos": (quality.mos * 100.0).round() / 100.0, "one_way": quality.one_way,
         }),
     );
-}
-
-fn call_line(call: &CallSnapshot) {
-    let id = call.id.to_string();
-    match (call.direction, call.phase) {
-        (Direction::Incoming, CallPhase::Ringing) => {
-            line("incoming", json!({ "call": id, "from": call.party.number, "name": call.party.name }));
-        }
-        (Direction::Outgoing, CallPhase::Dialing) => line("dialing", json!({ "call": id, "to": call.party.number })),
-        (Direction::Outgoing, CallPhase::Ringing) => line("ringing", json!({ "call": id })),
-        // Muting tells an active call once more; nothing here mutes.
-        (_, CallPhase::Active) => line("answered", json!({ "call": id })),
-        (_, CallPhase::Ended(reason)) => {
-            if call.is_missed() {
-                line("missed", json!({ "call": id, "from": call.party.number, "name": call.party.name }));
-            }
-            line("ended", json!({ "call": id, "reason": word(&reason) }));
-        }
-        (_, CallPhase::Connecting | CallPhase::Dialing) => {}
-    }
 }
 
 fn test_line(state: &TestMessage) {

@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::{
     calls::over,
-    lines::{self, Failure, reason_code},
+    lines::{self, Failure, Teller, reason_code},
 };
 
 /// How long to wait for the server's feed, and for the server to have what was done here.
@@ -96,10 +96,10 @@ pub(crate) async fn perform(session: &Session, events: &mut EventStream, action:
 
 /// What is there at the start is not told, only what comes after it.
 async fn watch(events: &mut EventStream) -> Result<(), Failure> {
-    let mut caught_up = false;
+    let (mut caught_up, mut teller) = (false, Teller::default());
     loop {
         let event = events.next().await.ok_or_else(over)?;
-        lines::call_event(&event);
+        teller.tell(&event);
         if !caught_up {
             if let Event::CaughtUp = event {
                 caught_up = true;

@@ -5,7 +5,7 @@ mod files;
 mod lines;
 mod mailbox;
 
-use std::{io::Read, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use aftertone_client::{CommandError, EventStream, MemorySecrets, SecretStore, ServerAddress, Session, SessionConfig, sign_in};
 use aftertone_sync::{Credentials, SignIn};
@@ -24,11 +24,11 @@ struct Arguments {
     /// The user name or the extension.
     #[arg(long)]
     user: String,
-    /// Read the password from the first line of standard input.
+    /// Read the password from the first line of standard input, whatever the environment says.
     #[arg(long, required_unless_present = "password")]
     password_stdin: bool,
     /// The password; visible to everybody on this machine.
-    #[arg(long, conflicts_with = "password_stdin", env = "AFTERTONE_PASSWORD", hide_env_values = true)]
+    #[arg(long, env = "AFTERTONE_PASSWORD", hide_env_values = true)]
     password: Option<String>,
     /// Trust the certificate with this SHA-256 and no other.
     #[arg(long, value_name = "HEX")]
@@ -116,8 +116,8 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> Result<(), Failure> {
     let password = match arguments.password {
-        Some(password) => password,
-        None => read_password()?,
+        Some(password) if !arguments.password_stdin => password,
+        Some(_) | None => read_password()?,
     };
     let server = ServerAddress::parse(&arguments.server, arguments.insecure_fingerprint.as_deref())
         .map_err(|e| Failure::new("invalid_server", e))?;
@@ -144,6 +144,8 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         audio: Arc::new(sound.clone()),
         user_agent: concat!("aftertone-phone/", env!("CARGO_PKG_VERSION")).into(),
     };
+    // Who looks into the mailbox asked for nothing else.
+    let tells_calls = !matches!(&arguments.command, Command::Mailbox { action } if !matches!(action, mailbox::Action::Watch));
     let (session, mut events) = Session::start(config).await.map_err(|e| Failure::new("internal", e))?;
     let result = tokio::select! {
         result = perform(arguments.command, &session, &mut events, &sound) => result,
@@ -152,8 +154,11 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     };
     // Calls that still run end here, and are told.
     let signed_out = session.sign_out().await;
+    let mut teller = lines::Teller::default();
     while let Some(event) = events.next().await {
-        lines::call_event(&event);
+        if tells_calls {
+            teller.tell(&event);
+        }
     }
     sound.write()?;
     // Over: the server revoked the device first, and that was told.
@@ -181,6 +186,7 @@ async fn perform(command: Command, session: &Session, events: &mut EventStream, 
 
 fn read_password() -> Result<String, Failure> {
     let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text).map_err(|e| Failure::new("password", e))?;
+    // To the end of the line and no farther: whoever writes it may keep the pipe open.
+    std::io::stdin().read_line(&mut text).map_err(|e| Failure::new("password", e))?;
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }

@@ -9,6 +9,8 @@ const CAPACITY: usize = 19_200;
 const START_TARGET: usize = 1_440;
 const MAX_TARGET: usize = 9_600;
 const TARGET_STEP: usize = 480;
+/// After so long (10 s) in which a step less would have been enough, a step less waits.
+const CALM: usize = 480_000;
 /// At most half a per cent faster or slower: nobody hears that.
 const MAX_CORRECTION: f64 = 0.005;
 /// Within 5 ms of the target nothing is corrected.
@@ -28,6 +30,8 @@ pub(crate) fn elastic() -> (Producer<i16>, ElasticReader) {
         window: [0; 4],
         phase: 0.0,
         running: false,
+        calm: 0,
+        lowest: usize::MAX,
     };
     (producer, reader)
 }
@@ -48,6 +52,9 @@ pub(crate) struct ElasticReader {
     /// Between the window's middle two.
     phase: f64,
     running: bool,
+    /// Samples read since it was last looked, and the least that waited after any read meanwhile.
+    calm: usize,
+    lowest: usize,
 }
 
 impl ElasticReader {
@@ -82,8 +89,22 @@ impl ElasticReader {
         }
         if filled < pcm.len() {
             self.ran_dry(pcm, filled);
+        } else {
+            self.calm_down(pcm.len());
         }
         true
+    }
+
+    /// A delay that was needed once needn't last for the rest of the call.
+    fn calm_down(&mut self, read: usize) {
+        self.lowest = self.lowest.min(self.ring.slots());
+        self.calm += read;
+        if self.calm >= CALM {
+            if self.lowest > 2 * TARGET_STEP {
+                self.target = self.target.saturating_sub(TARGET_STEP).max(START_TARGET);
+            }
+            (self.calm, self.lowest) = (0, usize::MAX);
+        }
     }
 
     /// Far too much waits: nobody read for a while.
@@ -131,6 +152,7 @@ impl ElasticReader {
         self.running = false;
         self.phase = 0.0;
         self.target = (self.target + TARGET_STEP).min(MAX_TARGET);
+        (self.calm, self.lowest) = (0, usize::MAX);
     }
 }
 
@@ -216,6 +238,39 @@ mod tests {
         assert_eq!(reader.target, START_TARGET + TARGET_STEP);
         assert!(write(&mut producer, &[1_000; 1_440]) && !reader.read(&mut pcm));
         assert!(write(&mut producer, &[1_000; 480]) && reader.read(&mut pcm));
+    }
+
+    #[test]
+    fn patience_is_lost_again_when_nothing_stalls_any_more() {
+        let (mut producer, mut reader) = elastic();
+        let mut pcm = [0; 480];
+        for _ in 0..20 {
+            assert!(write(&mut producer, &vec![1_000; reader.target]));
+            while reader.read(&mut pcm) {}
+        }
+        assert_eq!(reader.target, MAX_TARGET);
+        assert!(write(&mut producer, &vec![1_000; MAX_TARGET]));
+        let frames = |seconds: usize| 0..seconds * 100;
+        assert!(frames(200).all(|_| write(&mut producer, &[1_000; 480]) && reader.read(&mut pcm)), "without a hole");
+        assert_eq!(reader.target, START_TARGET);
+        assert!(reader.ring.slots() < START_TARGET + 3 * TARGET_STEP, "{} wait", reader.ring.slots());
+    }
+
+    #[test]
+    fn a_delay_that_is_still_needed_is_kept() {
+        let (mut producer, mut reader) = elastic();
+        let mut pcm = [0; 480];
+        // Nothing for 40 ms, and then all of it, again and again.
+        let mut holes = |seconds: usize| {
+            let mut burst = || {
+                write(&mut producer, &[1_000; 2_400]);
+                (0..5).filter(|_| !reader.read(&mut pcm)).count()
+            };
+            let holes = (0..seconds * 20).map(|_| burst()).sum::<usize>();
+            (holes, reader.target)
+        };
+        let (_, learnt) = holes(60);
+        assert_eq!(holes(60), (0, learnt));
     }
 
     #[test]

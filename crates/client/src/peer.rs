@@ -202,7 +202,7 @@ async fn talk(
             () = sleep_until(pace.next()), if pump.is_some() => if let Some(pump) = &mut pump {
                 pump.tick(pace.step(Instant::now())).await;
             },
-            _ = looks.tick(), if pump.is_some() => if let Some(pump) = &mut pump {
+            _ = looks.tick(), if pump.is_some() => if let Some(pump) = &mut pump && pump.is_time() {
                 let (path, round_trip) = link.path().await;
                 tell(PeerEvent::Quality(pump.quality(path, round_trip)));
             },
@@ -299,6 +299,10 @@ impl Pump {
                 self.voice.send(packet).await;
             }
         }
+    }
+
+    fn is_time(&mut self) -> bool {
+        self.watch.is_time(std::time::Instant::now())
     }
 
     fn quality(&mut self, path: MediaPath, round_trip: Option<Duration>) -> CallQuality {

@@ -9,8 +9,10 @@ use aftertone_media::{
 };
 use aftertone_model::CallId;
 
-/// How often it is told.
-pub(crate) const EVERY: Duration = Duration::from_secs(1);
+/// How often it is looked whether both are heard.
+pub(crate) const EVERY: Duration = Duration::from_millis(250);
+/// After so many looks it is told how the call sounds, and at once when that is one way only, or not any more.
+const LOOKS_TOLD: u32 = 4;
 /// Nothing came for so long, though both should speak: the sound goes one way only. Somebody who is silent sends something
 /// all the time, or with Opus every 400 ms.
 const ONE_WAY: Duration = Duration::from_millis(2_500);
@@ -55,20 +57,34 @@ pub(crate) struct Watch {
     reception: Reception,
     codec: Codec,
     since: Instant,
+    looks: u32,
+    /// What was told last.
+    was_one_way: bool,
     /// The other end should be heard: the call isn't held.
     pub(crate) expects_sound: bool,
 }
 
 impl Watch {
     pub(crate) fn new(codec: Codec, expects_sound: bool, now: Instant) -> Self {
-        Self { reception: Reception::default(), codec, since: now, expects_sound }
+        Self { reception: Reception::default(), codec, since: now, looks: 0, was_one_way: false, expects_sound }
     }
 
     pub(crate) fn receive(&mut self, packet: &RtpPacket, now: Instant) {
         self.reception.receive(packet, self.codec.clock_rate(), now);
     }
 
-    /// The last second; `buffer` is what the jitter buffer adds.
+    /// Looks, every [`EVERY`]; whether it is time to tell.
+    pub(crate) fn is_time(&mut self, now: Instant) -> bool {
+        self.looks += 1;
+        self.looks >= LOOKS_TOLD || self.is_one_way(now) != self.was_one_way
+    }
+
+    fn is_one_way(&self, now: Instant) -> bool {
+        let silent_since = self.reception.last().unwrap_or(self.since);
+        self.expects_sound && now.saturating_duration_since(silent_since) >= ONE_WAY
+    }
+
+    /// What came since it was told last; `buffer` is what the jitter buffer adds.
     pub(crate) fn look(
         &mut self,
         call: CallId,
@@ -78,8 +94,8 @@ impl Watch {
         now: Instant,
     ) -> CallQuality {
         let arrived = self.reception.look();
-        let silent_since = self.reception.last().unwrap_or(self.since);
-        let one_way = self.expects_sound && now.saturating_duration_since(silent_since) >= ONE_WAY;
+        let one_way = self.is_one_way(now);
+        (self.looks, self.was_one_way) = (0, one_way);
         let delay = round_trip.unwrap_or_default() / 2 + buffer + DEVICES;
         let mos = if one_way { 1.0 } else { mean_opinion(self.codec, arrived.loss_permille, delay) };
         CallQuality {
@@ -121,11 +137,15 @@ mod tests {
                 };
                 watch.receive(&packet, now);
             }
-            if n % 50 == 49 {
-                told.push(watch.look(CallId::from_random(1), MediaPath::Direct, None, Duration::ZERO, now).one_way);
+            // Every quarter of a second, as nearly as it goes.
+            if (n % 25 == 12 || n % 25 == 24) && watch.is_time(now) {
+                let quality = watch.look(CallId::from_random(1), MediaPath::Direct, None, Duration::ZERO, now);
+                told.push((quality.one_way, n * 20));
             }
         }
-        assert_eq!(told, [false, false, true, true, true, false, false, false, false, true]);
+        let changes: Vec<_> = told.chunk_by(|a, b| a.0 == b.0).map(|same| (same[0].0, same[0].1)).collect();
+        assert_eq!(changes, [(false, 980), (true, 2_740), (false, 5_240), (true, 9_480)], "at once, and less than 3 s after it");
+        assert!(told.windows(2).all(|pair| pair[1].1 - pair[0].1 <= 1_000), "every second besides: {told:?}");
         watch.expects_sound = false;
         let later = start + Duration::from_secs(60);
         assert!(!watch.look(CallId::from_random(1), MediaPath::Direct, None, Duration::ZERO, later).one_way, "it is held");

@@ -29,6 +29,9 @@ const AVERAGED: f32 = 12.0;
 /// Concealment of G.711 has faded out by then; comfort noise follows.
 const CONCEALED_MS: u32 = 60;
 
+/// More than this many packets from before a change of codec: the sender changed back, and counts anew.
+const MAX_STRAGGLERS: u32 = 10;
+
 /// The static payload type of comfort noise (RFC 3551 section 6).
 const COMFORT_NOISE: u8 = 13;
 
@@ -49,6 +52,10 @@ pub struct Playout {
     config: JitterConfig,
     types: Vec<(Codec, u8)>,
     line: Line,
+    /// The stream and the number of the newest packet of sound.
+    newest: Option<(u32, u16)>,
+    /// Packets in a row from before a change of codec.
+    stragglers: u32,
     ready: VecDeque<i16>,
 }
 
@@ -89,7 +96,7 @@ impl Playout {
     pub fn new(rate: u32, types: &[(Codec, u8)], config: JitterConfig) -> Result<Self, PlayoutError> {
         let codec = types.first().map_or(Codec::Opus, |&(codec, _)| codec);
         let line = Line::new(codec, rate, config)?;
-        Ok(Self { rate, config, types: types.to_vec(), line, ready: VecDeque::new() })
+        Ok(Self { rate, config, types: types.to_vec(), line, newest: None, stragglers: 0, ready: VecDeque::new() })
     }
 
     /// Takes a packet. Comfort noise (RFC 3389, static payload type 13) tells the level of the silence that follows; any other
@@ -105,9 +112,22 @@ impl Playout {
             self.line.jitter.insert_other(packet, now);
             return Ok(());
         };
+        let is_late = self.newest.is_some_and(|(ssrc, newest)| {
+            // Less than half the numbers back (RFC 1982).
+            ssrc == packet.ssrc && newest.wrapping_sub(packet.sequence).wrapping_sub(1) < 0x7fff
+        });
         if codec != self.line.codec {
+            if is_late && self.stragglers < MAX_STRAGGLERS {
+                // From before the change: its sound is over, and it changes nothing back.
+                self.stragglers += 1;
+                return Ok(());
+            }
             self.line = Line::new(codec, self.rate, self.config)?;
         }
+        if !is_late || self.stragglers == MAX_STRAGGLERS {
+            self.newest = Some((packet.ssrc, packet.sequence));
+        }
+        self.stragglers = 0;
         self.line.resting = false;
         self.line.jitter.insert(packet, now);
         Ok(())

@@ -92,6 +92,9 @@ pub enum SdpError {
     /// An `m=` line can't be read.
     #[error("the media line can't be read: {0:?}")]
     MediaLine(String),
+    /// More sections, formats or attributes than any phone has.
+    #[error("the description is too large")]
+    TooLarge,
 }
 
 /// One `a=` line.

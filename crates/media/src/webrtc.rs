@@ -11,7 +11,7 @@
 //!
 //! All functions are pure, from text to text.
 
-use std::net::SocketAddr;
+use std::{collections::BTreeSet, net::SocketAddr};
 
 use crate::{
     Codec,
@@ -119,10 +119,11 @@ pub fn normalise(description: &str) -> String {
     let mut out: Vec<String> = Vec::new();
     complete_head(&head, &mut out);
     let inherited = head.iter().find(|line| is_direction(line));
+    let mids: BTreeSet<&str> = sections.iter().flatten().filter_map(|line| line.strip_prefix("a=mid:")).collect();
     for (index, section) in sections.iter().enumerate() {
         out.extend(section.iter().map(|line| lower_hash(line)));
         if !section.iter().any(|line| line.starts_with("a=mid:")) {
-            out.push(format!("a=mid:{}", free_mid(&sections, index)));
+            out.push(format!("a=mid:{}", free_mid(&mids, index)));
         }
         if !section.iter().any(|line| is_direction(line)) {
             out.push(inherited.map_or_else(|| "a=sendrecv".to_owned(), ToString::to_string));
@@ -241,10 +242,9 @@ fn is_direction(line: &str) -> bool {
 }
 
 /// The section's place as its mid, unless another section took that name.
-fn free_mid(sections: &[Vec<&str>], index: usize) -> String {
-    let taken = |mid: &str| sections.iter().flatten().any(|line| line.strip_prefix("a=mid:") == Some(mid));
+fn free_mid(taken: &BTreeSet<&str>, index: usize) -> String {
     let plain = index.to_string();
-    if taken(&plain) { format!("m{index}") } else { plain }
+    if taken.contains(plain.as_str()) { format!("m{index}") } else { plain }
 }
 
 fn without_repeated_words(media_line: &str) -> String {

@@ -128,6 +128,28 @@ fn a_sender_may_change_its_codec() {
     assert!(dbfs(&pcm) > -17.0);
 }
 
+#[test]
+fn a_late_packet_of_the_codec_before_changes_nothing_back() {
+    let start = epoch();
+    let mut playout = Playout::new(8_000, &[(Codec::Pcma, 8), (Codec::Pcmu, 0)], JitterConfig::default()).unwrap();
+    let (mut encoder, mut rtp) = (Encoder::new(Codec::Pcmu).unwrap(), RtpSender::new(1, 65_530, 0));
+    let old: Vec<_> = (0..5).map(|_| rtp.audio(8, vec![0xd5; 160], 160)).collect();
+    playout.receive(old[0].clone(), start).unwrap();
+    let (mut pcm, mut heard) = ([0; 160], Vec::new());
+    for n in 0..50 {
+        let now = start + Duration::from_millis(n as u64 * 20);
+        playout.receive(rtp.audio(0, encoder.encode(&tone(8_000, 160, n * 160)).unwrap(), 160), now).unwrap();
+        if let Some(late) = n.checked_sub(20).and_then(|n| old.get(n)) {
+            playout.receive(late.clone(), now).unwrap();
+            assert_eq!(playout.codec(), Codec::Pcmu);
+        }
+        playout.pull(&mut pcm, now);
+        heard.extend_from_slice(&pcm);
+    }
+    let low = heard[2_400..].chunks_exact(320).map(dbfs).fold(0.0, f32::min);
+    assert!(low > -17.0, "{low} dBFS");
+}
+
 /// The words of a recording, each to the sample, in a call over G.711 whose program is held up by `stalls`: what comes
 /// meanwhile is seen at a stall's end, and what was to be played meanwhile is played then. How many words there were.
 fn words_heard_whole(stalls: impl Fn(u64) -> Option<u64>) -> usize {

@@ -231,3 +231,24 @@ fn keys_are_taken_demanded_or_opportunistic_and_answered_under_their_tag() {
     let hidden = format!("{:?}", Crypto::new(1, Suite::AesCm128Sha1_80, &[7; 46]));
     assert!(!hidden.contains('7'), "a key is not for a log: {hidden}");
 }
+
+#[test]
+fn a_description_has_a_size_beyond_which_it_is_refused() {
+    let sections = |count| "m=audio 5004 RTP/AVP 0\r\n".repeat(count);
+    let formats = |count| format!("m=audio 5004 RTP/AVP{}\r\n", " 96".repeat(count));
+    let attributes = |count| format!("m=audio 5004 RTP/AVP 96\r\n{}", "a=rtpmap:97 x/1\r\n".repeat(count));
+    let makers: [(&dyn Fn(usize) -> String, usize); 3] = [(&sections, 64), (&formats, 128), (&attributes, 512)];
+    for (too_large, most) in makers {
+        assert!(parse(&too_large(most)).is_ok());
+        for count in [most + 1, 10_000] {
+            assert_eq!(parse(&too_large(count)), Err(SdpError::TooLarge));
+        }
+    }
+    // The largest that is read: every format looks at every attribute.
+    let lines: String = (0..512).map(|n| format!("a=rtpmap:{} nothing/8000\r\n", n % 128)).collect();
+    let types: String = (0..128).map(|n| format!(" {n}")).collect();
+    let largest = format!("c=IN IP4 192.0.2.1\r\n{}m=audio 5004 RTP/AVP{types}\r\n{lines}", sections(63).replace('0', "1"));
+    let session = parse(&largest).unwrap();
+    assert_eq!(session.media[63].formats().len(), 128);
+    assert_eq!(negotiate(&session, &Codec::ALL), Err(NegotiateError::NoCodec));
+}

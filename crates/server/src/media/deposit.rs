@@ -174,7 +174,7 @@ impl DepositRun {
                 }
             }
             // One codec is negotiated for a deposit and kept.
-            Some(Meaning::Sound(_)) | None => {}
+            Some(Meaning::Sound(_) | Meaning::Comfort) | None => {}
         }
         self.drain(stream, now, &mut effects);
         effects

@@ -18,6 +18,9 @@ const OFFERED_EVENTS: [u8; 2] = [110, 101];
 /// The usual payload type of telephone events at 8 kHz.
 const EVENT_8K: u8 = 101;
 
+/// The static payload type of comfort noise (RFC 3551 section 6).
+const COMFORT_NOISE: u8 = 13;
+
 /// What a leg's packets are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Agreed {
@@ -48,6 +51,8 @@ pub(super) enum Meaning {
     Sound(Codec),
     /// RFC 4733.
     Event,
+    /// RFC 3389: the other end is silent from now on.
+    Comfort,
 }
 
 impl Agreed {
@@ -91,12 +96,13 @@ impl Agreed {
         }
     }
 
-    /// What came under this number, or `None` for what was not agreed on (comfort noise, another codec).
+    /// What came under this number, or `None` for what was not agreed on (another codec). Comfort noise comes unasked.
     pub(super) fn meaning(&self, payload_type: u8) -> Option<Meaning> {
         let sound = self.receive.iter().find(|(_, number)| *number == payload_type);
         match sound {
             Some((codec, _)) => Some(Meaning::Sound(*codec)),
-            None => self.events.contains(&payload_type).then_some(Meaning::Event),
+            None if self.events.contains(&payload_type) => Some(Meaning::Event),
+            None => (payload_type == COMFORT_NOISE).then_some(Meaning::Comfort),
         }
     }
 
@@ -196,7 +202,7 @@ mod tests {
         let agreed = Agreed::answered(&read_rtp_offer(PHONE, &[]).expect("an offer").1);
         assert_eq!(agreed.meaning(8), Some(Meaning::Sound(Codec::Pcma)));
         assert_eq!(agreed.meaning(97), Some(Meaning::Event));
-        assert_eq!([agreed.meaning(0), agreed.meaning(13)], [None, None]);
+        assert_eq!([agreed.meaning(0), agreed.meaning(13)], [None, Some(Meaning::Comfort)]);
         assert_eq!(agreed.remote, Some(([192, 0, 2, 5], 5004).into()));
     }
 

@@ -24,6 +24,8 @@ pub(super) struct Leg {
     pub(super) player: Option<Player>,
     /// Keys that it is still to hear.
     pub(super) presses: Option<Presses>,
+    /// The comfort noise after which it said nothing more.
+    pub(super) resting: Option<RtpPacket>,
     /// `o=` of our descriptions (RFC 8866 section 5.2): number and version.
     pub(super) session: (u64, u64),
 }

@@ -106,7 +106,7 @@ impl State {
         let bind = address::bind_for(self.shared.bind, peer);
         let sockets = Rc::new(self.shared.ports.take(bind).ok_or(MediaFailure::Exhausted)?);
         let reader = spawn_rtp_reader(self.this.clone(), id, Rc::clone(&sockets));
-        self.legs.insert(id, new_leg(Transport::Rtp(Box::new(RtpLeg::new(sockets, reader, now)))));
+        self.legs.insert(id, new_leg(Transport::Rtp(Box::new(RtpLeg::new(sockets, reader, peer, now)))));
         self.begin_reports(id, now);
         Ok(())
     }
@@ -288,7 +288,17 @@ impl WebRtcLeg {
 fn new_leg(transport: Transport) -> Leg {
     let session = (u64::from(rand::random::<u32>()), 0);
     let stream = SendStream::new(rand::random());
-    Leg { transport, offered: Vec::new(), agreed: None, stream, usage: Usage::Idle, player: None, presses: None, session }
+    Leg {
+        transport,
+        offered: Vec::new(),
+        agreed: None,
+        stream,
+        usage: Usage::Idle,
+        player: None,
+        presses: None,
+        resting: None,
+        session,
+    }
 }
 
 /// RFC 9143 section 7.2.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use aftertone_media::{Codec, rtp::RtpPacket};
+use aftertone_media::{Codec, codec::Encoder, rtp::RtpPacket};
 
 use super::{
     describe::{Agreed, Meaning},
@@ -31,6 +31,7 @@ impl Relay {
         match meaning {
             Some(Meaning::Sound(codec)) => self.sound(packet, codec, stream, to, now, out),
             Some(Meaning::Event) => self.event(packet, stream, to, now, out),
+            Some(Meaning::Comfort) => self.comfort(packet, stream, to, now, out),
             None => self.numbers.skip(packet),
         }
     }
@@ -66,6 +67,20 @@ impl Relay {
         }
         if let Some(transcoder) = &mut self.transcoder {
             out.extend(transcoder.sound(stream, packet, to.payload_type, now));
+        }
+    }
+
+    /// Silence in the other end's own codec: not every phone knows comfort noise, and who hears nothing at all takes the line
+    /// for dead.
+    fn comfort(&mut self, packet: &RtpPacket, stream: &mut SendStream, to: &Agreed, now: Instant, out: &mut Vec<RtpPacket>) {
+        self.numbers.skip(packet);
+        let silence = Encoder::new(to.codec).and_then(|mut encoder| encoder.encode(&vec![0; to.codec.frame()]));
+        match silence {
+            Ok(silence) => {
+                let timestamp = stream.timestamp_at(now, to.codec.clock_rate());
+                out.push(stream.packet(true, to.payload_type, timestamp, silence.into(), now));
+            }
+            Err(error) => tracing::debug!(%error, "no silence"),
         }
     }
 

@@ -37,6 +37,11 @@ impl Reports {
         Self { codec: None, reception: Reception::new(8_000), last_heard: now, given_up: false }
     }
 
+    /// Something came of the other end.
+    pub(super) fn is_alive(&mut self, now: Instant) {
+        self.last_heard = now;
+    }
+
     /// A packet of the other end.
     pub(super) fn heard(&mut self, packet: &RtpPacket, codec: Codec, now: Instant) {
         if self.codec != Some(codec) {

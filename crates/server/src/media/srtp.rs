@@ -35,10 +35,19 @@ impl Srtp {
         Some(Self { ours, theirs, outgoing, incoming: BTreeMap::new(), reports })
     }
 
-    /// Whether it is for these keys: then counters and replay windows go on.
-    pub(super) fn is(&self, ours: &Crypto, theirs: &Crypto) -> bool {
-        (self.ours.suite, self.ours.secret()) == (ours.suite, ours.secret())
-            && (self.theirs.suite, self.theirs.secret()) == (theirs.suite, theirs.secret())
+    /// Goes on with these keys: counters and replay windows of a key that stays go on with it (RFC 3711 section 3.3.1: a
+    /// rollover counter that begins anew under the same key can't be guessed by the other end). `None` if the cipher can't be
+    /// set up.
+    pub(super) fn rekey(&mut self, ours: Crypto, theirs: Crypto) -> Option<()> {
+        if !is_same(&self.ours, &ours) {
+            self.outgoing = context(&ours)?;
+        }
+        if !is_same(&self.theirs, &theirs) {
+            self.reports = context(&theirs)?;
+            self.incoming.clear();
+        }
+        (self.ours, self.theirs) = (ours, theirs);
+        Some(())
     }
 
     pub(super) fn encrypt(&mut self, rtp: &[u8]) -> Option<BytesMut> {
@@ -69,6 +78,10 @@ impl Srtp {
         let ssrc = u32::from_be_bytes(datagram.get(4..8)?.try_into().ok()?);
         if self.incoming.contains_key(&ssrc) { self.reports.decrypt_rtcp(datagram).ok() } else { None }
     }
+}
+
+fn is_same(one: &Crypto, other: &Crypto) -> bool {
+    (one.suite, one.secret()) == (other.suite, other.secret())
 }
 
 fn context(key: &Crypto) -> Option<Context> {
@@ -110,6 +123,25 @@ mod tests {
             assert_eq!(b.decrypt(&sent).as_deref(), Some(&packet(7, 100)[..]), "{suite:?}");
             assert_eq!(b.decrypt(&sent), None, "replayed");
         }
+    }
+
+    #[test]
+    fn a_new_key_of_the_other_end_leaves_our_counters_alone() {
+        let key = |seed: u8| Crypto::new(1, Suite::AesCm128Sha1_80, &[seed; 46]).expect("a key");
+        let (mut a, mut b) = pair(Suite::AesCm128Sha1_80);
+        // Past the end of the sequence numbers: both count one rollover.
+        for sequence in (0..5).map(|n: u16| 65_533_u16.wrapping_add(n)) {
+            let sent = a.encrypt(&packet(7, sequence)).expect("a packet");
+            assert!(b.decrypt(&sent).is_some(), "{sequence}");
+        }
+        let before = b.encrypt(&packet(8, 1)).expect("a packet");
+        b.rekey(key(3), key(1)).expect("a cipher");
+        a.rekey(key(1), key(3)).expect("a cipher");
+        let sent = a.encrypt(&packet(7, 100)).expect("a packet");
+        assert_eq!(b.decrypt(&sent).as_deref(), Some(&packet(7, 100)[..]), "our key and its rollovers stayed");
+        let theirs = b.encrypt(&packet(8, 2)).expect("a packet");
+        assert_eq!(a.decrypt(&theirs).as_deref(), Some(&packet(8, 2)[..]));
+        assert_eq!(a.decrypt(&before), None, "the old key is over");
     }
 
     #[test]

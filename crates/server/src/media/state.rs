@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use super::{
     MediaEvent, Shared, address,
     deposit::{self, DepositRun, Effects},
+    describe::Meaning,
     leg::{Leg, Transport, Usage},
     relay::Relay,
     timers::Timers,
@@ -26,6 +27,9 @@ use super::{
 
 /// A WebRTC connection that is described on both ends and not up after this time has failed.
 pub(super) const CONNECT_WITHIN: Duration = Duration::from_secs(15);
+
+/// Somebody who is silent on purpose is heard to be silent so often.
+const REST: Duration = Duration::from_secs(1);
 
 /// Who closes the connection usually hangs up too; that may take a moment longer and says more than a failure.
 const GOODBYE_WITHIN: Duration = Duration::from_secs(2);
@@ -37,6 +41,7 @@ pub(super) enum Timer {
     Play(LegId),
     Press(LegId),
     Report(LegId),
+    Rest(LegId),
     WebRtc(LegId),
 }
 
@@ -103,6 +108,7 @@ impl State {
                 Timer::Play(leg) => self.serve_player(leg, now),
                 Timer::Press(leg) => self.serve_presses(leg, now),
                 Timer::Report(leg) => self.report(leg, now),
+                Timer::Rest(leg) => self.rest(leg, now),
                 Timer::WebRtc(leg) => self.serve_webrtc(leg, now),
             }
         }
@@ -115,7 +121,12 @@ impl State {
         let Some(leg) = self.legs.get_mut(&id) else { return };
         let (Transport::Rtp(rtp), Some(agreed)) = (&mut leg.transport, &leg.agreed) else { return };
         let Some(packet) = rtp.open(datagram).and_then(|packet| RtpPacket::parse(&packet).ok()) else { return };
-        if agreed.meaning(packet.payload_type).is_some() && rtp.latch.accept(from, packet.ssrc, now) {
+        if agreed.meaning(packet.payload_type).is_none() {
+            // A codec of before: nothing to hear, but somebody is there.
+            if rtp.latch.is_source(from) {
+                rtp.reports.is_alive(now);
+            }
+        } else if rtp.accept(from, packet.ssrc, now) {
             rtp.reports.heard(&packet, agreed.codec, now);
             self.handle_packet(id, &packet, now);
         }
@@ -131,6 +142,26 @@ impl State {
 
     /// What a leg's other end said: to the other leg, or into the message.
     fn handle_packet(&mut self, id: LegId, packet: &RtpPacket, now: Instant) {
+        let Some(leg) = self.legs.get_mut(&id) else { return };
+        let is_comfort = leg.agreed.as_ref().is_some_and(|agreed| agreed.meaning(packet.payload_type) == Some(Meaning::Comfort));
+        if is_comfort {
+            leg.resting = Some(packet.clone());
+            self.set_timer(Timer::Rest(id), Some(now + REST));
+        } else if leg.resting.take().is_some() {
+            self.set_timer(Timer::Rest(id), None);
+        }
+        self.pass(id, packet, now);
+    }
+
+    /// A leg's other end is still silent on purpose, and the one who listens still hears that.
+    fn rest(&mut self, id: LegId, now: Instant) {
+        if let Some(packet) = self.legs.get(&id).and_then(|leg| leg.resting.clone()) {
+            self.set_timer(Timer::Rest(id), Some(now + REST));
+            self.pass(id, &packet, now);
+        }
+    }
+
+    fn pass(&mut self, id: LegId, packet: &RtpPacket, now: Instant) {
         let Some(leg) = self.legs.get_mut(&id) else { return };
         let Some(agreed) = leg.agreed.as_ref().filter(|agreed| agreed.direction.receives()) else { return };
         match &mut leg.usage {
@@ -294,6 +325,7 @@ impl State {
         self.set_timer(Timer::Play(id), None);
         self.set_timer(Timer::Press(id), None);
         self.set_timer(Timer::Report(id), None);
+        self.set_timer(Timer::Rest(id), None);
         self.set_timer(Timer::WebRtc(id), None);
         let Some(mut leg) = self.legs.remove(&id) else { return };
         if let Transport::WebRtc(webrtc) = &mut leg.transport {

@@ -85,6 +85,32 @@ async fn keys_are_relayed_under_the_other_ends_number() {
 }
 
 #[tokio::test]
+async fn who_is_silent_on_purpose_is_heard_to_be_silent() {
+    for (index, codec) in [Codec::Pcmu, Codec::Opus].into_iter().enumerate() {
+        let first = 30_100 + 10 * u16::try_from(index).unwrap();
+        let mut plane = Plane::start(first..=first + 9).await;
+        let (mut a, b) = bridged(&mut plane, &[Codec::Pcmu], &[codec]).await;
+        let payloads = speech(Codec::Pcmu)[..20].to_vec();
+        let before = listen(&mut a, &b, &payloads).await;
+        // One packet of comfort noise, and nothing for 3 s.
+        a.rest().await;
+        (0..150).for_each(|_| a.skip());
+        let (mut heard, mut decoder) = (before, Decoder::new(codec).unwrap());
+        for _ in 0..3 {
+            let (packet, _) = b.hear(Duration::from_millis(2_000)).await.expect("a sign of life");
+            assert_eq!(packet.payload_type, b.payload_type, "in a codec that the other end knows");
+            assert!(dbfs(&decoder.decode(&packet.payload).unwrap()) < -60.0);
+            heard.push(packet);
+        }
+        heard.extend(listen(&mut a, &b, &payloads).await);
+        assert!(heard.windows(2).all(|pair| pair[1].sequence == pair[0].sequence.wrapping_add(1)), "{codec}: one stream");
+        let steps = heard.windows(2).map(|pair| pair[1].timestamp.wrapping_sub(pair[0].timestamp).cast_signed());
+        assert!(steps.min() > Some(0), "{codec}: with one clock");
+        assert_eq!(b.hear(Duration::from_millis(1_500)).await.map(|_| ()), None, "who speaks rests no more");
+    }
+}
+
+#[tokio::test]
 async fn a_held_leg_is_not_spoken_to_until_it_is_resumed() {
     let mut plane = Plane::start(30_030..=30_039).await;
     let (mut a, mut b) = bridged(&mut plane, &[Codec::Pcma], &[Codec::Pcma]).await;

@@ -347,6 +347,12 @@ impl Phone {
         (0..5).for_each(|_| self.skip());
     }
 
+    /// Says that it is silent from now on (RFC 3389).
+    pub(super) async fn rest(&mut self) {
+        let packet = self.packet(13, Bytes::from_static(&[60]));
+        self.socket.send_to(&packet.to_bytes(), self.server).await.unwrap();
+    }
+
     fn packet(&mut self, payload_type: u8, payload: Bytes) -> RtpPacket {
         self.sequence = self.sequence.wrapping_add(1);
         RtpPacket { marker: false, payload_type, sequence: self.sequence, timestamp: self.timestamp, ssrc: self.ssrc, payload }

@@ -32,7 +32,7 @@ pub use config::{ExchangeConfig, InvalidNetwork, Network};
 pub use dialplan::DialPlan;
 pub use directory::{Directory, Person, PhoneCredentials};
 pub use exchange::{Event, Exchange, MessageCounts, Output};
-pub use plane::{DepositOrder, Described, LegId, LegMedia, MediaCommand, MediaFailure, MediaRequestId, Sound};
+pub use plane::{DepositOrder, Described, LegId, LegMedia, MediaCommand, MediaFailure, MediaRequestId, Sound, Towards};
 pub use registrar::SavedBinding;
 pub use trunks::{ReachId, TrunkAccount, TrunkState, Way};
 

@@ -24,7 +24,7 @@ use crate::{
     incoming::{MAX_FORWARDS, Sender, offer_of},
     media::Purpose,
     party,
-    requests::{call_headers, contact_of},
+    requests::call_headers,
     trunks::LineId,
 };
 
@@ -342,7 +342,7 @@ impl Exchange {
         let leg = self.new_leg();
         let new = Moved { leg, session, flow, media: offer.media, codec: None, holder, party, shown };
         let prefer: Vec<_> = self.calls.get(&call).and_then(|call| call.codec_of(other)).into_iter().collect();
-        let (media, peer) = (new.media, flow.remote.ip());
+        let (media, peer) = (new.media, self.towards(new.holder.line, flow));
         self.replacements.insert(leg, Replacement { old, new });
         let request = self.ask_media(call, leg, Purpose::Replacement, now);
         self.command(MediaCommand::Answer { request, call: self.media_call(call), leg, media, peer, offer: text, prefer });
@@ -357,7 +357,7 @@ impl Exchange {
             return self.command(MediaCommand::Close { leg });
         };
         new.codec = described.codecs.first().copied();
-        let contact = contact_of(new.flow, "call");
+        let contact = self.contact_in_calls(new.holder.line, new.flow);
         self.ua.accept(new.session, contact, described.sdp, call_headers(id), now.mono);
         self.take_place(id, old, new, now);
     }

@@ -109,7 +109,7 @@ impl World {
         world.state("up").await?;
         if registers && between == Between::Masquerade {
             let contact = format!("@{nat}:");
-            world.asterisk.says("pjsip show contacts", &contact, PATIENCE).await.context("the NAT's address is bound")?;
+            world.asterisk.says("database show registrar", &contact, PATIENCE).await.context("the NAT's address is bound")?;
         }
         Ok(world)
     }

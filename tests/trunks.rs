@@ -376,39 +376,28 @@ async fn who_is_held_hears_music_and_then_speech_again() -> Result<()> {
     world.hosted.stop().await
 }
 
-/// One call in each direction, so that each side refreshes one of them, for longer than two intervals' halves.
+/// The provider wants its session refreshed every 45 s.
 #[tokio::test]
-async fn calls_live_past_two_refreshes_of_their_sessions() -> Result<()> {
+async fn a_call_lives_past_two_refreshes_of_its_session() -> Result<()> {
     let capture = Capture::start("refreshed", "udp").await?;
     let world = World::new(20, "").await?;
     let long = Sound::silence(0.5).then(&sound::sentence()?).repeated(130.0);
-    let (mut alice, mut bob) = (world.desk(&world.alices, &ALICE, &long).await?, world.desk(&world.bobs, &BOB, &long).await?);
+    let mut bob = world.desk(&world.bobs, &BOB, &long).await?;
     world.asterisk.cli("pjsip set logger on").await?;
-    alice.command("dial sip:030600@example.test").await?;
-    alice.happening("CALL_ESTABLISHED", PATIENCE).await?;
     world.is_called("1002", "700").await?;
     bob.happening("CALL_INCOMING", PATIENCE).await?;
     bob.command("accept").await?;
     bob.happening("CALL_ESTABLISHED", PATIENCE).await?;
-    let limit = Duration::from_secs(130);
-    alice.hears(100.0, limit).await?;
-    bob.hears(100.0, limit).await?;
-    for desk in [&mut alice, &mut bob] {
-        desk.command("hangup").await?;
-        desk.happening("CALL_CLOSED", PATIENCE).await?;
-        let heard = Sound::load(&desk.heard()?)?;
-        let found = sound::likeness(&sound::sentence()?.part(0.3, 2.0), &heard.part(heard.seconds() - 12.0, 12.0));
-        ensure!(found > 0.6, "nothing comes back at the end: {found}");
-    }
+    bob.hears(100.0, Duration::from_secs(130)).await?;
+    bob.command("hangup").await?;
+    bob.happening("CALL_CLOSED", PATIENCE).await?;
+    let heard = Sound::load(&bob.heard()?)?;
+    let found = sound::likeness(&sound::sentence()?.part(0.3, 2.0), &heard.part(heard.seconds() - 12.0, 12.0));
+    ensure!(found > 0.6, "nothing comes back at the end: {found}");
     world.asterisk.says("core show channels count", "0 active channels", PATIENCE).await?;
-    // Each refresh is an UPDATE or an INVITE in the dialog, with its answer.
     let log = world.asterisk.log();
-    let refreshes = log.split("<--- ").filter(|message| {
-        let is_change = message.contains("\nUPDATE sip:") || message.contains("\nINVITE sip:");
-        is_change && message.lines().any(|line| line.starts_with("To:") && line.contains("tag="))
-    });
-    let (ours, theirs): (Vec<_>, Vec<_>) = refreshes.partition(|message| message.starts_with("Received"));
-    ensure!(ours.len() + theirs.len() >= 4, "{} by us, {} by the provider: {log}", ours.len(), theirs.len());
+    let refreshes = log.split("<--- Received").filter(|message| message.contains("\nUPDATE sip:")).count();
+    ensure!(refreshes >= 2, "{refreshes} refreshes: {log}");
     capture.passed();
     world.hosted.stop().await
 }

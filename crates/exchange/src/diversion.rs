@@ -34,14 +34,14 @@ pub(crate) fn reason_of(cause: &str) -> Option<Reason> {
     }
 }
 
-/// RFC 5806 section 4.
+/// RFC 5806 section 4, and as Asterisk writes it: with underscores, or short.
 fn diversion_reason(text: &str) -> Option<Reason> {
-    match text.trim_matches('"').to_ascii_lowercase().as_str() {
-        "no-answer" => Some(Reason::NoAnswer),
-        "user-busy" => Some(Reason::Busy),
+    match text.trim_matches('"').to_ascii_lowercase().replace('_', "-").as_str() {
+        "no-answer" | "cfnr" => Some(Reason::NoAnswer),
+        "user-busy" | "cfb" => Some(Reason::Busy),
         "do-not-disturb" => Some(Reason::Dnd),
         "deflection" => Some(Reason::Declined),
-        "unavailable" | "away" | "out-of-service" => Some(Reason::Offline),
+        "unavailable" | "away" | "out-of-service" | "out-of-order" => Some(Reason::Offline),
         _ => None,
     }
 }
@@ -98,6 +98,7 @@ mod tests {
             ],
             &[("1001", Some(Reason::NoAnswer)), ("1002", Some(Reason::Busy)), ("1003", None)],
         );
+        check(&[("Diversion", "<sip:1001@pbx.example>;reason=no_answer")], &[("1001", Some(Reason::NoAnswer))]);
     }
 
     #[test]

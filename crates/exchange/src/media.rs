@@ -201,6 +201,7 @@ impl Exchange {
         let flow = self.ua.session_flow(session).unwrap_or(call.caller.flow);
         let peer = self.towards(call.line(leg), flow);
         if let Some(offer) = &offer {
+            self.go_on_without_ack(id, now);
             self.note_hold(id, leg, offer);
         }
         let request = self.ask_media(id, leg, Purpose::Reinvite, now);

@@ -64,6 +64,7 @@ impl Exchange {
 
     fn refer(&mut self, session: SessionId, id: IncomingId, to: &ReferTo, now: Now) -> Result<(), ResponseParts> {
         let (call, by) = self.sessions.get(&session).copied().ok_or(ResponseParts::new(481))?;
+        self.go_on_without_ack(call, now);
         let rest = self.other_leg(call, by).filter(|_| self.calls.get(&call).is_some_and(|call| call.transfer.is_none()));
         let rest = rest.ok_or(ResponseParts::new(603))?;
         match &to.replaces {
@@ -72,6 +73,18 @@ impl Exchange {
                 self.join(id, (call, by), rest, other.ok_or(ResponseParts::new(603))?, now)
             }
             None => self.transfer(id, (call, by), rest, &to.uri, now),
+        }
+    }
+
+    /// Both sides have answered and hear each other; what is missing is the caller's ACK, which whoever was called is not told
+    /// of. What they want of the call is done all the same.
+    pub(crate) fn go_on_without_ack(&mut self, id: CallId, now: Now) {
+        let is_answered = self
+            .calls
+            .get(&id)
+            .is_some_and(|call| matches!(call.state, State::Accepted(Partner::Device { .. })) && call.caller.offer.is_some());
+        if is_answered {
+            self.run(id, now);
         }
     }
 
@@ -334,6 +347,7 @@ impl Exchange {
             Sender::Stranger => return Err(ResponseParts::new(403)),
         };
         let (call, old) = self.sessions.get(&old).copied().ok_or(ResponseParts::new(481))?;
+        self.go_on_without_ack(call, now);
         let other = self.other_leg(call, old).ok_or(ResponseParts::new(481))?;
         let offer = offer_of(request, flow)?;
         let Some(text) = offer.sdp else { return Err(ResponseParts::new(488)) };

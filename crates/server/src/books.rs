@@ -105,6 +105,7 @@ impl Books {
                 () = stopped(&mut stopping) => return,
                 _ = look.tick() => {}
             }
+            // Whatever is read below has to be counted by the store's version.
             match self.store.directory_version().await {
                 Ok(found) if Some(found) == version => continue,
                 Ok(found) => version = Some(found),

@@ -55,8 +55,72 @@ impl World {
     }
 
     async fn logged(&self, line: &str) -> Result<()> {
+        self.logged_times(line, 1).await
+    }
+
+    async fn logged_times(&self, line: &str, times: usize) -> Result<()> {
         let log = self.folder.path().join("app.log");
-        process::eventually(line, PATIENCE, || async { Ok(std::fs::read_to_string(&log)?.contains(line).then_some(())) }).await
+        process::eventually(line, PATIENCE, || async {
+            Ok((std::fs::read_to_string(&log)?.matches(line).count() >= times).then_some(()))
+        })
+        .await
+    }
+
+    /// The app, with the profile that is signed in.
+    fn start(&mut self) -> Result<()> {
+        let mut command = self.desktop.command(&process::built("aftertone")?);
+        command.arg("--profile").arg(&self.profile).env("NO_COLOR", "1");
+        self.app = process::start(&mut command, &self.folder.path().join("app.log"))?;
+        Ok(())
+    }
+
+    async fn quit(&mut self) -> Result<()> {
+        self.start_again(&["--quit"]).await?;
+        anyhow::ensure!(self.app.ended(PATIENCE).await?.success(), "the app did not end well");
+        Ok(())
+    }
+
+    /// Somebody outside leaves `count` messages in Alice's mailbox, at whatever server stands behind `hosted` now.
+    async fn strangers_leave(&self, count: usize) -> Result<()> {
+        let speech = self.folder.path().join("stranger.wav");
+        sound::speech()?.then(&Sound::silence(60.0)).save(&speech)?;
+        let account = "\"Stranger\" <sip:+4930901821@caller.example>;regint=0;audio_codecs=PCMU".to_owned();
+        let mut stranger = Baresip::start(&Setup { account, speech, rate: sound::RATE }).await?;
+        let (udp, domain) = (self.hosted.sip_udp, &self.hosted.domain);
+        let before = self.alice.messages().await?.len();
+        for nth in 1..=count {
+            stranger.command(&format!("dial sip:voicemail@{udp};transport=udp;target=sip:1001@{domain}")).await?;
+            stranger.happening("CALL_ESTABLISHED", PATIENCE).await?;
+            stranger.hears(0.4, PATIENCE).await?;
+            stranger.command("sndcode #").await?;
+            process::eventually("some seconds are recorded", PATIENCE, || async {
+                Ok((self.hosted.recorded_bytes()? > 24_000).then_some(()))
+            })
+            .await?;
+            stranger.command("hangup").await?;
+            stranger.happening("CALL_CLOSED", PATIENCE).await?;
+            self.alice.wait_for_messages(before + nth, PATIENCE).await?;
+        }
+        Ok(())
+    }
+
+    /// The one notification that is on the screen now.
+    async fn only_one(&self, summary: &str) -> Result<Shown> {
+        // The app comes back in its own time.
+        let shown = process::eventually(summary, PATIENCE * 3, || async {
+            let shown: Vec<_> = self.desktop.notifications.shown().into_iter().filter(|one| !one.closed).collect();
+            Ok(shown.iter().any(|one| one.summary == summary).then_some(shown))
+        })
+        .await?;
+        let [one] = shown.as_slice() else { anyhow::bail!("one for all was expected: {shown:?}") };
+        Ok(one.clone())
+    }
+
+    async fn all_are_heard(&self) -> Result<()> {
+        for message in self.alice.messages().await? {
+            self.alice.act(&message, "heard").await?;
+        }
+        Ok(())
     }
 
     async fn has_window(&self) -> Result<bool> {
@@ -128,9 +192,25 @@ impl World {
     }
 
     async fn end(mut self) -> Result<()> {
-        self.start_again(&["--quit"]).await?;
-        anyhow::ensure!(self.app.ended(PATIENCE).await?.success(), "the app did not end well");
+        self.quit().await?;
         self.hosted.stop().await
+    }
+
+    /// The same account anew, perhaps at the same ports. Whoever calls from this machine is trusted: strangers get to the mailbox.
+    async fn served_again(mut self, ports: &[String]) -> Result<Self> {
+        self.hosted.stop().await?;
+        let more: Vec<_> = ["--trust", "127.0.0.1/32"].into_iter().chain(ports.iter().map(String::as_str)).collect();
+        self.hosted = Hosted::start_wary(&self.folder.path().join("account"), &more).await?;
+        self.alice = self.hosted.sign_in(ALICE.name).await?;
+        Ok(self)
+    }
+
+    /// Somebody leaves messages while this app can't reach the server, which is at its place again then.
+    async fn after_time_away(self, count: usize) -> Result<Self> {
+        let ports = self.hosted.ports()?;
+        let elsewhere = self.served_again(&[]).await?;
+        elsewhere.strangers_leave(count).await?;
+        elsewhere.served_again(&ports).await
     }
 }
 
@@ -140,6 +220,7 @@ async fn with_the_window_closed_notifications_answer_play_and_call_back() -> Res
     world.call().await?;
     let ringing = world.notified("answer", &[]).await?;
     assert!(ringing.summary.contains(BOB.display_name), "{ringing:?}");
+    assert!(ringing.urgent && ringing.desktop_entry.as_deref() == Some("Aftertone"), "{ringing:?}");
     world.desktop.notifications.press(ringing.id, "answer").await?;
     world.bob.happening("CALL_ESTABLISHED", PATIENCE).await?;
     world.closed(ringing.id).await?;
@@ -196,4 +277,56 @@ async fn in_quiet_hours_nobody_is_told_of_messages() -> Result<()> {
     let about_it = |one: &Shown| one.actions.iter().any(|key| key == "play");
     assert!(!world.desktop.notifications.shown().iter().any(about_it), "it is quiet");
     world.end().await
+}
+
+/// Whoever was away is not buried in notifications: one for all, gone when all are heard.
+#[tokio::test]
+async fn after_time_without_the_server_one_notification_tells_of_all() -> Result<()> {
+    let world = World::new(&json!({})).await?.after_time_away(3).await?;
+    let told = world.only_one("3 new messages").await?;
+    world.all_are_heard().await?;
+    world.closed(told.id).await?;
+    world.end().await
+}
+
+#[tokio::test]
+async fn what_came_while_the_app_did_not_run_is_one_notification_and_none_outlives_the_app() -> Result<()> {
+    let mut world = World::new(&json!({})).await?;
+    world.call().await?;
+    let ringing = world.notified("decline", &[]).await?;
+    world.desktop.notifications.press(ringing.id, "decline").await?;
+    world.leave_message(1).await?;
+    let told = world.notified("play", &[]).await?;
+    world.quit().await?;
+    world.closed(told.id).await?;
+
+    let ports = world.hosted.ports()?;
+    let mut world = world.served_again(&ports).await?;
+    world.strangers_leave(2).await?;
+    world.start()?;
+    world.only_one("2 new messages").await?;
+    world.end().await
+}
+
+/// Whoever quits hangs up; and who is cut off in mid-word is not left with silence.
+#[tokio::test]
+async fn the_other_end_hears_of_it_when_the_app_quits_or_is_killed_in_a_call() -> Result<()> {
+    let mut world = World::new(&json!({})).await?;
+    world.call().await?;
+    let ringing = world.notified("answer", &[]).await?;
+    world.desktop.notifications.press(ringing.id, "answer").await?;
+    world.bob.happening("CALL_ESTABLISHED", PATIENCE).await?;
+    world.quit().await?;
+    world.bob.happening("CALL_CLOSED", PATIENCE).await?;
+
+    world.start()?;
+    world.logged_times("the account is online", 2).await?;
+    world.call().await?;
+    let ringing = world.notified("answer", &[ringing.id]).await?;
+    world.desktop.notifications.press(ringing.id, "answer").await?;
+    world.bob.happening("CALL_ESTABLISHED", PATIENCE).await?;
+    let World { app, mut bob, hosted, .. } = world;
+    app.kill().await?;
+    bob.happening("CALL_CLOSED", Duration::from_secs(90)).await?;
+    hosted.stop().await
 }

@@ -7,6 +7,7 @@ mod arguments;
 mod invitation_picture;
 mod mailbox;
 mod notifications;
+mod own;
 mod settings;
 mod shell;
 mod sign_in;
@@ -46,6 +47,9 @@ pub fn main() -> ExitCode {
             }
             let inputs = shell::start(app.handle(), &arguments)?;
             inputs.send(Input::Show(None));
+            if let Some(link) = arguments.link {
+                inputs.send(Input::Link(link));
+            }
             app.manage(inputs);
             Ok(())
         })
@@ -80,8 +84,8 @@ fn called_again(app: &tauri::AppHandle, arguments: &[String]) {
         inputs.send(Input::Quit);
         return;
     }
-    if let Some(link) = arguments.link {
-        inputs.send(Input::Link(link));
+    match arguments.link {
+        Some(link) => inputs.send(Input::Link(link)),
+        None => inputs.send(Input::Show(None)),
     }
-    inputs.send(Input::Show(None));
 }

@@ -17,7 +17,10 @@ const SELECTED: u32 = 1000;
 pub(crate) struct Mailbox {
     listing: Option<Listing>,
     counts: FolderCounts,
+    /// What is stored is the mailbox, if perhaps not its latest state: an empty one is really empty.
     synced: bool,
+    /// It can't be read.
+    failed: bool,
     window: Window,
     open: Option<MessageId>,
     opened: Option<(Message, Option<CallRecord>)>,
@@ -30,9 +33,16 @@ pub(crate) struct Mailbox {
 impl Mailbox {
     /// Reads what is on the screen.
     pub(crate) async fn read(&mut self, session: &Session) -> Result<(), CommandError> {
+        let read = self.read_all(session).await;
+        self.failed = read.is_err();
+        read
+    }
+
+    async fn read_all(&mut self, session: &Session) -> Result<(), CommandError> {
         let counts = session.counts().await?;
         let aftertone_client::FolderCounts { new, all, saved, trash } = counts;
         self.counts = FolderCounts { new, all, saved, trash };
+        self.synced |= session.is_stored().await?;
         self.listing = Some(session.window(stored_window(&self.window)).await?);
         self.read_open(session).await?;
         self.read_log(session).await
@@ -57,11 +67,6 @@ impl Mailbox {
         let total = u32::try_from(total).unwrap_or(u32::MAX);
         self.logged = Some(CallLogView { total, offset, rows: records.iter().map(row).collect() });
         Ok(())
-    }
-
-    /// The feed's end was reached: an empty mailbox is really empty.
-    pub(crate) fn caught_up(&mut self) {
-        self.synced = true;
     }
 
     /// Opens another window.
@@ -106,6 +111,7 @@ impl Mailbox {
             offset: self.window.offset,
             rows: messages.iter().map(|message| MessageRow::new(message, true)).collect(),
             synced: self.synced && self.listing.is_some(),
+            failed: self.failed,
         }));
         let opened = self.opened.as_ref().map(|(message, record)| MessageView::new(message, record.as_ref(), true));
         views.push(Event::Message(opened));

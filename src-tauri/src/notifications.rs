@@ -1,12 +1,19 @@
 //! Notifications of the operating system: one for a new message, one for a ringing call, closed when it is dealt with.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use aftertone_model::{CallId, CallRecord, MessageId, Reason};
 use aftertone_view::{Language, MessageRow, PartyView};
 use futures_util::TryStreamExt;
-use notify_rust::{Hint, Notification, Timeout};
-use tokio::sync::oneshot;
+use notify_rust::{Hint, Notification, Timeout, Urgency};
+use tauri::async_runtime::JoinHandle;
+use tokio::{
+    sync::{OnceCell, oneshot},
+    time::timeout,
+};
 use zbus::{MatchRule, MessageStream};
 
 use crate::shell::{Input, Inputs};
@@ -56,12 +63,37 @@ impl Pressed {
 #[derive(Debug)]
 pub(crate) struct Notifications {
     inputs: Inputs,
-    open: BTreeMap<Subject, oneshot::Sender<()>>,
+    open: BTreeMap<Subject, Open>,
+    last_round: u64,
+    /// What the one notification for several tells of.
+    several: Several,
     /// What the desktop calls them.
     numbers: BTreeMap<u32, Subject>,
     /// A button that was pressed before the desktop had told us the number.
     early: Option<(u32, Pressed)>,
 }
+
+#[derive(Debug)]
+struct Open {
+    /// Another one about the same is another round.
+    round: u64,
+    close: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+    /// The person took it off the screen. A press of its button may still be on its way.
+    dismissed: bool,
+}
+
+/// What came while the app was not connected.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Several {
+    pub(crate) messages: BTreeSet<MessageId>,
+    pub(crate) calls: BTreeSet<CallId>,
+}
+
+/// What the desktop may take to close notifications at the app's end.
+const CLOSING: Duration = Duration::from_secs(1);
+/// The name of the app's desktop entry, without its ending.
+const DESKTOP_ENTRY: &str = "Aftertone";
 
 impl Notifications {
     pub(crate) fn new(inputs: Inputs) -> Self {
@@ -71,7 +103,7 @@ impl Notifications {
                 tracing::info!(%error, "buttons of notifications are heard one by one only");
             }
         });
-        Self { inputs, open: BTreeMap::new(), numbers: BTreeMap::new(), early: None }
+        Self { inputs, open: BTreeMap::new(), last_round: 0, several: Several::default(), numbers: BTreeMap::new(), early: None }
     }
 
     /// Tells of a new message.
@@ -111,18 +143,66 @@ impl Notifications {
         );
     }
 
-    /// Tells of `count` messages at once.
-    pub(crate) fn several(&mut self, count: usize, language: Language) {
+    /// Tells of several things at once, and of those that the last such notification told of, if it is still there.
+    pub(crate) fn several(&mut self, several: Several, language: Language) {
         let words = Words::of(language);
-        self.show(Subject::Several, &format!("{count} {}", words.new_messages), words.while_away, &[("default", words.open)]);
+        let mut all = several;
+        if self.open.get(&Subject::Several).is_some_and(|open| !open.dismissed) {
+            all.messages.append(&mut self.several.messages);
+            all.calls.append(&mut self.several.calls);
+        }
+        self.close(Subject::Several);
+        let counted = |count: usize, one: &str, many: &str| match count {
+            0 => None,
+            1 => Some(format!("1 {one}")),
+            count => Some(format!("{count} {many}")),
+        };
+        let parts = [
+            counted(all.messages.len(), words.one_new_message, words.new_messages),
+            counted(all.calls.len(), words.one_missed_call, words.missed_calls),
+        ];
+        let summary = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
+        self.several = all;
+        self.show(Subject::Several, &summary, words.while_away, &[("default", words.open)]);
+    }
+
+    /// A message is new no more: what tells of it, and of nothing else that is new, goes.
+    pub(crate) fn heard(&mut self, message: MessageId) {
+        self.close(Subject::Message(message));
+        if self.several.messages.remove(&message) && self.several.messages.is_empty() {
+            self.close(Subject::Several);
+        }
     }
 
     /// Takes a notification off the screen; whether it was there.
     pub(crate) fn close(&mut self, subject: Subject) -> bool {
         self.numbers.retain(|_, known| *known != subject);
-        let Some(close) = self.open.remove(&subject) else { return false };
-        let _closed_already = close.send(());
+        if subject == Subject::Several {
+            self.several = Several::default();
+        }
+        let Some(open) = self.open.remove(&subject) else { return false };
+        let _closed_already = open.close.send(());
         true
+    }
+
+    /// Takes all of them off the screen, and waits for it.
+    pub(crate) async fn close_all(&mut self) {
+        (self.numbers, self.several) = (BTreeMap::new(), Several::default());
+        let open = std::mem::take(&mut self.open).into_values();
+        let closing = open.map(|Open { close, task, .. }| {
+            let _closed_already = close.send(());
+            task
+        });
+        if timeout(CLOSING, futures_util::future::join_all(closing)).await.is_err() {
+            tracing::info!("the desktop doesn't close notifications");
+        }
+    }
+
+    /// The person took it off the screen.
+    pub(crate) fn dismissed(&mut self, subject: Subject, round: u64) {
+        if let Some(open) = self.open.get_mut(&subject).filter(|open| open.round == round) {
+            open.dismissed = true;
+        }
     }
 
     /// The desktop shows it under this number. Whether one of its buttons has been pressed already.
@@ -141,21 +221,24 @@ impl Notifications {
     }
 
     fn show(&mut self, subject: Subject, summary: &str, body: &str, actions: &[(&str, &str)]) {
-        if self.open.contains_key(&subject) {
+        if self.open.get(&subject).is_some_and(|open| !open.dismissed) {
             return;
         }
         let mut notification = Notification::new();
         notification.appname("Aftertone").icon("aftertone").summary(summary).body(body);
+        notification.hint(Hint::DesktopEntry(DESKTOP_ENTRY.into()));
         if matches!(subject, Subject::Call(_)) {
-            notification.timeout(Timeout::Never);
+            notification.timeout(Timeout::Never).urgency(Urgency::Critical);
             notification.hint(Hint::Category("call.incoming".into()));
         }
         for (key, label) in actions {
             notification.action(key, label);
         }
+        self.last_round += 1;
+        let round = self.last_round;
         let (close, closed) = oneshot::channel();
-        self.open.insert(subject, close);
-        tauri::async_runtime::spawn(watch(notification, subject, closed, self.inputs.clone()));
+        let task = tauri::async_runtime::spawn(watch(notification, (subject, round), closed, self.inputs.clone()));
+        self.open.insert(subject, Open { round, close, task, dismissed: false });
     }
 }
 
@@ -175,7 +258,11 @@ async fn hear_presses(inputs: &Inputs) -> zbus::Result<()> {
 }
 
 /// Shows a notification and waits until it is pressed, closed by the person, or dealt with elsewhere.
-async fn watch(notification: Notification, subject: Subject, closed: oneshot::Receiver<()>, inputs: Inputs) {
+async fn watch(mut notification: Notification, (subject, round): (Subject, u64), closed: oneshot::Receiver<()>, inputs: Inputs) {
+    if takes_markup().await {
+        let body = escaped(&notification.body);
+        notification.body(&body);
+    }
     let handle = match notification.show_async().await {
         Ok(handle) => handle,
         Err(error) => {
@@ -199,9 +286,28 @@ async fn watch(notification: Notification, subject: Subject, closed: oneshot::Re
                 // Some desktops leave it there after a button was pressed.
                 handle.close_async().await;
             }
+            inputs.send(Input::Dismissed(subject, round));
         }
         _ = closed => handle.close_async().await,
     }
+}
+
+/// Whether the desktop takes a body for a text with markup; what callers are called is none.
+async fn takes_markup() -> bool {
+    static KNOWN: OnceCell<bool> = OnceCell::const_new();
+    let ask = async || -> zbus::Result<bool> {
+        let (name, path) = ("org.freedesktop.Notifications", "/org/freedesktop/Notifications");
+        let bus = zbus::Connection::session().await?;
+        let answer = bus.call_method(Some(name), path, Some(name), "GetCapabilities", &()).await?;
+        let capabilities: Vec<String> = answer.body().deserialize()?;
+        Ok(capabilities.iter().any(|capability| capability == "body-markup"))
+    };
+    *KNOWN.get_or_init(|| async move { ask().await.unwrap_or(false) }).await
+}
+
+/// Text that means itself where markup is taken.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 fn shown(party: &PartyView, words: &Words) -> String {
@@ -215,7 +321,10 @@ fn shown(party: &PartyView, words: &Words) -> String {
 /// The sentences of notifications; the interface has its own.
 struct Words {
     new_message: &'static str,
+    one_new_message: &'static str,
     new_messages: &'static str,
+    one_missed_call: &'static str,
+    missed_calls: &'static str,
     while_away: &'static str,
     incoming_call: &'static str,
     missed_call: &'static str,
@@ -251,7 +360,10 @@ impl Words {
 
 const ENGLISH: Words = Words {
     new_message: "New message",
+    one_new_message: "new message",
     new_messages: "new messages",
+    one_missed_call: "missed call",
+    missed_calls: "missed calls",
     while_away: "They came while Aftertone was not connected.",
     incoming_call: "Incoming call",
     missed_call: "Missed call",
@@ -267,7 +379,10 @@ const ENGLISH: Words = Words {
 
 const GERMAN: Words = Words {
     new_message: "Neue Nachricht",
+    one_new_message: "neue Nachricht",
     new_messages: "neue Nachrichten",
+    one_missed_call: "verpasster Anruf",
+    missed_calls: "verpasste Anrufe",
     while_away: "Sie kamen, als Aftertone nicht verbunden war.",
     incoming_call: "Eingehender Anruf",
     missed_call: "Verpasster Anruf",

@@ -5,34 +5,34 @@ mod messages;
 mod perform;
 
 use std::{
-    collections::BTreeSet,
     path::PathBuf,
     time::{Duration, Instant},
 };
 
-use aftertone_client::{CallPhase, Connection, Event as Told, OfflineReason, PlaybackState, Session, TestMessage};
-use aftertone_model::{CallId, CallRecord, MessageId, MessageState, Timestamp};
+use aftertone_client::{CallPhase, Connection, Event as Told, News, OfflineReason, PlaybackState, Session, TestMessage};
+use aftertone_model::{CallId, CallRecord, MessageId, MessageState};
 use aftertone_view::{
-    AccountView, AppView, Code, Command, ConnectionView, Event, MeView, MessageRow, Place, PlaybackView, SecretsView,
-    SettingsView, TestMessageView, ToastAbout,
+    AccountView, AppView, Code, Command, ConnectionView, Event, MeView, MessageRow, Place, PlaybackView, ProviderStep,
+    ProviderView, SecretsView, SettingsView, TestMessageView, ToastAbout,
 };
-use tauri::{AppHandle, Manager};
+use tauri::{AppHandle, Manager, async_runtime::JoinHandle};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     arguments::{Arguments, Secrets},
     mailbox::Mailbox,
-    notifications::{Notifications, Pressed, Subject},
+    notifications::{Notifications, Pressed, Several, Subject},
+    own::{self, Own},
     settings::Settings,
     shell::calls::Calls,
     sign_in::{self, Started},
     sound::{Cue, Sound},
     tray::Tray,
-    window,
+    window::{self, Focus},
 };
 
-/// A missed call is told of when it just ended, not when its record comes days later.
-const MISSED_IS_NEWS: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
+/// How often a server is tried that is to be told of a device that was signed out.
+const REVOKE_EVERY: Duration = Duration::from_secs(60);
 
 /// What reaches the loop.
 pub(crate) enum Input {
@@ -46,6 +46,8 @@ pub(crate) enum Input {
     Tell(Box<Event>),
     /// The mailbox has to be read again.
     Stale,
+    /// Something was done to messages.
+    Done(messages::Done, oneshot::Sender<Result<(), Code>>),
     /// A toast for something that succeeded or failed late.
     Toast(ToastAbout),
     /// A button of a notification was pressed.
@@ -54,10 +56,20 @@ pub(crate) enum Input {
     PressedNumber(u32, Pressed),
     /// The desktop shows a notification under this number.
     Notified(Subject, u32),
+    /// The person took a notification off the screen; of which round.
+    Dismissed(Subject, u64),
+    /// How the account at a provider gets on that the server inside this app uses.
+    Provider(Option<aftertone_server::TrunkReport>),
+    /// The same while it is being signed in with.
+    ProviderStep(ProviderStep),
+    /// Another account at a provider was put in the place of the one there.
+    ProviderChanged(ProviderView),
     /// A link was opened with the app.
     Link(String),
     /// A sound device came, went or failed.
     Sound(aftertone_audio::SoundEvent),
+    /// Whether the desktop has a tray, now.
+    Tray(bool),
     /// Show the window, at a place if one is named.
     Show(Option<Place>),
     /// An ended call was shown long enough.
@@ -106,8 +118,10 @@ pub(crate) fn start(app: &AppHandle, arguments: &Arguments) -> Result<Inputs, Bo
         settings,
         sound,
         phone: None,
+        own: None,
+        provider_step: None,
         why: None,
-        invitation: arguments.link.clone().filter(|link| link.starts_with("aftertone:")),
+        invitation: None,
         invite: arguments.invite.clone(),
         mailbox: Mailbox::default(),
         stale: false,
@@ -116,10 +130,12 @@ pub(crate) fn start(app: &AppHandle, arguments: &Arguments) -> Result<Inputs, Bo
         test: TestMessageView::Idle,
         test_call: None,
         hung_up_at: None,
-        missed_while_away: BTreeSet::new(),
+        while_away: Several::default(),
         notifications: Notifications::new(inputs.clone()),
-        tray: Tray::build(app),
+        tray: Tray::new(&inputs),
+        attached: false,
         go_to: None,
+        revoking: None,
         inputs: inputs.clone(),
     };
     tauri::async_runtime::spawn(shell.run(receive));
@@ -130,8 +146,6 @@ pub(crate) fn start(app: &AppHandle, arguments: &Arguments) -> Result<Inputs, Bo
 struct Phone {
     session: Session,
     me: MeView,
-    /// The feed's end was reached once: what comes later is news.
-    caught_up: bool,
 }
 
 struct Shell {
@@ -142,6 +156,10 @@ struct Shell {
     secrets_view: SecretsView,
     sound: Sound,
     phone: Option<Phone>,
+    /// The account's server, where it is inside this app.
+    own: Option<Own>,
+    /// What the account at a provider is doing that is being signed in with.
+    provider_step: Option<ProviderStep>,
     why: Option<Code>,
     invitation: Option<String>,
     /// An invitation that is to be taken without asking; it stays until it was.
@@ -154,17 +172,23 @@ struct Shell {
     test: TestMessageView,
     test_call: Option<CallId>,
     hung_up_at: Option<Instant>,
-    missed_while_away: BTreeSet<MessageId>,
+    /// What a catching-up synchronisation brought so far.
+    while_away: Several,
     notifications: Notifications,
     tray: Tray,
+    /// The window listens.
+    attached: bool,
     /// Where a window that is being made goes once it listens.
     go_to: Option<Place>,
+    /// Tells servers of devices that were signed out without them.
+    revoking: Option<JoinHandle<()>>,
     inputs: Inputs,
 }
 
 impl Shell {
     async fn run(mut self, mut receive: mpsc::UnboundedReceiver<Input>) {
         self.begin();
+        self.revoke_left();
         while let Some(first) = receive.recv().await {
             let begun = Instant::now();
             let mut next = Some(first);
@@ -195,9 +219,28 @@ impl Shell {
         });
     }
 
+    /// Tells servers, once they can be reached, of the devices that were signed out here without them.
+    fn revoke_left(&mut self) {
+        if self.revoking.as_ref().is_some_and(|task| !task.inner().is_finished()) {
+            return;
+        }
+        let (folder, secrets) = (self.folder.clone(), self.place().secrets);
+        self.revoking = Some(tauri::async_runtime::spawn(async move {
+            while aftertone_client::revoke_left(&folder, &secrets).await > 0 {
+                tokio::time::sleep(REVOKE_EVERY).await;
+            }
+        }));
+    }
+
     async fn quit(&mut self) {
+        // Recordings of an account of one's own may go on for some seconds; nobody needs to see that.
+        window::hide(&self.app);
         if let Some(phone) = self.phone.take() {
             phone.session.shut_down().await;
+        }
+        self.notifications.close_all().await;
+        if let Some(own) = self.own.take() {
+            own.stop().await;
         }
         self.app.exit(0);
     }
@@ -210,6 +253,7 @@ impl Shell {
             Input::Tell(event) => window::tell(&self.app, &event),
             Input::Toast(about) => self.toast(about),
             Input::Stale => self.stale = true,
+            Input::Done(done, reply) => self.done(done, reply).await,
             Input::Pressed(subject, pressed) => self.pressed(subject, pressed).await,
             Input::PressedNumber(number, pressed) => {
                 if let Some(subject) = self.notifications.pressed(number, pressed) {
@@ -221,12 +265,29 @@ impl Shell {
                     self.pressed(subject, pressed).await;
                 }
             }
+            Input::Provider(report) => self.provider(report),
+            Input::ProviderStep(step) => {
+                self.provider_step = Some(step);
+                self.tell_app();
+            }
+            Input::ProviderChanged(provider) => {
+                if let Some(own) = &mut self.own {
+                    own.provider = provider;
+                }
+                self.tell_app();
+            }
+            Input::Dismissed(subject, round) => self.notifications.dismissed(subject, round),
             Input::Link(link) => self.link(link),
             Input::Sound(event) => {
                 if let Some(notice) = self.sound.happened(event) {
                     window::tell(&self.app, &Event::AudioNotice(notice));
                 }
                 self.tell_audio_devices();
+            }
+            Input::Tray(can_be_shown) => {
+                self.tray.can_be_shown(&self.app, can_be_shown);
+                self.update_tray();
+                self.tell_settings();
             }
             Input::Show(Some(place)) => self.show(place),
             Input::Show(None) => self.show_window(),
@@ -247,6 +308,7 @@ impl Shell {
     }
 
     async fn started(&mut self, result: Result<Option<Box<Started>>, Code>, reply: Option<oneshot::Sender<Result<(), Code>>>) {
+        self.provider_step = None;
         let answer = match result {
             Ok(Some(started)) => {
                 self.run_phone(*started).await;
@@ -271,11 +333,17 @@ impl Shell {
     }
 
     async fn run_phone(&mut self, started: Started) {
-        let Started { account, session, mut events } = started;
+        let Started { account, session, mut events, own } = started;
         let me = MeView::new(&account.me, &account.server.url);
-        self.settings.server.clone_from(&account.server.url);
-        self.settings.user = account.me.subscriber.user.to_string();
-        self.settings.save(&self.folder);
+        if own.is_none() {
+            self.settings.server.clone_from(&account.server.url);
+            self.settings.user = account.me.subscriber.user.to_string();
+            self.settings.save(&self.folder);
+        }
+        if let Some(own) = &own {
+            own.follow(&self.inputs);
+        }
+        self.own = own;
         (self.why, self.invitation, self.invite, self.secrets_view) = (None, None, None, SecretsView::Ok);
         let inputs = self.inputs.clone();
         tauri::async_runtime::spawn(async move {
@@ -283,7 +351,7 @@ impl Shell {
                 inputs.send(Input::Told(Box::new(told)));
             }
         });
-        self.phone = Some(Phone { session, me, caught_up: false });
+        self.phone = Some(Phone { session, me });
         self.apply_player();
         self.read_mailbox().await;
     }
@@ -301,23 +369,23 @@ impl Shell {
                     self.tell_app();
                 }
             }
-            Told::MessageArrived { message, fresh } => {
+            Told::MessageArrived { message, news } => {
                 self.stale = true;
-                self.arrived(&message, fresh);
+                self.arrived(&message, news);
             }
             Told::MessageChanged(message) => {
                 if message.state != MessageState::New {
-                    self.notifications.close(Subject::Message(message.envelope.id));
+                    self.heard(message.envelope.id);
                 }
                 self.stale = true;
             }
             Told::MessageExpunged(message) => {
-                self.notifications.close(Subject::Message(message));
+                self.heard(message);
                 self.stale = true;
             }
-            Told::CallRecord(record) => {
+            Told::CallRecord { record, news } => {
                 self.stale = true;
-                self.missed(&record);
+                self.missed(&record, news);
             }
             Told::CaughtUp => self.caught_up().await,
             Told::AudioCached(_) => {}
@@ -329,20 +397,34 @@ impl Shell {
             Told::TestMessage(test) => self.test_message(&test),
             Told::SignedOut { by_us } => {
                 self.forget_phone();
+                self.revoke_left();
+                self.notifications.close_all().await;
+                if let Some(own) = self.own.take() {
+                    own.stop().await;
+                    if by_us {
+                        own::forget(&self.folder).await;
+                    }
+                }
                 self.why = (!by_us).then_some(Code::NotSignedIn);
                 self.tell_all();
             }
         }
     }
 
-    fn arrived(&mut self, message: &aftertone_model::Message, fresh: bool) {
+    /// A message is new no more.
+    fn heard(&mut self, message: MessageId) {
+        self.while_away.messages.remove(&message);
+        self.notifications.heard(message);
+    }
+
+    fn arrived(&mut self, message: &aftertone_model::Message, news: News) {
         let (id, is_new) = (message.envelope.id, message.state == MessageState::New);
-        tracing::info!(%id, fresh, "a new message");
+        tracing::info!(%id, ?news, "a new message");
         if is_new && self.tells(self.settings.notifications.messages) {
-            if fresh {
-                self.notifications.message(&MessageRow::new(message, true), self.settings.language());
-            } else if self.caught_up_once() {
-                self.missed_while_away.insert(id);
+            match news {
+                News::Fresh => self.notifications.message(&MessageRow::new(message, true), self.settings.language()),
+                News::Away => _ = self.while_away.messages.insert(id),
+                News::Known => {}
             }
         }
         if self.test_call.is_some_and(|call| call == message.envelope.call) {
@@ -354,11 +436,14 @@ impl Shell {
     }
 
     /// A call that was missed and left no message; one that did is told by its message.
-    fn missed(&mut self, record: &CallRecord) {
-        let fresh = Timestamp::now().duration_since(record.ended_at) < MISSED_IS_NEWS;
-        let missed = record.is_missed() && record.message.is_none() && record.end != aftertone_model::EndReason::Declined;
-        if missed && fresh && self.caught_up_once() && self.tells(self.settings.notifications.missed_calls) {
-            self.notifications.missed(record, self.settings.language());
+    fn missed(&mut self, record: &CallRecord, news: News) {
+        let missed = record.is_missed() && record.message.is_none();
+        if missed && self.tells(self.settings.notifications.missed_calls) {
+            match news {
+                News::Fresh => self.notifications.missed(record, self.settings.language()),
+                News::Away => _ = self.while_away.calls.insert(record.call),
+                News::Known => {}
+            }
         }
     }
 
@@ -367,28 +452,26 @@ impl Shell {
         wanted && !self.settings.quiet_now()
     }
 
-    fn caught_up_once(&self) -> bool {
-        self.phone.as_ref().is_some_and(|phone| phone.caught_up)
-    }
-
-    /// After time offline, many new messages are one notification.
+    /// After time offline, whatever came is one notification.
     async fn caught_up(&mut self) {
-        self.mailbox.caught_up();
         self.stale = true;
-        if let Some(phone) = &mut self.phone {
-            phone.caught_up = true;
-        }
-        let missed = std::mem::take(&mut self.missed_while_away);
+        let while_away = std::mem::take(&mut self.while_away);
+        let Some(session) = self.session() else { return };
         let language = self.settings.language();
-        match missed.len() {
-            0 => {}
-            1 => {
-                let (Some(session), Some(id)) = (self.session(), missed.first()) else { return };
+        let (message, call) = (while_away.messages.first(), while_away.calls.first());
+        match (while_away.messages.len(), while_away.calls.len(), message, call) {
+            (0, 0, ..) => {}
+            (1, 0, Some(id), _) => {
                 if let Ok(Some(message)) = session.message(*id).await {
                     self.notifications.message(&MessageRow::new(&message, true), language);
                 }
             }
-            count => self.notifications.several(count, language),
+            (0, 1, _, Some(call)) => {
+                if let Ok(Some(record)) = session.incoming_call(*call).await {
+                    self.notifications.missed(&record, language);
+                }
+            }
+            _ => self.notifications.several(while_away, language),
         }
     }
 
@@ -471,17 +554,50 @@ impl Shell {
         }
     }
 
-    fn link(&mut self, link: String) {
-        if link.starts_with("aftertone:") {
-            self.invitation = Some(link);
-            self.tell_app();
-        } else if let Some((_scheme, number)) = link.split_once(':') {
-            self.show(Place::Calls { number: Some(number.to_owned()) });
-        }
+    fn provider(&mut self, report: Option<aftertone_server::TrunkReport>) {
+        let Some(own) = &mut self.own else { return };
+        own.report = report;
+        tracing::info!(?report, "the account at the provider");
+        self.tell_app();
+        self.update_tray();
     }
 
-    fn show_window(&self) {
-        let _was_open = window::show(&self.app);
+    /// The phone's connection; with a server of its own, the provider's behind it. None: nobody is signed in.
+    fn connection(&self) -> Option<ConnectionView> {
+        let phone = self.phone.as_ref()?;
+        let view = connection_view(&phone.session.snapshot().connection);
+        Some(match &self.own {
+            Some(own) if view == ConnectionView::Connected => own.connection(),
+            Some(_) | None => view,
+        })
+    }
+
+    fn link(&mut self, link: String) {
+        if !link.starts_with("aftertone:") {
+            match number_of(&link) {
+                Some(number) => self.show(Place::Calls { number: Some(number) }),
+                None => self.show_window(),
+            }
+            return;
+        }
+        if self.phone.is_some() {
+            self.toast(ToastAbout::Failed { code: Code::AlreadySignedIn });
+        } else {
+            self.invitation = Some(link);
+            self.tell_app();
+        }
+        self.show_window();
+    }
+
+    fn show_window(&mut self) {
+        self.bring_window(Focus::Take);
+    }
+
+    /// Whether the window listens already.
+    fn bring_window(&mut self, focus: Focus) -> bool {
+        // A new one says so when it does.
+        self.attached &= window::show(&self.app, focus);
+        self.attached
     }
 
     fn forget_phone(&mut self) {
@@ -490,6 +606,7 @@ impl Shell {
         self.stale = false;
         self.calls = Calls::default();
         self.playback = None;
+        self.while_away = Several::default();
         self.test = TestMessageView::Idle;
         self.sound.sound(None, &self.settings);
         self.sound.show_levels(false);
@@ -522,7 +639,7 @@ impl Shell {
 
     /// Shows the window at a place; one that is only being made goes there once it listens.
     fn show(&mut self, place: Place) {
-        if window::show(&self.app) {
+        if self.bring_window(Focus::Take) {
             window::tell(&self.app, &Event::Show(place));
         } else {
             self.go_to = Some(place);
@@ -561,7 +678,7 @@ impl Shell {
     }
 
     fn update_tray(&mut self) {
-        let connection = self.phone.as_ref().map(|phone| phone.session.snapshot().connection.clone());
+        let connection = self.connection();
         self.tray.update(connection.as_ref(), self.mailbox.new_messages(), self.settings.language());
     }
 
@@ -575,23 +692,21 @@ impl Shell {
 
     fn tell_app(&mut self) {
         let calls = self.calls.views();
-        let (account, connection) = match &self.phone {
+        let account = match &self.phone {
             Some(phone) => {
-                (AccountView::SignedIn { me: phone.me.clone() }, connection_view(&phone.session.snapshot().connection))
+                AccountView::SignedIn { me: phone.me.clone(), provider: self.own.as_ref().map(|own| own.provider.clone()) }
             }
-            None => (
-                AccountView::SignedOut {
-                    server: self.settings.server.clone(),
-                    user: self.settings.user.clone(),
-                    why: self.why,
-                    invitation: self.invitation.clone(),
-                },
-                ConnectionView::Connecting,
-            ),
+            None => AccountView::SignedOut {
+                server: self.settings.server.clone(),
+                user: self.settings.user.clone(),
+                why: self.why,
+                invitation: self.invitation.clone(),
+                provider: self.provider_step,
+            },
         };
         let view = AppView {
             account,
-            connection,
+            connection: self.connection().unwrap_or(ConnectionView::Connecting),
             calls,
             language: self.settings.language(),
             secrets: self.secrets_view,
@@ -614,7 +729,8 @@ impl Shell {
             if self.settings.notifications.calls {
                 self.notifications.call(id, &party, self.settings.language());
             }
-            self.show_window();
+            // Whoever types into another program goes on doing so.
+            self.bring_window(Focus::Leave);
         }
         if !ringing {
             self.notifications.close(Subject::Call(id));
@@ -636,6 +752,14 @@ impl Shell {
         }
         self.tell_app();
     }
+}
+
+/// The number or address of a `tel:`, `sip:` or `sips:` link, without what RFC 3966 and RFC 3261 let follow it.
+fn number_of(link: &str) -> Option<String> {
+    let (scheme, rest) = link.split_once(':')?;
+    let is_known = ["tel", "sip", "sips"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    let number = rest.trim_start_matches('/').split([';', '?']).next().unwrap_or_default();
+    (is_known && !number.is_empty()).then(|| number.replace("%2B", "+").replace("%20", " "))
 }
 
 fn log_connection(connection: &Connection) {
@@ -674,5 +798,23 @@ pub(crate) fn offline_code(reason: OfflineReason) -> Code {
         OfflineReason::Tls => Code::Tls,
         OfflineReason::Credentials => Code::NotSignedIn,
         OfflineReason::Server => Code::Server,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::number_of;
+
+    #[test]
+    fn links_with_numbers() {
+        let check = |link: &str, number: Option<&str>| assert_eq!(number_of(link).as_deref(), number, "{link}");
+        check("tel:+49-30-901820", Some("+49-30-901820"));
+        check("TEL:%2B4930901820", Some("+4930901820"));
+        check("tel:901820;phone-context=+4930", Some("901820"));
+        check("sip:anna@example.com?subject=hello", Some("anna@example.com"));
+        check("tel://1002", Some("1002"));
+        check("tel:", None);
+        check("mailto:anna@example.com", None);
+        check("1002", None);
     }
 }

@@ -12,13 +12,15 @@ use aftertone_client::{
 use aftertone_sync::{Credentials, SignIn};
 use aftertone_view::Code;
 
-use crate::arguments::Secrets;
+use crate::{arguments::Secrets, own::Own};
 
 /// A phone that runs, and what it belongs to.
 pub(crate) struct Started {
     pub(crate) account: Account,
     pub(crate) session: Session,
     pub(crate) events: EventStream,
+    /// The account's server, where it is inside this app.
+    pub(crate) own: Option<Own>,
 }
 
 /// What signing in and starting need to know.
@@ -41,9 +43,10 @@ pub(crate) fn secret_store(kind: Secrets, folder: &Path) -> Arc<dyn SecretStore>
 pub(crate) async fn resume(place: &Place) -> Result<Option<Started>, Code> {
     let account = aftertone_client::load_account(&place.folder).map_err(|error| {
         tracing::error!(%error, "the account can't be read");
-        Code::Internal
+        Code::StorageBroken
     })?;
     match account {
+        Some(account) if account.server.own => crate::own::resume(place).await.map(Some),
         Some(account) => start(place, account).await.map(Some),
         None => Ok(None),
     }
@@ -64,7 +67,7 @@ pub(crate) async fn with_invitation(place: &Place, link: &str) -> Result<Started
     }
 }
 
-async fn sign_in(place: &Place, server: ServerAddress, credentials: Credentials) -> Result<Started, Code> {
+pub(crate) async fn sign_in(place: &Place, server: ServerAddress, credentials: Credentials) -> Result<Started, Code> {
     let device_name = hostname();
     let signed_in =
         aftertone_client::sign_in(server, SignIn { credentials, device_name }, &place.folder, Arc::clone(&place.secrets)).await;
@@ -75,7 +78,7 @@ async fn sign_in(place: &Place, server: ServerAddress, credentials: Credentials)
     start(place, account).await
 }
 
-async fn start(place: &Place, account: Account) -> Result<Started, Code> {
+pub(crate) async fn start(place: &Place, account: Account) -> Result<Started, Code> {
     let config = SessionConfig {
         data: place.folder.clone(),
         secrets: Arc::clone(&place.secrets),
@@ -83,13 +86,15 @@ async fn start(place: &Place, account: Account) -> Result<Started, Code> {
         user_agent: format!("Aftertone/{}", env!("CARGO_PKG_VERSION")),
     };
     match Session::start(config).await {
-        Ok((session, events)) => Ok(Started { account, session, events }),
+        Ok((session, events)) => Ok(Started { account, session, events, own: None }),
         Err(error) => {
             tracing::warn!(%error, "the phone can't start");
             Err(match error {
                 StartError::SignedOut => Code::NotSignedIn,
+                StartError::TokenMissing => Code::TokenMissing,
+                StartError::TooNew => Code::StorageTooNew,
                 StartError::Secret(error) => secret_code(&error),
-                StartError::Storage(_) => Code::Internal,
+                StartError::Storage(_) => Code::StorageBroken,
                 StartError::Server(error) => server_code(&error),
             })
         }
@@ -103,7 +108,7 @@ fn code(error: SignInError) -> Code {
         SignInError::RateLimited(_) => Code::RateLimited,
         SignInError::Unreachable { reason, .. } => crate::shell::offline_code(reason),
         SignInError::Secret(error) => secret_code(&error),
-        SignInError::Storage(_) => Code::Internal,
+        SignInError::Storage(_) => Code::StorageBroken,
     }
 }
 

@@ -1,13 +1,26 @@
 //! The one window. It is destroyed when it is closed, so that a hidden app costs little, and built again when needed.
 
-use tauri::{AppHandle, Emitter, Manager, WebviewUrl, WebviewWindowBuilder};
+use aftertone_view::Event;
+use tauri::{AppHandle, Emitter, Manager, UserAttentionType, WebviewUrl, WebviewWindowBuilder};
 
 const LABEL: &str = "main";
 
+/// Whether the window takes the keyboard when it is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Focus {
+    /// The person asked for the window.
+    Take,
+    /// They may be typing somewhere else.
+    Leave,
+}
+
 /// Shows the window, and makes it where there is none. Whether it was there.
-pub(crate) fn show(app: &AppHandle) -> bool {
+pub(crate) fn show(app: &AppHandle, focus: Focus) -> bool {
     if let Some(window) = app.get_webview_window(LABEL) {
-        let shown = window.unminimize().and_then(|()| window.show()).and_then(|()| window.set_focus());
+        let shown = window.unminimize().and_then(|()| window.show()).and_then(|()| match focus {
+            Focus::Take => window.set_focus(),
+            Focus::Leave => window.request_user_attention(Some(UserAttentionType::Critical)),
+        });
         if let Err(error) = shown {
             tracing::warn!(%error, "the window can't be shown");
         }
@@ -16,15 +29,33 @@ pub(crate) fn show(app: &AppHandle) -> bool {
     let window = WebviewWindowBuilder::new(app, LABEL, WebviewUrl::default())
         .title("Aftertone")
         .inner_size(1200.0, 760.0)
-        .min_inner_size(380.0, 480.0);
-    if let Err(error) = window.build() {
-        tracing::error!(%error, "the window can't be made");
+        .min_inner_size(380.0, 480.0)
+        .focused(focus == Focus::Take)
+        // A picture that is dropped is the page's.
+        .disable_drag_drop_handler();
+    match window.build() {
+        Ok(window) if focus == Focus::Leave => {
+            if let Err(error) = window.request_user_attention(Some(UserAttentionType::Critical)) {
+                tracing::debug!(%error, "the window can't ask for attention");
+            }
+        }
+        Ok(_) => {}
+        Err(error) => tracing::error!(%error, "the window can't be made"),
     }
     false
 }
 
+/// Takes the window off the screen; it ends with the app.
+pub(crate) fn hide(app: &AppHandle) {
+    if let Some(window) = app.get_webview_window(LABEL)
+        && let Err(error) = window.hide()
+    {
+        tracing::debug!(%error, "the window can't be hidden");
+    }
+}
+
 /// Tells the window, if there is one.
-pub(crate) fn tell(app: &AppHandle, event: &aftertone_view::Event) {
+pub(crate) fn tell(app: &AppHandle, event: &Event) {
     if let Err(error) = app.emit_to(LABEL, "view", event) {
         tracing::warn!(%error, "the window can't be told");
     }

@@ -64,6 +64,15 @@ impl Desktop {
         command
     }
 
+    /// The address of its session bus.
+    ///
+    /// # Errors
+    /// Where it has none.
+    pub fn bus(&self) -> Result<&str> {
+        let bus = self.environment.iter().find(|(name, _)| name == "DBUS_SESSION_BUS_ADDRESS");
+        bus.map(|(_, address)| address.as_str()).context("no bus")
+    }
+
     /// A folder for files, gone with the desktop.
     #[must_use]
     pub fn folder(&self) -> &std::path::Path {

@@ -13,4 +13,5 @@ pub mod peers;
 pub mod process;
 pub mod sipp;
 pub mod sound;
+pub mod tray;
 pub mod window;

@@ -9,6 +9,9 @@ use std::{
 use anyhow::Result;
 use zbus::{OwnedVariant, connection, interface, object_server::SignalEmitter};
 
+/// Of the Desktop Notifications Specification 1.2: the urgency of what can't wait, and why a notification was closed.
+const CRITICAL: u8 = 2;
+const BY_THE_PERSON: u32 = 2;
 const PATH: &str = "/org/freedesktop/Notifications";
 
 /// A notification that a program sent.
@@ -22,6 +25,10 @@ pub struct Shown {
     pub body: String,
     /// Its buttons: key and label in turn.
     pub actions: Vec<String>,
+    /// It demands attention (urgency: critical).
+    pub urgent: bool,
+    /// The desktop entry of the program that showed it.
+    pub desktop_entry: Option<String>,
     /// It was closed since.
     pub closed: bool,
     /// When it was shown.
@@ -44,13 +51,17 @@ impl Daemon {
         summary: &str,
         body: &str,
         actions: Vec<String>,
-        _hints: HashMap<String, OwnedVariant>,
+        hints: HashMap<String, OwnedVariant>,
         _expire_timeout: i32,
     ) -> u32 {
         let at = SystemTime::now();
         let Ok(mut shown) = self.shown.lock() else { return 0 };
         let id = if replaces_id > 0 { replaces_id } else { shown.len() as u32 + 1 };
-        shown.push(Shown { id, summary: summary.into(), body: body.into(), actions, closed: false, at });
+        let urgent =
+            hints.get("urgency").is_some_and(|urgency| u8::try_from(&**urgency).is_ok_and(|urgency| urgency == CRITICAL));
+        let desktop_entry = hints.get("desktop-entry").and_then(|entry| <&str>::try_from(&**entry).ok()).map(str::to_owned);
+        let (summary, body) = (summary.to_owned(), body.to_owned());
+        shown.push(Shown { id, summary, body, actions, urgent, desktop_entry, closed: false, at });
         id
     }
 
@@ -62,7 +73,7 @@ impl Daemon {
     }
 
     fn get_capabilities(&self) -> Vec<String> {
-        vec!["actions".into(), "body".into(), "persistence".into()]
+        vec!["actions".into(), "body".into(), "body-markup".into(), "persistence".into()]
     }
 
     fn get_server_information(&self) -> (String, String, String, String) {
@@ -100,6 +111,18 @@ impl Notifications {
     #[must_use]
     pub fn shown(&self) -> Vec<Shown> {
         self.shown.lock().map(|shown| shown.clone()).unwrap_or_default()
+    }
+
+    /// Takes a notification off the screen, as a person does it.
+    ///
+    /// # Errors
+    /// Where the bus is gone.
+    pub async fn dismiss(&self, id: u32) -> Result<()> {
+        if let Ok(mut shown) = self.shown.lock() {
+            shown.iter_mut().filter(|one| one.id == id).for_each(|one| one.closed = true);
+        }
+        let emitter = SignalEmitter::new(&self.connection, PATH)?;
+        Ok(Daemon::notification_closed(&emitter, id, BY_THE_PERSON).await?)
     }
 
     /// Presses a button of a notification.

@@ -31,6 +31,9 @@ pub(crate) const SCHEMA_2: &str = "
     CREATE INDEX messages_by_number ON messages (number, shown);
 ";
 
+/// Fewer digits mean too many numbers.
+const SHORTEST_NUMBER: usize = 4;
+
 /// Trigrams find nothing shorter.
 const TRIGRAM: usize = 3;
 
@@ -54,7 +57,8 @@ pub struct Window {
     /// Which folder.
     pub folder: Folder,
     /// Every word of it must be in the caller's name or number, the note, or the name of who forwarded it; in whatever
-    /// case, also as a part of a word. Digits match a number with and without blanks. Empty for all.
+    /// case, also as a part of a word. Digits match a number however they are set apart, and as they are dialled. Empty for
+    /// all.
     pub query: String,
     /// Index of the first message.
     pub offset: u32,
@@ -137,12 +141,21 @@ pub(crate) async fn put(connection: &mut SqliteConnection, message: &Message, pe
 
 /// Applies the outbox to one message again.
 pub(crate) async fn overlay_again(connection: &mut SqliteConnection, id: MessageId) -> Result<(), StoreError> {
+    let pending = outbox::all(&mut *connection).await?;
+    overlay_with(connection, id, &pending).await
+}
+
+/// Applies the outbox, which is `pending`, to one message.
+pub(crate) async fn overlay_with(
+    connection: &mut SqliteConnection,
+    id: MessageId,
+    pending: &[Pending],
+) -> Result<(), StoreError> {
     let row =
         sqlx::query("SELECT message FROM messages WHERE id = ?").bind(id.to_string()).fetch_optional(&mut *connection).await?;
     let Some(row) = row else { return Ok(()) };
-    let pending = outbox::all(&mut *connection).await?;
     sqlx::query("UPDATE messages SET shown = ? WHERE id = ?")
-        .bind(shown(&json::<Message>(&row, "message")?, &pending))
+        .bind(shown(&json::<Message>(&row, "message")?, pending))
         .bind(id.to_string())
         .execute(connection)
         .await?;
@@ -239,10 +252,9 @@ fn push_conditions(sql: &mut QueryBuilder<Sqlite>, window: &Window) {
     if words.is_empty() {
         return;
     }
-    let digits = words.concat();
     sql.push(" AND (");
-    if digits.chars().all(|c| c.is_ascii_digit() || c == '+') {
-        sql.push("instr(number, ").push_bind(digits).push(") > 0 OR ");
+    for part in parts_of_number(&query) {
+        sql.push("instr(number, ").push_bind(part).push(") > 0 OR ");
     }
     sql.push("(");
     for (number, word) in words.into_iter().enumerate() {
@@ -252,6 +264,19 @@ fn push_conditions(sql: &mut QueryBuilder<Sqlite>, window: &Window) {
         push_word(sql, word);
     }
     sql.push("))");
+}
+
+/// What a number holds that somebody means with these digits, none if they are none: as they are, and without the zeros
+/// that are dialled before an area or a country, which numbers with a plus don't have.
+fn parts_of_number(query: &str) -> Vec<String> {
+    let between = |c: char| c.is_whitespace() || matches!(c, '-' | '/' | '(' | ')' | '.');
+    let digits: String = query.chars().filter(|c| !between(*c)).collect();
+    if digits.is_empty() || !digits.chars().all(|c| c.is_ascii_digit() || c == '+') {
+        return Vec::new();
+    }
+    let bare = digits.trim_start_matches('0').to_owned();
+    let is_dialled = bare.len() < digits.len() && bare.len() >= SHORTEST_NUMBER;
+    if is_dialled { vec![digits, bare] } else { vec![digits] }
 }
 
 fn push_word(sql: &mut QueryBuilder<Sqlite>, word: &str) {

@@ -207,6 +207,21 @@ impl Mailbox {
         Ok(())
     }
 
+    /// Puts many actions into the outbox, in this order and in one transaction.
+    pub async fn enqueue_all(&self, actions: &[(MessageId, MessageAction, IdempotencyKey)]) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        for (message, action, key) in actions {
+            let write = PendingWrite::Action { action: *action };
+            outbox::add(&mut *tx, &Pending { key: key.clone(), message: *message, write }).await?;
+        }
+        let pending = outbox::all(&mut *tx).await?;
+        for message in actions.iter().map(|(message, ..)| *message).collect::<BTreeSet<_>>() {
+            messages::overlay_with(&mut tx, message, &pending).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
     /// What is to be sent, the oldest first.
     pub async fn outbox(&self) -> Result<Vec<Pending>, StoreError> {
         outbox::unanswered(&self.readers).await

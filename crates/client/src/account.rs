@@ -1,6 +1,11 @@
 //! Which account this device belongs to: signing in, what is remembered of it, signing out.
 
-use std::{net::IpAddr, path::Path, str::FromStr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::Path,
+    str::FromStr,
+    sync::Arc,
+};
 
 use aftertone_model::DeviceId;
 use aftertone_net::{Fingerprint, Trust};
@@ -21,6 +26,9 @@ pub struct ServerAddress {
     /// trusted; if not, the system's authorities decide.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
+    /// It is served by this program itself, at another port each time ([`ServerAddress::own`]).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub own: bool,
 }
 
 /// Why a server's address can't be used.
@@ -124,7 +132,18 @@ impl ServerAddress {
             None => None,
             Some(text) => Some(text.trim().parse::<Fingerprint>().map_err(|_| InvalidServer::Fingerprint)?.to_string()),
         };
-        Ok(Self { url: parsed.origin().ascii_serialization(), fingerprint })
+        Ok(Self { url: parsed.origin().ascii_serialization(), fingerprint, own: false })
+    }
+
+    /// A server inside this program, where it listens now.
+    #[must_use]
+    pub fn own(address: SocketAddr) -> Self {
+        Self { url: format!("http://{address}"), fingerprint: None, own: true }
+    }
+
+    /// Whether both are the same server, wherever it listens.
+    fn is_same(&self, other: &Self) -> bool {
+        if self.own { other.own } else { !other.own && self.url == other.url }
     }
 
     /// The address of a WebSocket of this server.
@@ -142,7 +161,7 @@ impl ServerAddress {
 
     /// Under what name the token of `device` is kept.
     pub(crate) fn secret_name(&self, device: DeviceId) -> String {
-        format!("{device} at {}", self.url)
+        if self.own { format!("{device} of the own account") } else { format!("{device} at {}", self.url) }
     }
 }
 
@@ -176,6 +195,18 @@ pub fn load_account(data: &Path) -> std::io::Result<Option<Account>> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e),
     }
+}
+
+/// The account's server is inside this program, and listens at `address` from now on.
+///
+/// # Errors
+/// Where the folder can't be written, or nobody is signed in at such a server.
+pub fn relocate_own(data: &Path, address: SocketAddr) -> std::io::Result<Account> {
+    let account = load_account(data)?.filter(|account| account.server.own);
+    let account = account.ok_or_else(|| std::io::Error::other("no account of this machine's own is signed in"))?;
+    let account = Account { server: ServerAddress::own(address), ..account };
+    write_account(data, &account)?;
+    Ok(account)
 }
 
 /// Signs this device in, with a password or an invitation ([`aftertone_sync::Credentials`]). What is remembered goes to
@@ -218,6 +249,67 @@ async fn try_secrets(secrets: Arc<dyn SecretStore>) -> Result<(), SignInError> {
     Ok(tried.unwrap_or_else(|e| Err(SecretError::Failed(e.to_string())))?)
 }
 
+/// A device that was signed out here, which the server doesn't know yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Left {
+    server: ServerAddress,
+    device: DeviceId,
+}
+
+/// Notes that the server is still to be told that `account`'s device is signed out. Its token stays for that.
+pub(crate) fn leave(data: &Path, account: &Account) -> std::io::Result<()> {
+    let mut left = load_left(data);
+    left.push(Left { server: account.server.clone(), device: account.device });
+    write_left(data, &left)
+}
+
+/// Tells servers of the devices that were signed out here while they could not be reached; how many are left to be told.
+pub async fn revoke_left(data: &Path, secrets: &Arc<dyn SecretStore>) -> usize {
+    let mut left = Vec::new();
+    let known = load_left(data);
+    for one in &known {
+        match revoke_one(one, secrets).await {
+            Ok(()) => tracing::info!(device = %one.device, "the server knows now that this device was signed out"),
+            Err(error) => {
+                tracing::debug!(%error, device = %one.device, "the server doesn't know yet that this device was signed out");
+                left.push(one.clone());
+            }
+        }
+    }
+    if left.len() < known.len()
+        && let Err(error) = write_left(data, &left)
+    {
+        tracing::warn!(%error, "which devices were signed out can't be noted");
+    }
+    left.len()
+}
+
+async fn revoke_one(left: &Left, secrets: &Arc<dyn SecretStore>) -> Result<(), String> {
+    let (kept, name) = (Arc::clone(secrets), left.server.secret_name(left.device));
+    let token = tokio::task::spawn_blocking(move || kept.get(&name)).await.map_err(|e| e.to_string())?;
+    if let Some(token) = token.map_err(|e| e.to_string())? {
+        let api = Api::new(&left.server).map_err(|e| e.to_string())?.with_token(token);
+        match api.revoke(left.device).await {
+            Err(e) if e.is_passing() => return Err(e.to_string()),
+            // Refused: the device is gone already.
+            Ok(()) | Err(_) => {}
+        }
+    }
+    let (kept, name) = (Arc::clone(secrets), left.server.secret_name(left.device));
+    let deleted = tokio::task::spawn_blocking(move || kept.delete(&name)).await.map_err(|e| e.to_string())?;
+    deleted.map_err(|e| e.to_string())
+}
+
+fn load_left(data: &Path) -> Vec<Left> {
+    std::fs::read(data.join(LEFT_FILE)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+}
+
+fn write_left(data: &Path, left: &[Left]) -> std::io::Result<()> {
+    let fresh = data.join(format!("{LEFT_FILE}.new"));
+    std::fs::write(&fresh, serde_json::to_vec_pretty(left)?)?;
+    std::fs::rename(&fresh, data.join(LEFT_FILE))
+}
+
 /// Removes what `sign_in` wrote, and everything that was stored of the account.
 pub(crate) fn forget_account(data: &Path) -> std::io::Result<()> {
     let gone = |result: std::io::Result<()>| match result {
@@ -235,14 +327,23 @@ pub(crate) fn mailbox_folder(data: &Path) -> std::path::PathBuf {
 }
 
 fn store_account(data: &Path, account: &Account) -> std::io::Result<()> {
+    let same_person =
+        |before: &Account| before.server.is_same(&account.server) && before.me.subscriber.id == account.me.subscriber.id;
+    // What the same person did here and the server has not been told of yet waits there.
+    if !load_account(data).ok().flatten().is_some_and(|before| same_person(&before)) {
+        // A mailbox that an earlier account left must never be shown to this one.
+        match std::fs::remove_dir_all(mailbox_folder(data)) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    write_account(data, account)
+}
+
+fn write_account(data: &Path, account: &Account) -> std::io::Result<()> {
     std::fs::create_dir_all(data)?;
     let fresh = data.join(format!("{ACCOUNT_FILE}.new"));
     std::fs::write(&fresh, serde_json::to_vec_pretty(account)?)?;
-    // A mailbox that an earlier account left must never be shown to this one.
-    match std::fs::remove_dir_all(mailbox_folder(data)) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
-        Ok(()) | Err(_) => {}
-    }
     std::fs::rename(&fresh, data.join(ACCOUNT_FILE))
 }
 
@@ -258,6 +359,7 @@ impl From<ApiError> for SignInError {
 }
 
 const ACCOUNT_FILE: &str = "account.json";
+const LEFT_FILE: &str = "signed-out.json";
 
 #[cfg(test)]
 mod tests {

@@ -15,20 +15,24 @@ pub enum Event {
     Call(CallSnapshot),
     /// How the last second of a connected call sounded.
     Quality(CallQuality),
-    /// A message is in the mailbox that was not there before. With `fresh` it was left after this session had
-    /// caught up once; without, it belongs to the first or a catching-up synchronisation.
+    /// A message is in the mailbox that was not there before.
     MessageArrived {
         /// The message.
         message: Message,
-        /// Worth a notification of its own.
-        fresh: bool,
+        /// Whether it was left just now.
+        news: News,
     },
     /// A message changed, here or on another device.
     MessageChanged(Message),
     /// A message is gone for ever.
     MessageExpunged(MessageId),
     /// The call log has a new or changed entry.
-    CallRecord(CallRecord),
+    CallRecord {
+        /// The entry.
+        record: CallRecord,
+        /// Whether the call was just now.
+        news: News,
+    },
     /// A synchronisation reached the feed's end; what was stored is what the server has.
     CaughtUp,
     /// The sound of a message was stored: it can be played without the network.
@@ -49,6 +53,18 @@ pub enum Event {
         /// This device asked for it.
         by_us: bool,
     },
+}
+
+/// How new something is that a synchronisation brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum News {
+    /// It happened while this device was connected and had caught up: worth a notification of its own.
+    Fresh,
+    /// It happened while this device was not connected, or the program did not run: [`Event::CaughtUp`] follows the last
+    /// of them.
+    Away,
+    /// It was there before this device was signed in.
+    Known,
 }
 
 /// The events of one session, in order. Ends when the session is shut down.

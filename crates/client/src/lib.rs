@@ -36,9 +36,12 @@ mod tests;
 
 pub use aftertone_client_store::{Folder, FolderCounts, Listing, Window};
 
-pub use account::{Account, InvalidInvitation, InvalidServer, Invitation, ServerAddress, SignInError, load_account, sign_in};
+pub use account::{
+    Account, InvalidInvitation, InvalidServer, Invitation, ServerAddress, SignInError, load_account, relocate_own, revoke_left,
+    sign_in,
+};
 pub use event::{
-    CallPhase, CallSnapshot, Connection, Event, EventStream, OfflineReason, PlaybackSnapshot, PlaybackState, Snapshot,
+    CallPhase, CallSnapshot, Connection, Event, EventStream, News, OfflineReason, PlaybackSnapshot, PlaybackState, Snapshot,
     TestMessage,
 };
 pub use frames::{AudioIo, AudioSink, AudioSource, FRAME_SAMPLES, Frame, SAMPLE_RATE, Silence};

@@ -3,6 +3,8 @@
 mod calls;
 mod mailbox;
 
+pub(crate) use self::mailbox::fresh_key;
+
 use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use aftertone_call::{Phone, PhoneConfig};
@@ -26,7 +28,7 @@ use crate::{
     playback::{Player, PlayerEvent},
     session::{Command, CommandError},
     station::{Station, StationEvent},
-    store::Mailbox,
+    store::{Mailbox, StoreError},
     synchronise::{SyncEvent, Synchroniser},
     test_message,
 };
@@ -49,9 +51,14 @@ pub(crate) async fn start(config: SessionConfig) -> Result<(Session, EventStream
     let account = tokio::task::spawn_blocking(move || account::load_account(&folder)).await;
     let account = account.map_err(std::io::Error::other).flatten().map_err(|e| StartError::Storage(e.to_string()))?;
     let account = account.ok_or(StartError::SignedOut)?;
-    let token = token(&account, &config.secrets).await?.ok_or(StartError::SignedOut)?;
+    let token = token(&account, &config.secrets).await?.ok_or(StartError::TokenMissing)?;
     let api = Api::new(&account.server)?.with_token(token.clone());
-    let mailbox = Mailbox::open(&mailbox_folder(&config.data)).await.map_err(|e| StartError::Storage(e.to_string()))?;
+    let mailbox = Mailbox::open(&mailbox_folder(&config.data)).await.map_err(|error| match error {
+        StoreError::TooNew { .. } => StartError::TooNew,
+        StoreError::Database(_) | StoreError::File(_) | StoreError::Corrupt(_) | StoreError::ReservedName => {
+            StartError::Storage(error.to_string())
+        }
+    })?;
 
     let (commands, waiting) = mpsc::unbounded_channel();
     let (events, stream) = mpsc::unbounded_channel();
@@ -231,6 +238,7 @@ impl Run {
     /// Connections over the old address, or from before a sleep, are dead and don't say so: others are opened now.
     fn network_changed(&mut self, change: Change) {
         tracing::info!(?change, "the network has changed");
+        self.synchroniser.gap();
         self.sip.hurry();
         self.doorbell.hurry();
     }
@@ -242,8 +250,12 @@ impl Run {
         match &event {
             LineEvent::Open { .. } => self.connection(Connection::Connecting),
             LineEvent::Received { .. } => {}
-            LineEvent::Closed { reason, detail, retry_in, .. } => self.offline(*reason, detail, *retry_in),
+            LineEvent::Closed { reason, detail, retry_in, .. } => {
+                self.synchroniser.gap();
+                self.offline(*reason, detail, *retry_in);
+            }
             LineEvent::Failed { reason, detail, retry_in } => {
+                self.synchroniser.gap();
                 self.offline(*reason, detail, *retry_in);
                 if *reason == OfflineReason::Credentials {
                     self.check_token();
@@ -257,8 +269,9 @@ impl Run {
     fn doorbell(&mut self, event: &LineEvent) {
         match event {
             LineEvent::Open { .. } | LineEvent::Received { .. } => self.synchroniser.ring(),
-            LineEvent::Closed { .. } => {}
+            LineEvent::Closed { .. } => self.synchroniser.gap(),
             LineEvent::Failed { reason, .. } => {
+                self.synchroniser.gap();
                 if *reason == OfflineReason::Credentials {
                     self.check_token();
                 }
@@ -367,16 +380,19 @@ impl Run {
                 }
             }
             Ending::SignOut(reply) => {
-                // Without the network the server goes on listing the device; it can be revoked from another one.
-                let _unreachable = timeout(Duration::from_secs(5), api.revoke(account.device)).await;
+                let revoked = match timeout(Duration::from_secs(5), api.revoke(account.device)).await {
+                    Ok(Ok(())) => true,
+                    Ok(Err(error)) => !error.is_passing(),
+                    Err(_) => false,
+                };
                 mailbox.close().await;
-                let forgotten = forget(&config.data, &account, &config.secrets).await;
+                let forgotten = forget(&config.data, &account, &config.secrets, revoked).await;
                 let _unheard = events.send(Event::SignedOut { by_us: true });
                 let _unheard = reply.send(forgotten);
             }
             Ending::Revoked => {
                 mailbox.close().await;
-                if let Err(e) = forget(&config.data, &account, &config.secrets).await {
+                if let Err(e) = forget(&config.data, &account, &config.secrets, true).await {
                     tracing::warn!(error = %e, "what was stored of a revoked account could not be removed");
                 }
                 let _unheard = events.send(Event::SignedOut { by_us: false });
@@ -395,12 +411,22 @@ fn drop_parts(folder: &std::path::Path) {
     }
 }
 
-/// Removes the token and everything that was stored of the account.
-async fn forget(data: &std::path::Path, account: &Account, secrets: &Arc<dyn SecretStore>) -> Result<(), CommandError> {
-    let (data, secrets, name): (PathBuf, _, _) =
-        (data.to_owned(), Arc::clone(secrets), account.server.secret_name(account.device));
+/// Removes everything that was stored of the account, and its token; a server that doesn't know of it yet
+/// ([`crate::revoke_left`]) is told with the token, which stays until then.
+async fn forget(
+    data: &std::path::Path,
+    account: &Account,
+    secrets: &Arc<dyn SecretStore>,
+    is_known: bool,
+) -> Result<(), CommandError> {
+    let (data, secrets, account): (PathBuf, _, _) = (data.to_owned(), Arc::clone(secrets), account.clone());
     let forgotten = tokio::task::spawn_blocking(move || {
-        secrets.delete(&name).map_err(|e| e.to_string()).and(account::forget_account(&data).map_err(|e| e.to_string()))
+        let token = if is_known {
+            secrets.delete(&account.server.secret_name(account.device)).map_err(|e| e.to_string())
+        } else {
+            account::leave(&data, &account).map_err(|e| e.to_string())
+        };
+        token.and(account::forget_account(&data).map_err(|e| e.to_string()))
     });
     forgotten.await.unwrap_or_else(|e| Err(e.to_string())).map_err(CommandError::Storage)
 }

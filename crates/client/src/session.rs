@@ -1,13 +1,17 @@
 //! The handle that everybody outside the event loop holds.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use aftertone_client_store::{FolderCounts, Listing, Mailbox, StoreError, Window};
 use aftertone_model::{CallId, CallRecord, Message, MessageAction, MessageId};
 use aftertone_sync::{Device, DirectoryEntry, Forwarded, ProblemCode};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::{AudioIo, EventStream, OfflineReason, SecretStore, Snapshot, playback::Taste};
+use crate::{AudioIo, Event, EventStream, OfflineReason, SecretStore, Snapshot, playback::Taste};
 
 /// What a session is started with.
 pub struct SessionConfig {
@@ -24,15 +28,21 @@ pub struct SessionConfig {
 /// Why a session can't be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Nobody is signed in: there is no account, or its token is gone.
+    /// Nobody is signed in.
     #[error("nobody is signed in")]
     SignedOut,
+    /// Somebody is signed in, but their token is not where it was kept: signing in again goes on with what is stored.
+    #[error("the account's token is gone")]
+    TokenMissing,
     /// The token can't be had.
     #[error(transparent)]
     Secret(#[from] crate::SecretError),
     /// The stored mailbox can't be opened.
     #[error("the stored mailbox can't be opened: {0}")]
     Storage(String),
+    /// The stored mailbox was written by a newer version of this program.
+    #[error("the stored mailbox was written by a newer version")]
+    TooNew,
     /// The stored server address or certificate can't be used.
     #[error(transparent)]
     Server(#[from] crate::InvalidServer),
@@ -211,6 +221,14 @@ impl Session {
         stored(self.mailbox.window(&window).await)
     }
 
+    /// Whether the mailbox is stored here: it was synchronised to its end at least once, in this session or an earlier one.
+    ///
+    /// # Errors
+    /// Where the stored mailbox fails.
+    pub async fn is_stored(&self) -> Result<bool, CommandError> {
+        Ok(stored(self.mailbox.cursor().await)?.is_some())
+    }
+
     /// How many messages each folder has.
     ///
     /// # Errors
@@ -258,6 +276,29 @@ impl Session {
     /// Where there is no such message or it can't be stored.
     pub async fn act(&self, message: MessageId, action: MessageAction) -> Result<(), CommandError> {
         self.ask(|reply| Command::Act { message, action, reply }).await?
+    }
+
+    /// Does something to many messages, in this order, as one write. As with [`Session::act`] it is sent when possible; what
+    /// isn't there is passed over.
+    ///
+    /// # Errors
+    /// Where it can't be stored; nothing is done then.
+    pub async fn act_many(&self, actions: &[(MessageId, MessageAction)]) -> Result<(), CommandError> {
+        let ids: Vec<_> = actions.iter().map(|(id, _)| *id).collect::<BTreeSet<_>>().into_iter().collect();
+        let by_id = |messages: Vec<Message>| -> BTreeMap<_, _> {
+            messages.into_iter().map(|message| (message.envelope.id, message)).collect()
+        };
+        let before = by_id(stored(self.mailbox.messages_of(&ids).await)?);
+        let there = actions.iter().filter(|(id, _)| before.contains_key(id));
+        let writes: Vec<_> = there.map(|(id, action)| (*id, *action, crate::run::fresh_key())).collect();
+        stored(self.mailbox.enqueue_all(&writes).await)?;
+        let mut after = by_id(stored(self.mailbox.messages_of(&ids).await)?);
+        let events = before.into_iter().filter_map(|(id, message)| match after.remove(&id) {
+            None => Some(Event::MessageExpunged(id)),
+            Some(now) => (now != message).then_some(Event::MessageChanged(now)),
+        });
+        self.tell(Command::Acted { events: events.collect() });
+        Ok(())
     }
 
     /// Forwards a message to user names or extensions, with a note. Without the network it is sent as soon as that is
@@ -343,7 +384,7 @@ impl Session {
     }
 
     /// Signs this device out: the server forgets it, the token and everything stored of this account are removed. Works
-    /// without the network too (the server then still lists the device).
+    /// without the network too: the server then lists the device until [`crate::revoke_left`] has told it.
     ///
     /// # Errors
     /// Where the token or the stored data can't be removed.
@@ -375,20 +416,58 @@ fn stored<T>(result: Result<T, StoreError>) -> Result<T, CommandError> {
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, CommandError>>;
 
 pub(crate) enum Command {
-    Dial { target: String, reply: Reply<CallId> },
-    Call { call: CallId, action: CallAction, reply: Reply<()> },
-    SoundFile { message: MessageId, reply: Reply<PathBuf> },
-    Act { message: MessageId, action: MessageAction, reply: Reply<()> },
-    Forward { message: MessageId, to: Vec<String>, note: String, reply: Reply<ForwardOutcome> },
-    Directory { reply: Reply<Vec<DirectoryEntry>> },
-    Devices { reply: Reply<Vec<Device>> },
-    RevokeDevice { device: aftertone_model::DeviceId, reply: Reply<()> },
-    Play { message: MessageId, from_ms: u64, reply: Reply<()> },
+    Dial {
+        target: String,
+        reply: Reply<CallId>,
+    },
+    Call {
+        call: CallId,
+        action: CallAction,
+        reply: Reply<()>,
+    },
+    SoundFile {
+        message: MessageId,
+        reply: Reply<PathBuf>,
+    },
+    Act {
+        message: MessageId,
+        action: MessageAction,
+        reply: Reply<()>,
+    },
+    /// It was put into the outbox; this is to be told.
+    Acted {
+        events: Vec<Event>,
+    },
+    Forward {
+        message: MessageId,
+        to: Vec<String>,
+        note: String,
+        reply: Reply<ForwardOutcome>,
+    },
+    Directory {
+        reply: Reply<Vec<DirectoryEntry>>,
+    },
+    Devices {
+        reply: Reply<Vec<Device>>,
+    },
+    RevokeDevice {
+        device: aftertone_model::DeviceId,
+        reply: Reply<()>,
+    },
+    Play {
+        message: MessageId,
+        from_ms: u64,
+        reply: Reply<()>,
+    },
     Playback(PlaybackAction),
     PlaceTestMessage,
     Reconnect,
-    SignOut { reply: Reply<()> },
-    ShutDown { reply: oneshot::Sender<()> },
+    SignOut {
+        reply: Reply<()>,
+    },
+    ShutDown {
+        reply: oneshot::Sender<()>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,10 @@
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -17,7 +20,7 @@ use tokio::{
 };
 
 use crate::{
-    Event,
+    Event, News,
     http::{Api, ApiError, FetchError},
     run::Input,
     store::{Applied, Mailbox, StoreError},
@@ -43,6 +46,7 @@ pub(crate) enum SyncEvent {
 /// Two tasks: one for the outbox and the feed, one for the sounds.
 pub(crate) struct Synchroniser {
     bell: Arc<Notify>,
+    gaps: Arc<AtomicU64>,
     tasks: [JoinHandle<()>; 2],
 }
 
@@ -57,10 +61,22 @@ enum SyncError {
 impl Synchroniser {
     pub(crate) fn start(api: Api, mailbox: Mailbox, parts: PathBuf, inputs: mpsc::UnboundedSender<Input>) -> Self {
         let (bell, sounds) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let puller = Puller { api: api.clone(), mailbox: mailbox.clone(), inputs: inputs.clone(), caught_up: false };
+        let gaps = Arc::<AtomicU64>::default();
+        let puller = Puller {
+            api: api.clone(),
+            mailbox: mailbox.clone(),
+            inputs: inputs.clone(),
+            gaps: Arc::clone(&gaps),
+            caught_up_in: None,
+        };
         let pulling = tokio::spawn(puller.run(Arc::clone(&bell), Arc::clone(&sounds)));
         let fetching = tokio::spawn(fetch_sounds(api, mailbox, parts, sounds, inputs));
-        Self { bell, tasks: [pulling, fetching] }
+        Self { bell, gaps, tasks: [pulling, fetching] }
+    }
+
+    /// The connection broke: what comes next may be old.
+    pub(crate) fn gap(&self) {
+        self.gaps.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Something may have changed, here or there.
@@ -81,8 +97,10 @@ struct Puller {
     api: Api,
     mailbox: Mailbox,
     inputs: mpsc::UnboundedSender<Input>,
-    /// The feed's end was reached once; what comes now is fresh.
-    caught_up: bool,
+    /// How often the connection broke.
+    gaps: Arc<AtomicU64>,
+    /// After which gap the feed's end was reached last.
+    caught_up_in: Option<u64>,
 }
 
 impl Puller {
@@ -164,6 +182,12 @@ impl Puller {
 
     async fn pull(&mut self) -> Result<(), SyncError> {
         let mut since = self.mailbox.cursor().await?;
+        let gap = self.gaps.load(Ordering::Relaxed);
+        let news = match since {
+            None => News::Known,
+            Some(_) if self.caught_up_in == Some(gap) => News::Fresh,
+            Some(_) => News::Away,
+        };
         // A first synchronisation is a snapshot, and so is one after a reset.
         let mut snapshot = since.is_none().then(Vec::new);
         loop {
@@ -183,16 +207,16 @@ impl Puller {
                     if !more {
                         let changed = self.mailbox.replace(std::mem::take(pages)).await?;
                         snapshot = None;
-                        self.applied(changed);
+                        self.applied(changed, news);
                     }
                 }
                 None => {
                     let changed = self.mailbox.apply(page).await?;
-                    self.applied(changed);
+                    self.applied(changed, news);
                 }
             }
             if !more {
-                self.caught_up = true;
+                self.caught_up_in = Some(gap);
                 self.tell(SyncEvent::Told(Box::new(Event::CaughtUp)));
                 return Ok(());
             }
@@ -200,21 +224,18 @@ impl Puller {
         }
     }
 
-    fn applied(&self, changed: Vec<Applied>) {
+    fn applied(&self, changed: Vec<Applied>, news: News) {
         for change in changed {
-            self.apply(change);
+            self.apply(change, news);
         }
     }
 
-    fn apply(&self, change: Applied) {
+    fn apply(&self, change: Applied, news: News) {
         let event = match change {
-            Applied::Arrived(message) => {
-                let fresh = self.caught_up && message.state == aftertone_model::MessageState::New;
-                Event::MessageArrived { message, fresh }
-            }
+            Applied::Arrived(message) => Event::MessageArrived { message, news },
             Applied::Changed(message) => Event::MessageChanged(message),
             Applied::Expunged(id) => Event::MessageExpunged(id),
-            Applied::CallRecord(record) => Event::CallRecord(record),
+            Applied::CallRecord(record) => Event::CallRecord { record, news },
         };
         self.tell(SyncEvent::Told(Box::new(event)));
     }

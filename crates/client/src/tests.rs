@@ -11,8 +11,8 @@ use aftertone_sync::{Credentials, ProblemCode, SignIn};
 use tokio::time::timeout;
 
 use crate::{
-    Account, Connection, Event, EventStream, MemorySecrets, OfflineReason, PlaybackState, SecretError, SecretStore,
-    ServerAddress, Session, SessionConfig, SignInError, Silence, StartError, load_account, sign_in,
+    Account, Connection, Event, EventStream, MemorySecrets, News, OfflineReason, PlaybackState, SecretError, SecretStore,
+    ServerAddress, Session, SessionConfig, SignInError, Silence, StartError, load_account, revoke_left, sign_in,
 };
 use fake::{Fake, message};
 
@@ -71,8 +71,8 @@ async fn caught_up(events: &mut EventStream) {
     wait_for(events, |event| (*event == Event::CaughtUp).then_some(())).await;
 }
 
-fn arrived(event: &Event) -> Option<(aftertone_model::Message, bool)> {
-    if let Event::MessageArrived { message, fresh } = event { Some((message.clone(), *fresh)) } else { None }
+fn arrived(event: &Event) -> Option<(aftertone_model::Message, News)> {
+    if let Event::MessageArrived { message, news } = event { Some((message.clone(), *news)) } else { None }
 }
 
 fn offline(event: &Event) -> Option<OfflineReason> {
@@ -147,18 +147,45 @@ async fn why_a_server_can_not_be_reached() {
 
 #[tokio::test]
 async fn the_first_synchronisation_is_no_news_and_the_next_message_is() {
-    let (fake, _place, session, mut events) = signed_in().await;
+    let (fake, place) = (Fake::start().await, Place::new());
     fake.add(message(1, MessageState::New));
-    session.reconnect();
-    let (_, fresh) = wait_for(&mut events, arrived).await;
-    assert!(!fresh || session.snapshot().new_messages > 0);
+    place.sign_in(&fake).await.unwrap();
+    let (session, mut events) = place.start().await.unwrap();
+    assert_eq!(wait_for(&mut events, arrived).await.1, News::Known, "it was there before this device");
     caught_up(&mut events).await;
     fake.add(message(2, MessageState::New));
     fake.ring();
-    let (second, fresh) = wait_for(&mut events, arrived).await;
-    assert_eq!((second.envelope.id, fresh), (message(2, MessageState::New).envelope.id, true));
+    let (second, news) = wait_for(&mut events, arrived).await;
+    assert_eq!((second.envelope.id, news), (message(2, MessageState::New).envelope.id, News::Fresh));
     let shown: Vec<_> = session.messages().await.unwrap().into_iter().map(|m| m.envelope.id).collect();
     assert_eq!(shown.len(), 2);
+    session.shut_down().await;
+}
+
+/// Whoever was away is told of all at once; so everything that comes until the feed's end says that it is old, each time.
+#[tokio::test]
+async fn what_came_while_the_program_did_not_run_or_the_network_was_away_is_no_fresh_news() {
+    let (fake, place, session, mut events) = signed_in().await;
+    caught_up(&mut events).await;
+    session.shut_down().await;
+    fake.add(message(1, MessageState::New));
+    let (session, mut events) = place.start().await.unwrap();
+    assert_eq!(wait_for(&mut events, arrived).await.1, News::Away, "the program did not run");
+    caught_up(&mut events).await;
+
+    for n in [2, 4] {
+        fake.state().sockets_refused = true;
+        fake.hang_up();
+        wait_for(&mut events, offline).await;
+        fake.add(message(n, MessageState::New));
+        fake.add(message(n + 1, MessageState::New));
+        fake.state().sockets_refused = false;
+        session.reconnect();
+        for _ in 0..2 {
+            assert_eq!(wait_for(&mut events, arrived).await.1, News::Away, "the network was away");
+        }
+        caught_up(&mut events).await;
+    }
     session.shut_down().await;
 }
 
@@ -185,7 +212,7 @@ async fn what_was_stored_is_there_without_the_server() {
         | Event::MessageChanged(_)
         | Event::MessageExpunged(_)
         | Event::Quality(_)
-        | Event::CallRecord(_)
+        | Event::CallRecord { .. }
         | Event::CaughtUp
         | Event::AudioCached(_)
         | Event::ActionRefused { .. }
@@ -225,6 +252,94 @@ async fn an_action_is_seen_at_once_and_sent_when_the_server_is_back() {
     assert_eq!(session.message(id).await.unwrap().unwrap().state, MessageState::Deleted);
     assert_eq!(fake.state().keys.len(), 2, "once is enough");
     session.shut_down().await;
+}
+
+/// What was done and not sent survives a lost token: the same person signs in again and goes on.
+#[tokio::test]
+async fn whoever_signs_in_again_keeps_what_waits_to_be_sent() {
+    let (fake, place, session, mut events) = signed_in().await;
+    fake.add(message(1, MessageState::New));
+    session.reconnect();
+    wait_for(&mut events, arrived).await;
+    caught_up(&mut events).await;
+    fake.state().failing = true;
+    let id = message(1, MessageState::New).envelope.id;
+    session.act(id, MessageAction::Save).await.unwrap();
+    session.shut_down().await;
+    let account = load_account(place.folder.path()).unwrap().unwrap();
+    place.secrets.delete(&account.server.secret_name(account.device)).unwrap();
+    assert!(matches!(place.start().await, Err(StartError::TokenMissing)), "signed in, but without a token");
+
+    place.sign_in(&fake).await.unwrap();
+    let (session, mut events) = place.start().await.unwrap();
+    assert_eq!(session.snapshot().waiting, 1);
+    assert_eq!(session.message(id).await.unwrap().unwrap().state, MessageState::Saved);
+    fake.state().failing = false;
+    session.reconnect();
+    let sent = async {
+        while session.snapshot().waiting > 0 {
+            caught_up(&mut events).await;
+        }
+    };
+    timeout(Duration::from_secs(10), sent).await.unwrap();
+    session.shut_down().await;
+
+    // Somebody else's mailbox is not shown to them.
+    let other = Fake::start().await;
+    place.sign_in(&other).await.unwrap();
+    assert!(!place.folder.path().join("mailbox").exists());
+}
+
+#[tokio::test]
+async fn many_messages_are_acted_on_at_once_and_each_is_told() {
+    let (fake, _place, session, mut events) = signed_in().await;
+    (1..=3).for_each(|n| fake.add(message(n, MessageState::New)));
+    session.reconnect();
+    for _ in 0..3 {
+        wait_for(&mut events, arrived).await;
+    }
+    caught_up(&mut events).await;
+    fake.state().failing = true;
+    let id = |n| message(n, MessageState::New).envelope.id;
+    let save = |n| (id(n), MessageAction::Save);
+    // The first goes by way of saved into the trash; one is not there.
+    session
+        .act_many(&[save(1), (id(1), MessageAction::Delete), save(2), save(9), (id(3), MessageAction::Expunge)])
+        .await
+        .unwrap();
+    assert_eq!(session.message(id(1)).await.unwrap().unwrap().state, MessageState::Deleted);
+    let changed = |event: &Event| if let Event::MessageChanged(m) = event { Some((m.envelope.id, m.state)) } else { None };
+    let told = [wait_for(&mut events, changed).await, wait_for(&mut events, changed).await];
+    assert_eq!(told, [(id(1), MessageState::Deleted), (id(2), MessageState::Saved)]);
+    let expunged = |event: &Event| if let Event::MessageExpunged(id) = event { Some(*id) } else { None };
+    assert_eq!(wait_for(&mut events, expunged).await, id(3));
+    let waits = async {
+        while session.snapshot().waiting != 4 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(10), waits).await.unwrap();
+    session.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_device_that_was_signed_out_without_the_server_is_revoked_later() {
+    let (fake, place, session, mut events) = signed_in().await;
+    caught_up(&mut events).await;
+    let account = load_account(place.folder.path()).unwrap().unwrap();
+    fake.state().revoke_fails = true;
+    session.sign_out().await.unwrap();
+    assert_eq!(load_account(place.folder.path()).unwrap(), None);
+    assert!(!place.folder.path().join("mailbox").exists());
+    let secrets = Arc::clone(&place.secrets) as Arc<dyn SecretStore>;
+    assert_eq!(revoke_left(place.folder.path(), &secrets).await, 1, "the server can't be told yet");
+    assert!(!fake.state().revoked);
+
+    fake.state().revoke_fails = false;
+    assert_eq!(revoke_left(place.folder.path(), &secrets).await, 0);
+    assert!(fake.state().revoked);
+    assert_eq!(place.secrets.get(&account.server.secret_name(account.device)).unwrap(), None, "the token is of no use any more");
+    assert_eq!(revoke_left(place.folder.path(), &secrets).await, 0, "once is enough");
 }
 
 #[tokio::test]

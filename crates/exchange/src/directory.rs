@@ -1,6 +1,6 @@
 //! Who may be called and who may sign in: pushed in by the server, never asked for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use aftertone_model::{CallingRights, DeviceId, Subscriber, SubscriberId};
 
@@ -41,8 +41,6 @@ pub struct Person {
 pub struct Directory {
     people: BTreeMap<SubscriberId, Person>,
     names: BTreeMap<String, SubscriberId>,
-    /// Whose phones use a digest user name.
-    users: BTreeMap<String, BTreeSet<SubscriberId>>,
 }
 
 impl Directory {
@@ -54,9 +52,6 @@ impl Directory {
             let subscriber = &person.subscriber;
             directory.names.insert(subscriber.user.as_str().to_owned(), subscriber.id);
             directory.names.insert(subscriber.extension.as_str().to_owned(), subscriber.id);
-            for phone in &person.phones {
-                directory.users.entry(phone.user.clone()).or_default().insert(subscriber.id);
-            }
             directory.people.insert(subscriber.id, person);
         }
         directory
@@ -82,8 +77,7 @@ impl Directory {
     /// The phones that sign in with this digest user name, with their owners.
     pub(crate) fn credentials<'a>(&'a self, user: &'a str) -> impl Iterator<Item = (&'a Person, &'a PhoneCredentials)> {
         let of = |person: &'a Person| person.phones.iter().map(move |phone| (person, phone));
-        let owners = self.users.get(user).into_iter().flatten().filter_map(|owner| self.people.get(owner));
-        owners.flat_map(of).filter(move |(_, phone)| phone.user == user)
+        self.people.values().flat_map(of).filter(move |(_, phone)| phone.user == user)
     }
 
     /// Whether this device is still the person's.

@@ -8,7 +8,7 @@ use std::{
 use aftertone_media::Codec;
 use aftertone_model::{CallId, CallRecord, DeviceId, Now, SubscriberId};
 use aftertone_sip::{
-    self as sip, ConnectionId, Flow, SessionId, SubscriptionId, UaConfig, Uri, UserAgent,
+    self as sip, ConnectionId, Flow, RequestId, SessionId, SubscriptionId, UaConfig, Uri, UserAgent,
     digest::{Algorithm, Verifier},
 };
 
@@ -94,8 +94,6 @@ pub struct Exchange {
     pub(crate) verifier: Verifier,
     /// Open connections, and whose they are.
     pub(crate) connections: BTreeMap<ConnectionId, Option<(SubscriberId, DeviceId)>>,
-    /// Connections whose other end has shown a name that is believed.
-    pub(crate) believed: BTreeSet<ConnectionId>,
     pub(crate) bindings: Bindings,
     pub(crate) calls: BTreeMap<CallId, Call>,
     pub(crate) sessions: BTreeMap<SessionId, (CallId, LegId)>,
@@ -107,6 +105,8 @@ pub struct Exchange {
     /// By the new leg.
     pub(crate) replacements: BTreeMap<LegId, Replacement>,
     pub(crate) lines: BTreeMap<LineId, Line>,
+    /// Requests that take a binding at a registrar back, unanswered.
+    pub(crate) leaving: BTreeSet<RequestId>,
     pub(crate) last_line: u64,
     pub(crate) last_reach: u64,
     pub(crate) timers: Timers,
@@ -142,7 +142,6 @@ impl Exchange {
             ua,
             verifier,
             connections: BTreeMap::new(),
-            believed: BTreeSet::new(),
             bindings: Bindings::default(),
             calls: BTreeMap::new(),
             sessions: BTreeMap::new(),
@@ -153,6 +152,7 @@ impl Exchange {
             guard: Guard::default(),
             replacements: BTreeMap::new(),
             lines: BTreeMap::new(),
+            leaving: BTreeSet::new(),
             last_line: 0,
             last_reach: 0,
             timers: Timers::default(),
@@ -184,17 +184,10 @@ impl Exchange {
         self.pump(now);
     }
 
-    /// The other end of a connection has proved to be somebody whom the administrator believes, as `trusted` networks are. To be
-    /// said after it was opened and before its first bytes.
-    pub fn handle_believed(&mut self, connection: ConnectionId, now: Now) {
-        self.believed.insert(connection);
-        self.pump(now);
-    }
-
     /// Bytes came. `flow.local` must be the address that the other side can reach, not the unspecified one.
     pub fn handle_received(&mut self, flow: Flow, bytes: &[u8], now: Now) {
         // A banned source gets no answer at all, and costs no more than this.
-        if self.guard.admits(flow, now.mono) || self.is_exempt(flow) {
+        if self.guard.admits(flow.remote.ip(), now.mono) || self.is_exempt(flow) {
             self.ua.handle_received(flow, bytes, now.mono);
         }
         self.pump(now);
@@ -204,7 +197,6 @@ impl Exchange {
     /// device comes back over another connection within five seconds.
     pub fn handle_closed(&mut self, connection: ConnectionId, now: Now) {
         self.connections.remove(&connection);
-        self.believed.remove(&connection);
         let changed = self.bindings.drop_connection(connection);
         self.tell_bindings(changed);
         self.await_return(connection, now);
@@ -216,11 +208,13 @@ impl Exchange {
     /// Time has come.
     pub fn handle_timeout(&mut self, now: Now) {
         self.ua.handle_timeout(now.mono);
-        let changed = self.bindings.expire(now.mono);
-        self.tell_bindings(changed);
         self.pump(now);
         while let Some(timer) = self.timers.take_due(now.mono) {
             match timer {
+                Timer::Bindings => {
+                    let changed = self.bindings.expire(now.mono);
+                    self.tell_bindings(changed);
+                }
                 Timer::RingTime(call) => self.ring_time_is_over(call, now),
                 Timer::Media(request) => self.media_is_late(request, now),
                 Timer::Return(call, leg, connection) => self.return_is_due(call, leg, connection, now),
@@ -299,18 +293,10 @@ impl Exchange {
     pub fn restore_bindings(&mut self, saved: Vec<(SubscriberId, SavedBinding)>, now: Now) {
         for (person, saved) in saved {
             if let Some(binding) = saved.restored(now).filter(|binding| self.directory.has_phone(person, binding.device)) {
+                self.timers.set(binding.expires_at, Timer::Bindings);
                 self.bindings.put(person, binding);
             }
         }
-    }
-
-    /// Whether something hangs on a connection: a phone, a call, a trunk.
-    #[must_use]
-    pub fn holds(&self, connection: ConnectionId) -> bool {
-        let is_over = |flow: Flow| flow.connection == Some(connection);
-        self.bindings.holds(connection)
-            || self.lines.values().any(|line| line.flow.is_some_and(is_over))
-            || self.sessions.keys().any(|session| self.ua.session_flow(*session).is_some_and(is_over))
     }
 
     /// How many calls run, deposits included.
@@ -326,9 +312,7 @@ impl Exchange {
 
     /// The next output.
     pub fn poll_output(&mut self) -> Output {
-        self.outputs.pop_front().unwrap_or_else(|| {
-            Output::Timeout([self.ua_timeout, self.timers.next(), self.bindings.next_end()].into_iter().flatten().min())
-        })
+        self.outputs.pop_front().unwrap_or_else(|| Output::Timeout(earliest(self.ua_timeout, self.timers.next())))
     }
 
     pub(crate) fn events(&mut self, event: Event) {
@@ -393,9 +377,9 @@ impl Exchange {
             sip::Event::Unframeable { connection } => self.unframeable.push(connection),
             sip::Event::Response { id, result } => self.on_line_response(id, result, now),
             sip::Event::Info { session, request } => self.on_info(session, &request),
-            sip::Event::ReinviteAnswered { session, result } => self.on_reinvite_answered(session, result, now),
-            // We send no REFER; a refreshed lamp is handled below us.
-            sip::Event::Resubscribed { .. }
+            // We send no re-INVITE and no REFER; a refreshed lamp is handled below us.
+            sip::Event::ReinviteAnswered { .. }
+            | sip::Event::Resubscribed { .. }
             | sip::Event::EarlyOffered { .. }
             | sip::Event::Updated { .. }
             | sip::Event::ReferProgress { .. }
@@ -404,6 +388,10 @@ impl Exchange {
             | sip::Event::Unwatched { .. } => {}
         }
     }
+}
+
+fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    a.into_iter().chain(b).min()
 }
 
 /// Independent secrets of one seed.

@@ -32,9 +32,9 @@ pub use config::{ExchangeConfig, InvalidNetwork, Network};
 pub use dialplan::DialPlan;
 pub use directory::{Directory, Person, PhoneCredentials};
 pub use exchange::{Event, Exchange, MessageCounts, Output};
-pub use plane::{DepositOrder, Described, LegId, LegMedia, MediaCommand, MediaFailure, MediaRequestId, Sound, Towards};
+pub use plane::{DepositOrder, Described, LegId, LegMedia, MediaCommand, MediaFailure, MediaRequestId, Sound};
 pub use registrar::SavedBinding;
-pub use trunks::{ReachId, TrunkAccount, TrunkState, Way};
+pub use trunks::{ReachId, TrunkAccount, TrunkFailure, TrunkReport, TrunkState, TrunkStep, Way};
 
 /// The header that carries our call id on every leg and to the caller.
 pub const CALL_HEADER: &str = "Aftertone-Call";

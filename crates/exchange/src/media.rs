@@ -9,7 +9,7 @@ use crate::{
     call::{Call, MEDIA_WAIT, Partner, State},
     ended::End,
     incoming::media_of,
-    requests::call_headers,
+    requests::{call_headers, contact_of},
     timers::Timer,
 };
 
@@ -30,8 +30,6 @@ pub(crate) enum Purpose {
     Replacement,
     /// Applying the answer to our offer in a re-INVITE.
     ReinviteAnswer,
-    /// The offer that tells where the sound of a call has moved to.
-    Moved,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -71,7 +69,6 @@ impl Exchange {
             Purpose::RingOffer => self.ring_described(call, leg, result, now),
             Purpose::CallerDescription => self.caller_described(call, result, now),
             Purpose::Reinvite => self.reinvite_described(call, leg, result, now),
-            Purpose::Moved => self.moved_described(call, leg, result, now),
             Purpose::Replacement => self.replacement_described(call, leg, result, now),
             // The plane has answered another question than we asked.
             Purpose::DeviceAnswer | Purpose::CallerAnswer | Purpose::ReinviteAnswer => {
@@ -95,7 +92,6 @@ impl Exchange {
             | Purpose::RingOffer
             | Purpose::CallerDescription
             | Purpose::Reinvite
-            | Purpose::Moved
             | Purpose::Replacement => {}
         }
     }
@@ -105,7 +101,7 @@ impl Exchange {
         let Some(pending) = self.pending.get(&request).copied() else { return };
         let failure = MediaFailure::Failed("no answer in time".into());
         match pending.purpose {
-            Purpose::RingOffer | Purpose::CallerDescription | Purpose::Reinvite | Purpose::Moved | Purpose::Replacement => {
+            Purpose::RingOffer | Purpose::CallerDescription | Purpose::Reinvite | Purpose::Replacement => {
                 self.on_described(request, Err(failure), now);
             }
             Purpose::DeviceAnswer | Purpose::CallerAnswer | Purpose::ReinviteAnswer => {
@@ -117,8 +113,8 @@ impl Exchange {
     /// Asks for the caller's description: an answer, or an offer if the caller waits for one.
     pub(crate) fn describe_caller(&mut self, id: CallId, mut prefer: Vec<Codec>, now: Now) {
         let Some(call) = self.calls.get(&id) else { return };
-        let peer = self.towards(call.caller.line, call.caller.flow);
-        let (leg, media, offer) = (call.caller.leg, call.caller.media, call.caller.offer.clone());
+        let (leg, media, peer, offer) =
+            (call.caller.leg, call.caller.media, call.caller.flow.remote.ip(), call.caller.offer.clone());
         if offer.is_none() && !prefer.is_empty() {
             prefer.extend(Codec::ALL.into_iter().filter(|codec| !prefer.contains(codec)).collect::<Vec<_>>());
         }
@@ -146,8 +142,7 @@ impl Exchange {
             call.caller.codec = described.codecs.first().copied();
         }
         let (session, a) = (call.caller.session, call.caller.leg);
-        let (line, flow) = (call.caller.line, call.caller.flow);
-        let contact = self.contact_in_calls(line, flow);
+        let contact = contact_of(call.caller.flow, "call");
         self.ua.accept(session, contact, described.sdp, call_headers(id), now.mono);
         if let (Partner::Device { leg: b, .. }, false) = (partner, is_late) {
             self.command(MediaCommand::Bridge { a, b });
@@ -199,9 +194,8 @@ impl Exchange {
         let prefer: Vec<_> = other_codec(call, leg).into_iter().collect();
         let media = call.legs.get(&leg).map_or(call.caller.media, |device| device.media);
         let flow = self.ua.session_flow(session).unwrap_or(call.caller.flow);
-        let peer = self.towards(call.line(leg), flow);
+        let peer = flow.remote.ip();
         if let Some(offer) = &offer {
-            self.go_on_without_ack(id, now);
             self.note_hold(id, leg, offer);
         }
         let request = self.ask_media(id, leg, Purpose::Reinvite, now);

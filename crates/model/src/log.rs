@@ -71,6 +71,44 @@ impl CallRecord {
     /// Whether the owner missed it: it came in, and no device of theirs answered or declined it.
     #[must_use]
     pub fn is_missed(&self) -> bool {
-        self.direction == Direction::Incoming && self.answered_at.is_none() && self.end != EndReason::AnsweredElsewhere
+        self.direction == Direction::Incoming
+            && self.answered_at.is_none()
+            && !matches!(self.end, EndReason::AnsweredElsewhere | EndReason::Declined)
+            && self.diverted != Some(Reason::Declined)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missed_is_what_came_in_and_was_neither_answered_nor_declined() {
+        let at = Timestamp::UNIX_EPOCH;
+        let check = |direction, is_answered: bool, end, diverted, missed| {
+            let record = CallRecord {
+                call: CallId::from_random(1),
+                owner: SubscriberId::from_random(1),
+                direction,
+                party: Caller { number: "1001".into(), name: None },
+                started_at: at,
+                answered_at: is_answered.then_some(at),
+                ended_at: at,
+                end,
+                diverted,
+                message: None,
+            };
+            assert_eq!(record.is_missed(), missed, "{record:?}");
+        };
+        let incoming = Direction::Incoming;
+        check(incoming, false, EndReason::Cancelled, None, true);
+        check(incoming, false, EndReason::NoAnswer, None, true);
+        check(incoming, false, EndReason::Diverted, Some(Reason::NoAnswer), true);
+        check(incoming, false, EndReason::Diverted, Some(Reason::Busy), true);
+        check(incoming, false, EndReason::Diverted, Some(Reason::Declined), false);
+        check(incoming, false, EndReason::Declined, None, false);
+        check(incoming, false, EndReason::AnsweredElsewhere, None, false);
+        check(incoming, true, EndReason::RemoteHangup, None, false);
+        check(Direction::Outgoing, false, EndReason::NoAnswer, None, false);
     }
 }

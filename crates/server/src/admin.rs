@@ -138,7 +138,7 @@ pub(crate) async fn open(data: &Path) -> anyhow::Result<SqliteStore> {
     open_or_make(data).await
 }
 
-async fn open_or_make(data: &Path) -> anyhow::Result<SqliteStore> {
+pub(crate) async fn open_or_make(data: &Path) -> anyhow::Result<SqliteStore> {
     make_folder(data)?;
     SqliteStore::open(data, Arc::new(Disk)).await.with_context(|| format!("can't open the store in {}", data.display()))
 }

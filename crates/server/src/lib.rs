@@ -21,6 +21,7 @@ mod listen;
 mod lock;
 mod media;
 mod oversize;
+pub mod own;
 mod public;
 mod qr;
 mod reach;
@@ -31,6 +32,7 @@ mod server;
 mod settings;
 pub mod trunks;
 
+pub use aftertone_exchange::{TrunkFailure, TrunkReport, TrunkStep};
 pub use config::{Config, Https, Listen, Options, Ports};
 pub use server::{Addresses, Running, Server};
 

@@ -1,5 +1,4 @@
-//! The address that the outside reaches this server at: configured, or learned from a STUN server. What a trunk's
-//! peer sees is that trunk's alone.
+//! The address that the outside reaches this server at: configured, or learned from a STUN server or from a trunk's peer.
 
 use std::{
     net::IpAddr,

@@ -3,13 +3,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
-use aftertone_exchange::{Exchange, ExchangeConfig};
+use aftertone_exchange::{Exchange, ExchangeConfig, TrunkReport};
 use aftertone_net::{ConnectionNumbers, Fingerprint, NetworkWatch, ServerKeys, StreamConfig, StreamPort, UdpPort};
 use aftertone_server_store::{Disk, Spool, SpoolConfig, SqliteStore, Store};
 use anyhow::Context;
@@ -36,7 +36,7 @@ use crate::{
     reach::Reach,
     repair,
     routes::Routes,
-    run::{self, Command, ExchangeLoop, Inputs, Load, Notice, SocketEvent},
+    run::{Command, ExchangeLoop, Inputs, Load, Notice, SocketEvent},
     settings,
     trunks::accounts,
 };
@@ -96,13 +96,12 @@ pub struct Running {
     spool: Arc<Spool>,
     commands: mpsc::Sender<Command>,
     load: watch::Receiver<Load>,
+    trunks: watch::Receiver<BTreeMap<String, TrunkReport>>,
     stop: watch::Sender<bool>,
     http: Vec<HttpPort>,
     sip_streams: Vec<StreamPort>,
     keys: Option<ServerKeys>,
     exchange: Task,
-    /// Of the phones' bindings.
-    keeper: Task,
     books: Task,
     data: PathBuf,
     _lock: FolderLock,
@@ -143,12 +142,12 @@ impl Server {
         let (sockets, socket_events) = mpsc::channel::<SocketEvent>(QUEUE);
         let (commands, command_queue) = mpsc::channel(QUEUE);
         let (load, load_seen) = watch::channel(Load::default());
+        let (trunks_told, trunks_seen) = watch::channel(BTreeMap::new());
         let mut exchange = Exchange::new(exchange_config(&config, &domain));
         exchange.handle_directory(known.clone(), crate::run::now());
         exchange.restore_bindings(bindings::kept(store.as_ref()).await?, crate::run::now());
         let (saved_bindings, bindings_to_save) = mpsc::unbounded_channel();
-        let keeper = Task(tokio::spawn(bindings::keep(Arc::clone(&store), bindings_to_save)));
-        let (watched, to_watch) = watch::channel(run::always_watched());
+        tokio::spawn(bindings::keep(Arc::clone(&store), bindings_to_save));
         let trunks = accounts(store.as_ref(), &config.trunks).await?;
         exchange.handle_trunks(trunks.clone(), crate::run::now());
         let owner = ExchangeLoop {
@@ -161,13 +160,11 @@ impl Server {
             stun_id: rand::random(),
             notices: notices.clone(),
             load,
+            trunks: trunks_told,
             links: BTreeMap::new(),
             deposits: BTreeSet::new(),
             reach: Reach::new(commands.clone(), sip.outlet, numbers.clone()),
             bindings: saved_bindings,
-            trust_names: config.trust_names.clone(),
-            watched,
-            swept_at: std::time::Instant::now(),
         };
         let inputs = Inputs {
             datagrams: sip.datagrams,
@@ -190,7 +187,7 @@ impl Server {
         });
         tokio::spawn(Arc::clone(&books).follow_directory(known, trunks, stopping.clone()));
         tokio::spawn(Arc::clone(&books).tidy(stopping.clone()));
-        tokio::spawn(follow_network(to_watch, commands.clone(), stopping.clone()));
+        tokio::spawn(follow_network(commands.clone(), stopping.clone()));
         let books = Task(tokio::spawn(books.keep(notice_queue)));
         if let Some(server) = config.stun.clone() {
             tokio::spawn(ask_stun(server, commands.clone(), stopping.clone()));
@@ -230,12 +227,12 @@ impl Server {
             spool,
             commands,
             load: load_seen,
+            trunks: trunks_seen,
             stop,
             http,
             sip_streams: sip.tcp.into_iter().chain(sip.tls).collect(),
             keys,
             exchange,
-            keeper,
             books,
             data: config.data,
             _lock: lock,
@@ -248,6 +245,18 @@ impl Running {
     #[must_use]
     pub fn store(&self) -> Arc<dyn Store> {
         Arc::clone(&self.store)
+    }
+
+    /// How the trunks get on, by name.
+    #[must_use]
+    pub fn trunks(&self) -> watch::Receiver<BTreeMap<String, TrunkReport>> {
+        self.trunks.clone()
+    }
+
+    /// Looks every trunk up and registers there anew, now instead of after a pause.
+    pub async fn reconnect(&self) {
+        // A server that has stopped has no trunks.
+        let _stopped = self.commands.send(Command::NetworkChanged).await;
     }
 
     /// Returns when the server's heart has stopped by itself, which it must not.
@@ -277,8 +286,6 @@ impl Running {
         self.sip_streams.clear();
         drop(self.keys.take());
         let _ = timeout(COMMIT, &mut self.exchange.0).await;
-        // The exchange is gone, and with it whoever has more to keep: what it said last is written.
-        let _ = timeout(COMMIT, &mut self.keeper.0).await;
         if let Ok(spool) = Arc::try_unwrap(self.spool) {
             let _ = timeout(COMMIT, spool.close()).await;
         } else {
@@ -347,13 +354,10 @@ fn exchange_config(config: &Config, domain: &str) -> ExchangeConfig {
 }
 
 /// Trunks are registered at anew when the machine has another address or has slept.
-async fn follow_network(
-    watched: watch::Receiver<BTreeSet<IpAddr>>,
-    commands: mpsc::Sender<Command>,
-    mut stopping: watch::Receiver<bool>,
-) {
+async fn follow_network(commands: mpsc::Sender<Command>, mut stopping: watch::Receiver<bool>) {
     let (changes, mut changed) = mpsc::channel(1);
-    let _watch = NetworkWatch::start_all(watched, changes);
+    // The way to the rest of the world; nothing is sent to this address.
+    let _watch = NetworkWatch::start(std::net::Ipv4Addr::new(192, 0, 2, 1).into(), changes);
     loop {
         tokio::select! {
             () = stopped(&mut stopping) => return,
@@ -398,11 +402,7 @@ impl SipPorts {
         };
         let tls = match (&config.sip_tls, keys) {
             (Some(at), Some(keys)) => {
-                let tls = match &config.client_ca {
-                    Some(authorities) => keys.sip_config_with(authorities)?,
-                    None => keys.sip_config()?,
-                };
-                let port = listen(at.address, Some(Arc::new(tls))).await;
+                let port = listen(at.address, Some(Arc::new(keys.sip_config()?))).await;
                 Some(port.with_context(|| format!("can't listen on {} for SIP over TLS", at.address))?)
             }
             (Some(_), None) | (None, _) => None,

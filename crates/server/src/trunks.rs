@@ -226,7 +226,7 @@ pub async fn add_trunk(data: &Path, add: AddTrunk, password: String) -> anyhow::
     Ok(format!("added the trunk {}: {how} {}\n", trunk.name, trunk.server))
 }
 
-fn check(trunk: &Trunk) -> anyhow::Result<()> {
+pub(crate) fn check(trunk: &Trunk) -> anyhow::Result<()> {
     let Trunk { name, server, .. } = trunk;
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     ensure!(!name.is_empty() && name.len() <= 64 && name.bytes().all(allowed), "{name:?} is no name for a trunk");

@@ -42,12 +42,44 @@ pub enum AccountView {
         why: Option<Code>,
         /// An invitation link that was opened with the app and waits to be accepted.
         invitation: Option<String>,
+        /// What the account at a provider is doing that is being signed in with
+        /// ([`Command::UseOnYourOwn`](crate::Command::UseOnYourOwn)).
+        provider: Option<ProviderStep>,
     },
     /// A person's.
     SignedIn {
         /// The person.
         me: MeView,
+        /// The account at a provider, where the server is inside this app.
+        provider: Option<ProviderView>,
     },
+}
+
+/// An account at a SIP provider, which the server inside this app uses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export_to = "contract.ts")]
+pub struct ProviderView {
+    /// Its server, as it was typed.
+    pub server: String,
+    /// The name there.
+    pub user: String,
+}
+
+/// What an account at a provider is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+#[ts(export_to = "contract.ts")]
+pub enum ProviderStep {
+    /// The server inside the app is starting.
+    Starting,
+    /// The provider's server is being looked up.
+    Locating,
+    /// It is being connected to.
+    Connecting,
+    /// Name and password are being shown to it.
+    Registering,
+    /// It is done; the app signs in at its own server.
+    SigningIn,
 }
 
 /// The person whose account it is.
@@ -120,6 +152,16 @@ pub enum OfflineReason {
     Credentials,
     /// It answers, but failed.
     Server,
+    /// The name of the provider's server was not found.
+    ProviderDns,
+    /// The provider's server can't be reached, or doesn't answer.
+    ProviderConnect,
+    /// The certificate of the provider's server is not trusted.
+    ProviderTls,
+    /// The provider doesn't take name and password.
+    ProviderCredentials,
+    /// The provider refuses the registration.
+    ProviderRefused,
 }
 
 /// Where the account's token is kept.

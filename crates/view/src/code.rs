@@ -9,6 +9,8 @@ use ts_rs::TS;
 pub enum Code {
     /// Nobody is signed in.
     NotSignedIn,
+    /// Somebody is signed in already, so an invitation is of no use.
+    AlreadySignedIn,
     /// Name or password is wrong.
     WrongCredentials,
     /// The invitation was used, is over, or is no invitation.
@@ -31,6 +33,24 @@ pub enum Code {
     Server,
     /// The server has no room left.
     StorageFull,
+    /// The name of the provider's server was not found.
+    ProviderDns,
+    /// The provider's server can't be reached, or doesn't answer.
+    ProviderConnect,
+    /// The certificate of the provider's server is not trusted.
+    ProviderTls,
+    /// The provider doesn't take name and password.
+    ProviderCredentials,
+    /// The provider refuses the registration.
+    ProviderRefused,
+    /// The account on this device can't be served.
+    OwnFailed,
+    /// This device's token is gone from where it is kept.
+    TokenMissing,
+    /// What is stored on this device can't be read.
+    StorageBroken,
+    /// What is stored on this device was written by a newer version of the app.
+    StorageTooNew,
     /// The keyring is locked.
     SecretsLocked,
     /// There is no keyring.

@@ -29,6 +29,17 @@ pub enum Command {
         #[ts(type = "string")]
         link: Secret,
     },
+    /// Use the app without a hosted account: with an account at a SIP provider, and the server inside the app; answers when
+    /// it is done. Signed in so already, it takes the place of the one there.
+    UseOnYourOwn {
+        /// The provider's server: a name, an address, or a SIP URI.
+        server: String,
+        /// The name there.
+        user: String,
+        /// The password there.
+        #[ts(type = "string")]
+        password: Secret,
+    },
     /// Sign this device out and forget what is stored here.
     SignOut,
     /// Look for the keyring again; the person unlocked it.

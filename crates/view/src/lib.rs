@@ -24,7 +24,7 @@ mod mirror;
 mod party;
 mod settings;
 
-pub use account::{AccountView, AppView, ConnectionView, MeView, OfflineReason, SecretsView};
+pub use account::{AccountView, AppView, ConnectionView, MeView, OfflineReason, ProviderStep, ProviderView, SecretsView};
 pub use audio::{
     AudioDeviceView, AudioDevicesView, AudioInUse, AudioLevels, AudioNotice, AudioNoticeAbout, AudioUse, ToneRegion,
     VoiceProcessing,

@@ -49,7 +49,7 @@ pub struct Window {
 
 impl Window {
     /// Whether a message belongs to it, wherever it stands in the list. Upper and lower case are alike, and numbers match
-    /// with and without blanks.
+    /// however their digits are set apart, and as they are dialled.
     #[must_use]
     pub fn matches(&self, message: &Message) -> bool {
         if !self.folder.holds(message.state) {
@@ -65,9 +65,13 @@ impl Window {
         ];
         let text = texts.into_iter().flatten().collect::<Vec<_>>().join("\n").to_lowercase();
         let query = self.query.to_lowercase();
-        let digits: String = query.chars().filter(|c| !c.is_whitespace()).collect();
+        let between = |c: char| c.is_whitespace() || matches!(c, '-' | '/' | '(' | ')' | '.');
+        let digits: String = query.chars().filter(|c| !between(*c)).collect();
         let is_number = !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit() || c == '+');
-        (is_number && caller.number.contains(&digits)) || query.split_whitespace().all(|word| text.contains(word))
+        // As it is dialled, and without the zeros for that, which numbers with a plus don't have.
+        let bare = Some(digits.trim_start_matches('0')).filter(|bare| bare.len() < digits.len() && bare.len() >= 4);
+        let has = |part: &str| caller.number.contains(part);
+        (is_number && (has(&digits) || bare.is_some_and(has))) || query.split_whitespace().all(|word| text.contains(word))
     }
 }
 
@@ -119,6 +123,8 @@ pub struct MailboxView {
     pub rows: Vec<MessageRow>,
     /// The mailbox was fetched at least once: when it is empty, it really is.
     pub synced: bool,
+    /// What is stored on this device can't be read.
+    pub failed: bool,
 }
 
 impl MailboxView {
@@ -137,6 +143,7 @@ impl MailboxView {
             offset: window.offset,
             rows: rows.map(|message| MessageRow::new(message, playable(message.envelope.id))).collect(),
             synced,
+            failed: false,
         }
     }
 }

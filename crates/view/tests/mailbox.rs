@@ -83,6 +83,8 @@ fn a_search_finds_names_numbers_and_notes() {
     check(Folder::All, "grace", &[5, 3, 2]);
     check(Folder::All, "hop gra", &[5, 3, 2]);
     check(Folder::All, "+49 30 90", &[1]);
+    check(Folder::All, "030", &[]);
+    check(Folder::All, "030/901", &[1]);
     check(Folder::All, "please", &[3]);
     check(Folder::Trash, "ÄRZTE", &[4]);
     check(Folder::All, "nobody", &[]);

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use aftertone_client::{ForwardOutcome, Session};
+use aftertone_client::{CommandError, ForwardOutcome, Session};
 use aftertone_model::{Caller, Message, MessageAction, MessageId};
 use aftertone_view::{Code, Event, PlayerView, ToastAbout};
 use tauri_plugin_dialog::{DialogExt, FilePath};
@@ -13,6 +13,16 @@ use super::{
     perform::{Reply, command_code},
 };
 use crate::window;
+
+/// What was done to messages.
+pub(crate) enum Done {
+    /// This, to messages that looked so before.
+    Acted(Vec<Message>, MessageAction),
+    /// Saved messages were let go.
+    LetGo(Vec<MessageId>),
+    /// What a toast told of was taken back.
+    Undone,
+}
 
 impl Shell {
     /// Plays; what is paused goes on where it is.
@@ -45,44 +55,64 @@ impl Shell {
         }
     }
 
-    pub(super) async fn act(&mut self, messages: &[MessageId], action: MessageAction) -> Result<(), Code> {
-        let session = self.session().ok_or(Code::NotSignedIn)?;
-        let before = session.messages_of(messages).await.map_err(|error| command_code(&error))?;
-        if before.is_empty() {
-            return Err(Code::Gone);
-        }
-        for message in &before {
-            session.act(message.envelope.id, action).await.map_err(|error| command_code(&error))?;
-        }
-        let toast = self.mailbox.acted(&before, action);
-        self.read_mailbox().await;
-        window::tell(&self.app, &Event::Toast(toast));
-        Ok(())
+    /// Does something to messages, beside the loop: there may be a thousand.
+    pub(super) fn act(&self, messages: Vec<MessageId>, action: MessageAction, reply: Reply) {
+        self.write(reply, move |session| async move {
+            let before = session.messages_of(&messages).await?;
+            let wanted: Vec<_> = before.iter().map(|message| (message.envelope.id, action)).collect();
+            session.act_many(&wanted).await?;
+            Ok(if before.is_empty() { Err(Code::Gone) } else { Ok(Done::Acted(before, action)) })
+        });
     }
 
     /// Lets saved messages go: by way of new, because listening alone takes nothing out of the saved ones.
-    pub(super) async fn unsave(&mut self, messages: &[MessageId]) -> Result<(), Code> {
-        let session = self.session().ok_or(Code::NotSignedIn)?;
-        let toast = self.mailbox.let_go(messages);
-        for message in messages {
-            for action in [MessageAction::New, MessageAction::Heard] {
-                session.act(*message, action).await.map_err(|error| command_code(&error))?;
-            }
-        }
-        self.read_mailbox().await;
-        window::tell(&self.app, &Event::Toast(toast));
-        Ok(())
+    pub(super) fn unsave(&self, messages: Vec<MessageId>, reply: Reply) {
+        let wanted = messages.iter().flat_map(|id| [(*id, MessageAction::New), (*id, MessageAction::Heard)]);
+        let wanted: Vec<_> = wanted.collect();
+        self.write(reply, move |session| async move {
+            session.act_many(&wanted).await?;
+            Ok(Ok(Done::LetGo(messages)))
+        });
     }
 
-    pub(super) async fn undo(&mut self, toast: u32) -> Result<(), Code> {
-        let session = self.session().ok_or(Code::NotSignedIn)?;
-        for (message, actions) in self.mailbox.undo(toast) {
-            for action in actions {
-                session.act(message, action).await.map_err(|error| command_code(&error))?;
+    pub(super) fn undo(&mut self, toast: u32, reply: Reply) {
+        let undo = self.mailbox.undo(toast).into_iter();
+        let wanted: Vec<_> = undo.flat_map(|(id, actions)| actions.into_iter().map(move |action| (id, action))).collect();
+        self.write(reply, move |session| async move {
+            session.act_many(&wanted).await?;
+            Ok(Ok(Done::Undone))
+        });
+    }
+
+    fn write<F>(&self, reply: Reply, write: impl FnOnce(Session) -> F + Send + 'static)
+    where
+        F: Future<Output = Result<Result<Done, Code>, CommandError>> + Send + 'static,
+    {
+        let (session, inputs) = (self.session(), self.inputs.clone());
+        tauri::async_runtime::spawn(async move {
+            let done = match session {
+                None => Err(Code::NotSignedIn),
+                Some(session) => write(session).await.unwrap_or_else(|error| Err(command_code(&error))),
+            };
+            match done {
+                Ok(done) => inputs.send(Input::Done(done, reply)),
+                Err(code) => _ = reply.send(Err(code)),
             }
-        }
+        });
+    }
+
+    /// Shows what was done.
+    pub(super) async fn done(&mut self, done: Done, reply: Reply) {
+        let toast = match &done {
+            Done::Acted(before, action) => Some(self.mailbox.acted(before, *action)),
+            Done::LetGo(messages) => Some(self.mailbox.let_go(messages)),
+            Done::Undone => None,
+        };
         self.read_mailbox().await;
-        Ok(())
+        if let Some(toast) = toast {
+            window::tell(&self.app, &Event::Toast(toast));
+        }
+        let _window_gone = reply.send(Ok(()));
     }
 
     pub(super) async fn select_all(&self) -> Result<(), Code> {

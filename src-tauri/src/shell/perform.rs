@@ -2,11 +2,12 @@
 
 use aftertone_client::{CommandError, Session};
 use aftertone_model::{CallId, DeviceId};
-use aftertone_view::{AudioUse, Code, Command, DevicesView, DirectoryView, Event, Secret, SecretsView};
+use aftertone_server::own::Provider;
+use aftertone_view::{AudioUse, Code, Command, DevicesView, DirectoryView, Event, Language, ProviderView, Secret, SecretsView};
 use tokio::sync::oneshot;
 
 use super::{Input, Shell, offline_code};
-use crate::{arguments::Secrets, invitation_picture, sign_in, window};
+use crate::{arguments::Secrets, invitation_picture, own, sign_in, window};
 
 pub(super) type Reply = oneshot::Sender<Result<(), Code>>;
 
@@ -29,7 +30,14 @@ impl Shell {
                     inputs.send(Input::Started(started.map(|started| Some(Box::new(started))), Some(reply)));
                 });
             }
+            Command::UseOnYourOwn { server, user, password } => {
+                let provider = Provider { server, user, password: password.reveal().to_owned() };
+                self.use_on_your_own(provider, reply);
+            }
             Command::Forward { messages, to, note } => self.forward(messages, to, note, reply),
+            Command::Act { messages, action } => self.act(messages, action, reply),
+            Command::Unsave { messages } => self.unsave(messages, reply),
+            Command::Undo { toast } => self.undo(toast, reply),
             Command::ExportMessages { messages } => self.export(messages, reply),
             Command::ListDirectory => self.list_directory(reply),
             Command::ListDevices => self.list_devices(None, reply),
@@ -46,6 +54,7 @@ impl Shell {
     async fn perform_at_once(&mut self, command: Command) -> Result<(), Code> {
         match command {
             Command::Attach => {
+                self.attached = true;
                 self.tell_all();
                 self.tell_audio_devices();
                 if let Some(place) = self.go_to.take() {
@@ -175,6 +184,9 @@ impl Shell {
             }
             Command::Reconnect => {
                 session.reconnect();
+                if let Some(own) = &self.own {
+                    own.reconnect().await;
+                }
                 Ok(())
             }
             Command::Play { message, position_ms } => return self.play(message, position_ms).await,
@@ -187,9 +199,6 @@ impl Shell {
                 Ok(())
             }
             Command::SelectAll => return self.select_all().await,
-            Command::Act { messages, action } => return self.act(&messages, action).await,
-            Command::Unsave { messages } => return self.unsave(&messages).await,
-            Command::Undo { toast } => return self.undo(toast).await,
             Command::CallBack { message } => return self.call_back(message).await,
             Command::LeaveTestMessage => {
                 session.place_test_message();
@@ -199,6 +208,7 @@ impl Shell {
             Command::Attach
             | Command::SignIn { .. }
             | Command::SignInWithInvitation { .. }
+            | Command::UseOnYourOwn { .. }
             | Command::RetrySecrets
             | Command::ReadInvitation { .. }
             | Command::SetNotifications { .. }
@@ -208,6 +218,9 @@ impl Shell {
             | Command::OpenMessage { .. }
             | Command::OpenCallLog { .. }
             | Command::Forward { .. }
+            | Command::Act { .. }
+            | Command::Unsave { .. }
+            | Command::Undo { .. }
             | Command::SetPlayer { .. }
             | Command::ExportMessages { .. }
             | Command::ListDirectory
@@ -222,6 +235,28 @@ impl Shell {
             | Command::TestMicrophone { .. } => Ok(()),
         };
         result.map_err(|error| command_code(&error))
+    }
+
+    /// Signs in with an account at a provider, or gives the account that is signed in so another one.
+    fn use_on_your_own(&self, provider: Provider, reply: Reply) {
+        let (place, inputs, is_change) = (self.place(), self.inputs.clone(), self.own.is_some());
+        let language = match self.settings.language() {
+            Language::En => aftertone_model::Language::En,
+            Language::De => aftertone_model::Language::De,
+        };
+        tauri::async_runtime::spawn(async move {
+            if is_change {
+                let changed = own::change(&place.folder, &provider, language).await;
+                if changed.is_ok() {
+                    inputs.send(Input::ProviderChanged(ProviderView { server: provider.server, user: provider.user }));
+                }
+                let _window_gone = reply.send(changed);
+                return;
+            }
+            let told = inputs.clone();
+            let started = own::begin(&place, &provider, language, |step| told.send(Input::ProviderStep(step))).await;
+            inputs.send(Input::Started(started.map(|started| Some(Box::new(started))), Some(reply)));
+        });
     }
 
     /// Calls somebody; whom one talks with waits meanwhile.

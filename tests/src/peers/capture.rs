@@ -28,25 +28,13 @@ impl Capture {
     /// # Errors
     /// Where tcpdump can't capture.
     pub async fn start(name: &str, filter: &str) -> Result<Self> {
-        Self::start_on("lo", name, filter).await
-    }
-
-    /// The same on every interface of this machine.
-    ///
-    /// # Errors
-    /// Where tcpdump can't.
-    pub async fn everywhere(name: &str, filter: &str) -> Result<Self> {
-        Self::start_on("any", name, filter).await
-    }
-
-    async fn start_on(interface: &str, name: &str, filter: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("capture.pcap");
         let mut command = Command::new(if is_root() { "tcpdump" } else { "sudo" });
         if !is_root() {
             command.args(["-n", "tcpdump"]);
         }
-        command.args(["-i", interface, "-U", "-s", "2048", "-Z", "root", "-w"]).arg(&file).arg(filter);
+        command.args(["-i", "lo", "-U", "-s", "2048", "-Z", "root", "-w"]).arg(&file).arg(filter);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true).spawn()?;
         let mut said = BufReader::new(child.stderr.take().context("no standard error")?).lines();
         let listening = async {

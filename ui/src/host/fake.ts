@@ -25,7 +25,7 @@ type Act = Extract<Command, { type: "act" }>["action"];
 type Window = Omit<Extract<Command, { type: "open_folder" }>, "type">;
 
 /** What a world begins with, as in `?world=empty,ringing`. */
-export type Scene = "signed_out" | "revoked" | "invited" | "locked" | "empty" | "loading" | "offline" | "connecting" | "ringing" | "in_call" | "held" | "playing" | "many";
+export type Scene = "own" | "broken" | "signed_out" | "revoked" | "invited" | "locked" | "empty" | "loading" | "offline" | "connecting" | "ringing" | "in_call" | "held" | "playing" | "many";
 
 const SPEED_MS = 100;
 const INVITATION = "aftertone://invite?server=https://phone.example.com&token=T";
@@ -39,8 +39,9 @@ const GOOD: CallView["quality"] = {
   relayed: false,
   one_way: false,
 };
-const SIGNED_IN: AccountView = {
+const SIGNED_IN: Extract<AccountView, { type: "signed_in" }> = {
   type: "signed_in",
+  provider: null,
   me: {
     user: "maria.eckert",
     extension: "1001",
@@ -109,7 +110,7 @@ export class FakeHost implements Host {
     language: "en" | "de" = "en",
     now = Date.now(),
   ) {
-    this.#messages = scenes.has("empty") || scenes.has("loading") ? [] : messages(now, scenes.has("many") ? 50_000 : 140);
+    this.#messages = scenes.has("empty") || scenes.has("loading") || scenes.has("broken") ? [] : messages(now, scenes.has("many") ? 50_000 : 140);
     this.#accountDevices = devices(now);
     this.#log = scenes.has("empty") ? [] : callLog(now);
     this.#app = {
@@ -163,6 +164,18 @@ export class FakeHost implements Host {
     return call;
   }
 
+  /** The caller gives up. */
+  hangUp(call: string): void {
+    this.#app = { ...this.#app, calls: this.#app.calls.filter(({ id }) => id !== call) };
+    this.#sendApp();
+  }
+
+  /** The frame changes. */
+  tellApp(change: Partial<AppView>): void {
+    this.#app = { ...this.#app, ...change };
+    this.#sendApp();
+  }
+
   /** The shell tells something. */
   tell(event: Event): void {
     this.#send(event);
@@ -203,6 +216,8 @@ export class FakeHost implements Host {
         if (!command.link.startsWith("aftertone://invite?")) return "bad_invitation";
         this.#app = { ...this.#app, account: SIGNED_IN };
         return this.#attach();
+      case "use_on_your_own":
+        return this.#useOnYourOwn(command);
       case "sign_out":
         this.#app = { ...this.#app, calls: [], account: signedOut({}) };
         return this.#sendApp();
@@ -313,7 +328,28 @@ export class FakeHost implements Host {
   #account(): AccountView {
     if (this.scenes.has("revoked")) return signedOut({ why: "not_signed_in", server: "phone.example.com", user: "maria.eckert" });
     if (this.scenes.has("invited")) return signedOut({ invitation: INVITATION });
+    if (this.scenes.has("own")) return { ...SIGNED_IN, provider: { server: "sip.provider.example", user: "4930901820" } };
     return this.scenes.has("signed_out") || this.scenes.has("locked") ? signedOut({}) : SIGNED_IN;
+  }
+
+  async #useOnYourOwn({ server, user, password }: Extract<Command, { type: "use_on_your_own" }>): Promise<Code | null> {
+    const provider = { server, user };
+    if (this.#app.account.type === "signed_in") {
+      this.#app = { ...this.#app, account: { ...this.#app.account, provider } };
+      return this.#sendApp();
+    }
+    for (const step of ["starting", "locating", "connecting", "registering", "signing_in"] as const) {
+      if (step === "signing_in" && password === "wrong") {
+        this.#app = { ...this.#app, account: signedOut({}) };
+        this.#sendApp();
+        return "provider_credentials";
+      }
+      this.#app = { ...this.#app, account: signedOut({ provider: step }) };
+      this.#sendApp();
+      await pause(this.#slow(700));
+    }
+    this.#app = { ...this.#app, account: { ...SIGNED_IN, provider } };
+    return this.#attach();
   }
 
   #attach(): null {
@@ -352,7 +388,8 @@ export class FakeHost implements Host {
         total: found.length,
         offset,
         rows: found.slice(offset, offset + limit),
-        synced: !this.scenes.has("loading"),
+        synced: !this.scenes.has("loading") && !this.scenes.has("broken"),
+        failed: this.scenes.has("broken"),
       },
     });
     this.#sendMessage();
@@ -538,7 +575,7 @@ export class FakeHost implements Host {
 }
 
 function signedOut(view: Partial<Extract<AccountView, { type: "signed_out" }>>): AccountView {
-  return { type: "signed_out", server: "", user: "", why: null, invitation: null, ...view };
+  return { type: "signed_out", server: "", user: "", why: null, invitation: null, provider: null, ...view };
 }
 
 function pause(ms: number): Promise<void> {

@@ -1,10 +1,11 @@
-import type { Code, EndReason, OfflineReason, Reason } from "../host/generated/contract";
+import type { Code, EndReason, OfflineReason, ProviderStep, Reason } from "../host/generated/contract";
 
 const messages = (count: number) => (count === 1 ? "1 message" : `${count} messages`);
 const have = (count: number, was: string) => (count === 1 ? `Message ${was}` : `${count} messages ${was}`);
 
 const codes: Record<Code, string> = {
   not_signed_in: "This device is signed out. Please sign in again.",
+  already_signed_in: "You are signed in already. To use an invitation, sign out in the settings first.",
   wrong_credentials: "Name or password is wrong.",
   bad_invitation: "This invitation can’t be used. It may have been used already: ask for a new one.",
   bad_picture: "There is no QR code of an invitation in this picture.",
@@ -16,6 +17,15 @@ const codes: Record<Code, string> = {
   tls: "The server’s certificate is not trusted.",
   server: "The server has a problem. Please try again later.",
   storage_full: "The server has no room left.",
+  provider_dns: "There is no provider with this server name, or no network.",
+  provider_connect: "The provider’s server can’t be reached, or doesn’t answer.",
+  provider_tls: "The certificate of the provider’s server is not trusted.",
+  provider_credentials: "The provider doesn’t take this name and password.",
+  provider_refused: "The provider refuses to sign you in. Is the name right, and the account open?",
+  own_failed: "Your account on this device can’t be started. The log says why.",
+  token_missing: "The sign-in of this device is no longer kept. Please sign in again: what you did here and waits to be sent is still there.",
+  storage_broken: "What is stored on this device can’t be read. The log says why.",
+  storage_too_new: "What is stored on this device was written by a newer version of Aftertone. Please install that.",
   secrets_locked: "The system’s keyring is locked.",
   secrets_missing: "This system has no keyring.",
   bad_number: "This number can’t be called.",
@@ -34,6 +44,11 @@ const offline: Record<OfflineReason, string> = {
   tls: "The server’s certificate is not trusted",
   credentials: "The server no longer knows this device",
   server: "The server has a problem",
+  provider_dns: "The name of your provider’s server was not found",
+  provider_connect: "Your provider’s server can’t be reached",
+  provider_tls: "The certificate of your provider’s server is not trusted",
+  provider_credentials: "Your provider doesn’t take name and password",
+  provider_refused: "Your provider refuses to sign you in",
 };
 
 const advice: Record<OfflineReason, string> = {
@@ -42,6 +57,11 @@ const advice: Record<OfflineReason, string> = {
   tls: "Don’t sign in anywhere until your administrator has looked at it.",
   credentials: "Sign out and in again, or ask for a new invitation.",
   server: "It will come back by itself. If it stays so, tell your administrator.",
+  provider_dns: "Is there a network? If there is, look at the server’s name in the settings.",
+  provider_connect: "Look at your network. Your provider may also have a problem; it is tried again by itself.",
+  provider_tls: "Ask your provider before you go on.",
+  provider_credentials: "Has the password changed? You can enter it in the settings.",
+  provider_refused: "Look at the name in the settings, or ask your provider whether the account is open.",
 };
 
 const ended: Record<EndReason, string> = {
@@ -118,6 +138,23 @@ export const en = {
     busy: "Signing in…",
     withPassword: "With a password",
     withInvitation: "With an invitation",
+    withOwn: "On your own",
+    own: {
+      intro: "Have an account at a telephone provider? Then no other server is needed: your calls and messages stay on this device.",
+      server: "Server of the provider",
+      serverHint: "sip.provider.example",
+      user: "Name or number there",
+      password: "Password there",
+      submit: "Use it on your own",
+      steps: "What is being done",
+      step: {
+        starting: "Getting ready…",
+        locating: "Looking for the provider’s server…",
+        connecting: "Connecting to the provider…",
+        registering: "Signing in at the provider…",
+        signing_in: "Opening your mailbox…",
+      } satisfies Record<ProviderStep, string>,
+    },
     how: "How to sign in",
     link: "Invitation link",
     linkHint: "aftertone://invite?…",
@@ -147,6 +184,7 @@ export const en = {
     trash: "Trash",
     list: "Messages",
     loading: "Fetching your messages…",
+    failed: "The mailbox can’t be shown",
     emptyTitle: "Nothing here yet",
     emptyText: "When you can’t answer, callers leave a message, and it shows up here moments after they hang up.",
     emptyNew: "No new messages",
@@ -302,6 +340,7 @@ export const en = {
     messageLength: (length: string) => `Message, ${length}`,
     newMessage: "not heard yet",
     logLoading: "Fetching your calls…",
+    logFailed: "The call log can’t be shown",
     hangUp: "Hang up",
   },
   quality: {
@@ -358,6 +397,8 @@ export const en = {
     search: "Search names and numbers",
     list: "People of the account",
     loading: "Looking who is there…",
+    failed: "The people of the account can’t be shown",
+    tryAgain: "Try again",
     empty: "Nobody else is here yet",
     emptyText: "People that your administrator adds show up here.",
     none: (query: string) => `Nobody found for “${query}”`,
@@ -371,6 +412,13 @@ export const en = {
     server: "Server",
     signOut: "Sign out",
     signOutConfirm: "Sign out and forget what is stored on this device?",
+    signOutWaiting: (count: number) =>
+      count === 1 ? "1 change was not sent yet and will be lost." : `${count} changes were not sent yet and will be lost.`,
+    signOutOffline: "The server can’t be told now. It goes on listing this device until Aftertone reaches it.",
+    signOutOwn: "Your account lives on this device alone: signing out deletes its messages for ever.",
+    provider: "Provider",
+    providerChange: "Change",
+    providerHint: "Calls and messages come and go through this account.",
     appearance: "Appearance",
     language: "Language",
     theme: "Theme",

@@ -4,13 +4,13 @@
  * The frame: `signed-in` (the frame itself, with `data-extension`), `connection` (with `data-state`: connected, connecting, offline), `nav-calls`,
  *   `nav-mailbox`, `nav-people`, `nav-settings`, `new-count`, `toast` (with `data-about`), `undo`, `dismiss`.
  * Sign-in: `sign-in` (the form), `server`, `user`, `password`, `submit`, `with-password`, `with-invitation`,
- *   `invitation-link`, `sign-in-error` (with `data-code`), `retry-secrets`, `use-file-secrets`.
+ *   `invitation-link`, `sign-in-error` and `sign-in-why` (with `data-code`), `retry-secrets`, `use-file-secrets`.
  * Calls: `ringing` (the card of an incoming call, with `data-call-id`), `answer`, `decline`, `call` (the card of any other
  *   call, with `data-call-id` and `data-state`: dialling, ringing, connected, ended), `call-timer`, `mute`, `keypad`,
  *   `digit-0` … `digit-9`, `digit-*`, `digit-#`, `hang-up`, `dial-number`, `dial`, `call-log`, `call-row` (with
  *   `data-call-id`, `data-outcome`), `call-row-call`, `call-row-message`.
  * Mailbox: `mailbox`, `search`, `folder-new`, `folder-all`, `folder-saved`, `folder-trash`, `message-row` (with
- *   `data-message-id`, `data-state`), `empty`, `message` (the open one, with `data-message-id`, `data-state`), `play`,
+ *   `data-message-id`, `data-state`), `empty`, `failed` (also of the other views, with `try-again`), `message` (the open one, with `data-message-id`, `data-state`), `play`,
  *   `pause`, `seek` (a slider; its `aria-valuenow` is in milliseconds), `note`, `story`, `call-back`, `forward`, `save`,
  *   `mark-new`, `delete`, `restore`, `expunge`, `back`, `leave-test-message`, `test-message-state` (with `data-state`),
  *   `open-test-message`.
@@ -27,6 +27,9 @@
  *   `microphone-level` (a meter), `test-microphone`, `test-speaker`, `test-ringer`, `volume-speaker`, `volume-ringer`, `echo-cancellation`,
  *   `noise-suppression`, `gain-control`, `tone-region`,
  *   `sign-out`, `sign-out-confirm`.
+ * Settings on a desktop without a tray: `no-tray`.
+ * On one's own: `with-own`, `provider-server`, `provider-user`, `provider-password`, `provider-step` (with `data-step`), and in the
+ *   settings `provider` (with `data-server`, `data-user`), `provider-change`, `provider-save`.
  */
 export const ids = {
   signedIn: "signed-in",
@@ -42,6 +45,7 @@ export const ids = {
   submit: "submit",
   invitationLink: "invitation-link",
   signInError: "sign-in-error",
+  signInWhy: "sign-in-why",
   retrySecrets: "retry-secrets",
   useFileSecrets: "use-file-secrets",
   ringing: "ringing",
@@ -62,6 +66,8 @@ export const ids = {
   search: "search",
   messageRow: "message-row",
   empty: "empty",
+  failed: "failed",
+  tryAgain: "try-again",
   message: "message",
   rate: "rate",
   volume: "volume",
@@ -132,6 +138,14 @@ export const ids = {
   toneRegion: "tone-region",
   signOut: "sign-out",
   signOutConfirm: "sign-out-confirm",
+  noTray: "no-tray",
+  provider: "provider",
+  providerServer: "provider-server",
+  providerUser: "provider-user",
+  providerPassword: "provider-password",
+  providerStep: "provider-step",
+  providerChange: "provider-change",
+  providerSave: "provider-save",
 } as const;
 
 /** `nav-calls`, `folder-new`, `theme-dark`, `digit-5`, `with-invitation`: one of a family. */

@@ -72,6 +72,7 @@ describe("the open message stays in the folder of new ones", () => {
     offset: 0,
     rows: shown,
     synced: true,
+    failed: false,
     ...more,
   });
   const open = (index: number): MessageView => ({ row: { ...(rows[index] as (typeof rows)[number]), state: "heard" }, story: [] });

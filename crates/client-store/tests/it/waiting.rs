@@ -64,3 +64,22 @@ async fn a_write_is_queued_once_and_in_order() {
     mailbox.drop_message(id).await.unwrap();
     assert_eq!((mailbox.waiting().await.unwrap(), mailbox.messages().await.unwrap().len()), (0, 0));
 }
+
+#[tokio::test]
+async fn many_writes_are_queued_in_order_as_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let mailbox = Mailbox::open(folder.path()).await.unwrap();
+    let messages: Vec<_> = (1..=200).map(|number| message(number, MessageState::New)).collect();
+    mailbox.apply(page(200, messages.iter().map(put).collect())).await.unwrap();
+    let actions = messages.iter().zip(1..).flat_map(|(message, number)| {
+        let id = message.envelope.id;
+        [(id, MessageAction::Save, key(number)), (id, MessageAction::Delete, key(1000 + number))]
+    });
+    mailbox.enqueue_all(&actions.collect::<Vec<_>>()).await.unwrap();
+    assert_eq!(mailbox.waiting().await.unwrap(), 400);
+    for message in &messages {
+        assert_eq!(state(&mailbox, message).await, MessageState::Deleted);
+    }
+    let first: Vec<_> = mailbox.outbox().await.unwrap().into_iter().take(2).map(|pending| pending.key).collect();
+    assert_eq!(first, [key(1), key(1001)]);
+}

@@ -17,6 +17,10 @@ impl Run {
             Command::Call { call, action, reply } => answer(reply, self.call(call, action)),
             Command::SoundFile { message, reply } => self.sound_file(message, reply),
             Command::Act { message, action, reply } => answer(reply, self.act(message, action).await),
+            Command::Acted { events } => {
+                events.into_iter().for_each(|event| self.tell(event));
+                self.enqueued().await;
+            }
             Command::Forward { message, to, note, reply } => self.forward(message, to, note, reply),
             Command::Directory { reply } => self.directory(reply),
             Command::Devices { reply } => self.devices(reply),

@@ -156,6 +156,6 @@ fn storage(error: impl std::fmt::Display) -> CommandError {
     CommandError::Storage(error.to_string())
 }
 
-fn fresh_key() -> IdempotencyKey {
+pub(crate) fn fresh_key() -> IdempotencyKey {
     IdempotencyKey::from_random(rand::rng().random())
 }

@@ -29,6 +29,8 @@ pub(crate) struct Script {
     pub(crate) failing: bool,
     /// 400 to every write.
     pub(crate) refusing: bool,
+    /// 503 to every revocation of a device.
+    pub(crate) revoke_fails: bool,
     /// 401 to every WebSocket.
     pub(crate) sockets_refused: bool,
     /// The keys of all writes that were tried.
@@ -42,6 +44,7 @@ pub(crate) struct Fake {
     pub(crate) url: String,
     script: Arc<Mutex<Script>>,
     bell: Arc<Notify>,
+    cut: Arc<Notify>,
     server: tokio::task::JoinHandle<()>,
 }
 
@@ -49,6 +52,8 @@ pub(crate) struct Fake {
 struct Handles {
     script: Arc<Mutex<Script>>,
     bell: Arc<Notify>,
+    /// Ends every WebSocket.
+    cut: Arc<Notify>,
 }
 
 impl Handles {
@@ -65,7 +70,8 @@ impl Drop for Fake {
 
 impl Fake {
     pub(crate) async fn start() -> Self {
-        let handles = Handles { script: Arc::new(Mutex::new(Script { epoch: 1, ..Script::default() })), bell: Arc::default() };
+        let script = Arc::new(Mutex::new(Script { epoch: 1, ..Script::default() }));
+        let handles = Handles { script, bell: Arc::default(), cut: Arc::default() };
         let router = Router::new()
             .route("/v1/sign-in", post(sign_in))
             .route("/v1/me", get(me))
@@ -79,7 +85,7 @@ impl Fake {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { url, script: handles.script, bell: handles.bell, server }
+        Self { url, script: handles.script, bell: handles.bell, cut: handles.cut, server }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, Script> {
@@ -92,6 +98,11 @@ impl Fake {
 
     pub(crate) fn ring(&self) {
         self.bell.notify_waiters();
+    }
+
+    /// Every WebSocket breaks.
+    pub(crate) fn hang_up(&self) {
+        self.cut.notify_waiters();
     }
 
     /// As after a backup was played back: another epoch, and what was in it.
@@ -174,6 +185,9 @@ async fn revoke(Shared(handles): Shared<Handles>, Path(_id): Path<String>, heade
     if let Some(refused) = unauthorized(&handles, &headers) {
         return refused;
     }
+    if handles.script().revoke_fails {
+        return problem(StatusCode::SERVICE_UNAVAILABLE, ProblemCode::Internal);
+    }
     handles.script().revoked = true;
     StatusCode::NO_CONTENT.into_response()
 }
@@ -239,10 +253,11 @@ async fn doorbell(Shared(handles): Shared<Handles>, headers: HeaderMap, socket: 
     if handles.script().sockets_refused || unauthorized(&handles, &headers).is_some() {
         return StatusCode::UNAUTHORIZED.into_response();
     }
-    let bell = Arc::clone(&handles.bell);
+    let (bell, cut) = (Arc::clone(&handles.bell), Arc::clone(&handles.cut));
     socket.on_upgrade(async move |mut socket| {
         loop {
             tokio::select! {
+                () = cut.notified() => return,
                 () = bell.notified() => if socket.send(ws::Message::Text("ring".into())).await.is_err() { return },
                 message = socket.recv() => if !matches!(message, Some(Ok(_))) { return },
             }
@@ -255,5 +270,13 @@ async fn sip(Shared(handles): Shared<Handles>, headers: HeaderMap, socket: WebSo
     if handles.script().sockets_refused || unauthorized(&handles, &headers).is_some() {
         return StatusCode::UNAUTHORIZED.into_response();
     }
-    socket.protocols(["sip"]).on_upgrade(async move |mut socket| while let Some(Ok(_)) = socket.recv().await {})
+    let cut = Arc::clone(&handles.cut);
+    socket.protocols(["sip"]).on_upgrade(async move |mut socket| {
+        loop {
+            tokio::select! {
+                () = cut.notified() => return,
+                message = socket.recv() => if !matches!(message, Some(Ok(_))) { return },
+            }
+        }
+    })
 }

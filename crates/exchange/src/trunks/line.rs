@@ -5,8 +5,7 @@ use std::{
 
 use aftertone_sip::{Flow, RequestId, Uri};
 
-use super::moved::Place;
-use crate::{Network, ReachId, TrunkAccount, TrunkState, Way};
+use crate::{Network, ReachId, TrunkAccount, TrunkFailure, TrunkReport, TrunkState, TrunkStep, Way};
 
 /// A trunk that runs. Never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,12 +43,12 @@ pub(crate) struct Line {
     pub(crate) round: u64,
     /// In a row.
     pub(crate) failures: u32,
+    /// What the last try failed at.
+    pub(crate) failure: Option<TrunkFailure>,
     /// What is asked for; a 423 raises it.
     pub(crate) expires: u32,
     /// Our address as the peer sees it, where a NAT stands in between (RFC 3581).
     pub(crate) seen_as: Option<SocketAddr>,
-    /// How it was reached when it worked last: its calls go there.
-    pub(super) place: Option<Place>,
     /// It was told so in this registration already: a NAT that gives a new port to each request is not run after.
     pub(crate) corrected: bool,
     /// The contact that is bound there.
@@ -78,9 +77,9 @@ impl Line {
             waits: Waits::Nothing,
             round: 0,
             failures: 0,
+            failure: None,
             expires,
             seen_as: None,
-            place: None,
             corrected: false,
             bound: None,
             service_route: Vec::new(),
@@ -94,6 +93,17 @@ impl Line {
             (false, false, 0) => TrunkState::Connecting,
             (false, false, _) => TrunkState::Unreachable,
         }
+    }
+
+    pub(crate) fn report(&self) -> TrunkReport {
+        let step = match (self.is_up, self.waits) {
+            (true, _) => TrunkStep::Up,
+            (false, Waits::Locate(_)) => TrunkStep::Locating,
+            (false, Waits::Reach(_)) => TrunkStep::Connecting,
+            (false, Waits::Response(_)) => TrunkStep::Registering,
+            (false, Waits::Nothing) => TrunkStep::Waiting,
+        };
+        TrunkReport { step, failure: self.failure, failures: self.failures }
     }
 
     /// Forgets the flow, and every timer that runs.

@@ -12,7 +12,6 @@
 
 mod contact;
 mod line;
-mod moved;
 mod registration;
 
 use std::{
@@ -24,6 +23,7 @@ use aftertone_model::{Now, Trunk};
 use aftertone_sip::{ConnectionId, Flow, RequestFailure, RequestId, Response, Transport, Uri};
 
 pub(crate) use self::{
+    contact::in_calls as contact_in_calls,
     line::{Line, LineId, Waits},
     registration::credentials,
 };
@@ -74,6 +74,49 @@ pub enum TrunkState {
     Refused,
 }
 
+/// What a trunk is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TrunkStep {
+    /// Its server's name is being looked up.
+    Locating,
+    /// A connection is being opened.
+    Connecting,
+    /// It was asked, and has not answered yet.
+    Registering,
+    /// It carries calls.
+    Up,
+    /// It failed, and is tried again after a pause.
+    Waiting,
+}
+
+/// What the last try failed at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TrunkFailure {
+    /// The server's name leads nowhere.
+    NotFound,
+    /// No connection could be opened, or it broke.
+    NotReached,
+    /// The server's certificate is not trusted, or it doesn't speak TLS.
+    Untrusted,
+    /// It was asked and did not answer.
+    Silent,
+    /// It doesn't take our name and password (401 and 407 to a request that had them).
+    WrongCredentials,
+    /// It refused with this status.
+    Refused(u16),
+}
+
+/// How a trunk gets on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TrunkReport {
+    /// What it is doing.
+    pub step: TrunkStep,
+    /// What the last try failed at; none once it is up.
+    pub failure: Option<TrunkFailure>,
+    /// Tries in a row that reached nothing, each over every way there is.
+    pub failures: u32,
+}
+
 impl Exchange {
     /// Replaces the trunks. Those that are new or have changed begin anew; calls over those that are gone go on.
     pub fn handle_trunks(&mut self, accounts: Vec<TrunkAccount>, now: Now) {
@@ -106,6 +149,9 @@ impl Exchange {
         {
             line.peers = ways.iter().map(|way| way.address.ip().to_canonical()).collect();
             line.ways = ways.into();
+            if line.ways.is_empty() {
+                line.failure = Some(TrunkFailure::NotFound);
+            }
             self.try_next_way(id, now);
         }
         self.pump(now);
@@ -117,8 +163,16 @@ impl Exchange {
         if let Some(id) = self.line_that(|line| line.waits == Waits::Reach(request)) {
             match flow {
                 Some(flow) => self.line_reached(id, flow, now),
-                None => self.try_next_way(id, now),
+                None => self.line_not_reached(id, TrunkFailure::NotReached, now),
             }
+        }
+        self.pump(now);
+    }
+
+    /// The result of [`Event::Reach`] where the other end was there but showed no certificate that is trusted.
+    pub fn handle_untrusted(&mut self, request: ReachId, now: Now) {
+        if let Some(id) = self.line_that(|line| line.waits == Waits::Reach(request)) {
+            self.line_not_reached(id, TrunkFailure::Untrusted, now);
         }
         self.pump(now);
     }
@@ -126,10 +180,6 @@ impl Exchange {
     /// Addresses have changed, or the machine slept: every trunk is looked up and registered at anew, now.
     pub fn handle_network_changed(&mut self, now: Now) {
         for id in self.lines.keys().copied().collect::<Vec<_>>() {
-            if let Some(line) = self.lines.get_mut(&id) {
-                // Another network has another NAT, or none.
-                line.seen_as = None;
-            }
             self.locate(id, now);
         }
         self.pump(now);
@@ -139,6 +189,16 @@ impl Exchange {
     #[must_use]
     pub fn trunks(&self) -> BTreeMap<String, TrunkState> {
         self.lines.values().map(|line| (line.account.trunk.name.clone(), line.state())).collect()
+    }
+
+    /// Brings `known` up to how the trunks get on, by name; whether that changed it.
+    pub fn report_trunks(&self, known: &mut BTreeMap<String, TrunkReport>) -> bool {
+        let reports = || self.lines.values().map(|line| (&line.account.trunk.name, line.report()));
+        let is_same = known.len() == self.lines.len() && reports().all(|(name, report)| known.get(name) == Some(&report));
+        if !is_same {
+            *known = reports().map(|(name, report)| (name.clone(), report)).collect();
+        }
+        !is_same
     }
 
     /// The line that a request came over: by the connection or address that the line uses, or by the contact that we gave it
@@ -164,6 +224,9 @@ impl Exchange {
 
     /// A response to a request of ours outside calls, if it is a line's.
     pub(crate) fn on_line_response(&mut self, request: RequestId, result: Result<Response, RequestFailure>, now: Now) {
+        if self.leaving.remove(&request) {
+            return;
+        }
         let Some(id) = self.line_that(|line| line.waits == Waits::Response(request)) else { return };
         self.line_answered(id, result, now);
     }
@@ -172,7 +235,7 @@ impl Exchange {
     pub(crate) fn lines_closed(&mut self, connection: ConnectionId, now: Now) {
         let over = |line: &Line| line.flow.is_some_and(|flow| flow.connection == Some(connection));
         for id in self.lines.iter().filter(|(_, line)| over(line)).map(|(id, _)| *id).collect::<Vec<_>>() {
-            self.line_failed(id, false, now);
+            self.line_failed(id, TrunkFailure::NotReached, now);
         }
     }
 
@@ -213,10 +276,20 @@ impl Exchange {
 
     /// The network did not answer.
     pub(crate) fn reach_is_late(&mut self, request: ReachId, now: Now) {
-        let waits = [Waits::Locate(request), Waits::Reach(request)];
-        if let Some(id) = self.line_that(|line| waits.contains(&line.waits)) {
-            self.try_next_way(id, now);
+        for (waits, failure) in
+            [(Waits::Locate(request), TrunkFailure::NotFound), (Waits::Reach(request), TrunkFailure::NotReached)]
+        {
+            if let Some(id) = self.line_that(|line| line.waits == waits) {
+                return self.line_not_reached(id, failure, now);
+            }
         }
+    }
+
+    fn line_not_reached(&mut self, id: LineId, failure: TrunkFailure, now: Now) {
+        if let Some(line) = self.lines.get_mut(&id) {
+            line.failure = Some(failure);
+        }
+        self.try_next_way(id, now);
     }
 
     /// The next way of the last look-up; after the last of them, a pause and a new look-up.
@@ -238,10 +311,11 @@ impl Exchange {
     }
 
     /// The flow carries nothing: the next way is tried, or it is begun anew after a pause.
-    fn line_failed(&mut self, id: LineId, is_refused: bool, now: Now) {
+    fn line_failed(&mut self, id: LineId, failure: TrunkFailure, now: Now) {
+        let is_refused = matches!(failure, TrunkFailure::WrongCredentials | TrunkFailure::Refused(403 | 404));
         let Some(line) = self.lines.get_mut(&id) else { return };
         let was_up = line.is_up;
-        line.refused = is_refused;
+        (line.refused, line.failure) = (is_refused, Some(failure));
         self.tell_trunk(id, was_up);
         if was_up {
             // It worked until now, so all its ways are worth another try.

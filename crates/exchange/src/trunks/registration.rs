@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use aftertone_model::Now;
 use aftertone_sip::{Credentials, Flow, Headers, Method, NameAddr, OutgoingRequest, RequestFailure, Response};
 
-use super::{Line, LineId, Waits, contact};
+use super::{Line, LineId, TrunkFailure, Waits, contact};
 use crate::{Exchange, timers::Timer};
 
 /// A name that no server answers for in this time is not known.
@@ -57,24 +57,15 @@ impl Exchange {
         let registers = line.account.trunk.register;
         match result {
             Ok(response) if registers => self.registration_accepted(id, &response, now),
-            Ok(response) => self.probe_answered(id, &response, now),
+            Ok(_) => self.line_is_up(id, PROBE_EVERY, now),
             Err(RequestFailure::Refused(response)) if registers => self.registration_refused(id, &response, now),
             // Whatever a peer answers, it is there; but 503 and a 408 of something in between say that it isn't.
             Err(RequestFailure::Refused(response)) if !matches!(response.status, 408 | 503 | 504) => {
-                self.probe_answered(id, &response, now);
+                self.line_is_up(id, PROBE_EVERY, now);
             }
-            Err(_) => self.line_failed(id, false, now),
+            Err(RequestFailure::Refused(response)) => self.line_failed(id, TrunkFailure::Refused(response.status), now),
+            Err(_) => self.line_failed(id, TrunkFailure::Silent, now),
         }
-    }
-
-    /// A peer by address is there.
-    fn probe_answered(&mut self, id: LineId, response: &Response, now: Now) {
-        if let Some(line) = self.lines.get_mut(&id)
-            && let Some(flow) = line.flow
-        {
-            contact::learn(line, flow, response);
-        }
-        self.line_is_up(id, PROBE_EVERY, now);
     }
 
     fn registration_accepted(&mut self, id: LineId, response: &Response, now: Now) {
@@ -103,40 +94,49 @@ impl Exchange {
                 line.expires = shortest;
                 self.ask(id, now);
             }
-            (401 | 403 | 404 | 407, _) => self.line_failed(id, true, now),
-            _ => self.line_failed(id, false, now),
+            (401 | 407, _) => self.line_failed(id, TrunkFailure::WrongCredentials, now),
+            (status, _) => self.line_failed(id, TrunkFailure::Refused(status), now),
         }
     }
 
     fn line_is_up(&mut self, id: LineId, next: Duration, now: Now) {
         let Some(line) = self.lines.get_mut(&id) else { return };
         let was_up = line.is_up;
-        (line.is_up, line.refused, line.failures) = (true, false, 0);
-        let (round, is_kept) = (line.round, line.account.trunk.register || line.nat().is_some());
+        (line.is_up, line.refused, line.failures, line.failure) = (true, false, 0, None);
+        let (round, registers) = (line.round, line.account.trunk.register);
         self.timers.set(now.mono + next, Timer::Line(id, round));
-        if is_kept {
+        if registers {
             self.timers.set(now.mono + KEEPALIVE_EVERY, Timer::KeepAlive(id, round));
         }
-        self.bring_calls(id, now);
         if !was_up {
             self.tell_trunk(id, was_up);
             self.light_trunk(id, None, now);
         }
     }
 
-    /// The binding is taken back; nobody waits for the answer.
+    /// The binding is taken back.
     pub(super) fn leave(&mut self, line: &Line, now: Now) {
+        self.take_back(line, now.mono);
+    }
+
+    fn take_back(&mut self, line: &Line, now: Instant) {
         if let Some(flow) = line.flow.filter(|_| line.is_up && line.account.trunk.register) {
-            self.ua.request(request_of(line, flow, 0), flow, credentials(line), now.mono);
+            let request = self.ua.request(request_of(line, flow, 0), flow, credentials(line), now);
+            self.leaving.insert(request);
         }
+    }
+
+    /// Whether a registrar has not answered yet that our binding is taken back. It may ask for the credentials again
+    /// (a nonce that has grown old), so whoever stops goes on receiving until then.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        !self.leaving.is_empty()
     }
 
     /// Every registration is taken back, for a shutdown.
     pub(crate) fn leave_trunks(&mut self, now: Instant) {
         for line in std::mem::take(&mut self.lines).values() {
-            if let Some(flow) = line.flow.filter(|_| line.is_up && line.account.trunk.register) {
-                self.ua.request(request_of(line, flow, 0), flow, credentials(line), now);
-            }
+            self.take_back(line, now);
         }
     }
 }

@@ -52,7 +52,7 @@ impl Ringing {
         assert_eq!((order.envelope.reason, order.record.diverted), (reason, Some(reason)));
         assert_eq!((order.envelope.mailbox, order.record.owner), (id("ben"), id("ben")));
         assert_eq!((order.record.end, order.record.answered_at), (EndReason::Diverted, None));
-        assert!(order.record.is_missed());
+        assert_eq!(order.record.is_missed(), reason != Reason::Declined, "who declined knows of it");
         self.world.hang_up(self.anna, self.call);
         assert!(self.world.log_of("ben").is_empty(), "the deposit has the record");
         let log = self.world.log_of("anna");

@@ -12,5 +12,4 @@ mod registrar;
 mod senders;
 mod transfers;
 mod trunks;
-mod trunks_moved;
 mod world;

@@ -1,12 +1,12 @@
 //! Trunks: registering at a provider, calls in and out, who may.
 
-use aftertone_exchange::{DialPlan, Directory, ExchangeConfig, Person, TrunkAccount, TrunkState, Way};
+use aftertone_exchange::{DialPlan, Directory, ExchangeConfig, Person, TrunkAccount, TrunkFailure, TrunkState, TrunkStep, Way};
 use aftertone_model::{CallingRights, EndReason, NumberFormat, Reason, Trunk};
 use aftertone_sip::{Event, Headers, Invite, Method, NameAddr, Request, ResponseParts, SessionId, Transport, Uri};
 
 use crate::world::{DOMAIN, PhoneId, World, id, person};
 
-pub(crate) const PROVIDER: &str = "198.51.100.1:5060";
+const PROVIDER: &str = "198.51.100.1:5060";
 const OTHER: &str = "198.51.100.2:5060";
 
 fn plan(config: &mut ExchangeConfig) {
@@ -14,7 +14,7 @@ fn plan(config: &mut ExchangeConfig) {
 }
 
 /// Anna has the number +49301001, and what has no number goes to Ben.
-pub(crate) fn provider() -> Trunk {
+fn provider() -> Trunk {
     Trunk {
         user: "4930".into(),
         register: true,
@@ -25,16 +25,16 @@ pub(crate) fn provider() -> Trunk {
     }
 }
 
-pub(crate) fn account(trunk: Trunk) -> TrunkAccount {
+fn account(trunk: Trunk) -> TrunkAccount {
     TrunkAccount { trunk, password: "theirs".into() }
 }
 
-pub(crate) fn way(address: &str) -> Way {
+fn way(address: &str) -> Way {
     Way { transport: Transport::Udp, address: address.parse().unwrap(), name: "provider.example".into(), fingerprint: None }
 }
 
 impl World {
-    pub(crate) fn with_trunks(trunks: Vec<Trunk>, at: &[&str]) -> Self {
+    fn with_trunks(trunks: Vec<Trunk>, at: &[&str]) -> Self {
         let mut world = Self::with(plan);
         world.ways = at.iter().map(|address| way(address)).collect();
         world.exchange.handle_trunks(trunks.into_iter().map(account).collect(), world.now);
@@ -59,7 +59,7 @@ impl World {
         }
     }
 
-    pub(crate) fn answers(&mut self, peer: PhoneId, method: Method, response: impl FnOnce(&Request) -> ResponseParts) -> Request {
+    fn answers(&mut self, peer: PhoneId, method: Method, response: impl FnOnce(&Request) -> ResponseParts) -> Request {
         let (id, request) = self.asked(peer, method).expect("a request");
         let now = self.now.mono;
         self.phones[peer.0].ua.respond(id, response(&request), now);
@@ -67,7 +67,7 @@ impl World {
         request
     }
 
-    pub(crate) fn takes_registration(&mut self, peer: PhoneId, expires: u32) -> Request {
+    fn takes_registration(&mut self, peer: PhoneId, expires: u32) -> Request {
         self.answers(peer, Method::Register, |request| {
             let contact = request.headers.contacts().remove(0).with_param("expires", Some(&expires.to_string()));
             ResponseParts::new(200).with("Contact", contact)
@@ -95,6 +95,15 @@ impl World {
 
     fn state(&self, name: &str) -> TrunkState {
         self.exchange.trunks()[name]
+    }
+
+    /// What the one trunk does, and what it failed at.
+    fn report(&self) -> (TrunkStep, Option<TrunkFailure>) {
+        let mut known = std::collections::BTreeMap::new();
+        assert!(self.exchange.report_trunks(&mut known), "a first look is news");
+        assert!(!self.exchange.report_trunks(&mut known), "a second one isn't");
+        let report = known["provider"];
+        (report.step, report.failure)
     }
 }
 
@@ -124,6 +133,22 @@ fn a_registration_is_renewed_before_its_end_and_taken_back_at_the_end() {
     world.settle();
     let (_, last) = world.asked(provider, Method::Register).expect("it says good-bye");
     assert_eq!(last.headers.expires(), Some(0));
+}
+
+/// Whoever stops waits until the registrar has let the binding go, else it rings where nobody is for another ten minutes.
+#[test]
+fn a_registration_is_taken_back_though_the_registrar_asks_for_the_password_again() {
+    let (mut world, provider) = World::with_provider();
+    world.exchange.hang_up_all(world.now);
+    world.settle();
+    assert!(world.exchange.is_leaving());
+    let challenge = "Digest realm=\"provider.example\", nonce=\"fresh\", algorithm=MD5, qop=\"auth\", stale=true";
+    world.answers(provider, Method::Register, |_| ResponseParts::new(401).with("WWW-Authenticate", challenge));
+    assert!(world.exchange.is_leaving());
+    let last = world.answers(provider, Method::Register, |_| ResponseParts::new(200));
+    assert_eq!(last.headers.expires(), Some(0));
+    assert!(last.headers.get("Authorization").is_some_and(|shown| shown.contains("fresh")), "{last:?}");
+    assert!(!world.exchange.is_leaving());
 }
 
 #[test]
@@ -169,6 +194,42 @@ fn a_wrong_password_is_told_and_not_tried_at_once_again() {
     world.answers(provider, Method::Register, |_| ResponseParts::new(403));
     assert_eq!(world.state("provider"), TrunkState::Refused);
     assert!(world.asked(provider, Method::Register).is_none());
+}
+
+/// Whoever set the trunk up is told what it does, and at which step it fails.
+#[test]
+fn each_step_and_its_failure_is_told() {
+    let mut world = World::with_trunks(vec![provider()], &[]);
+    assert_eq!(world.report(), (TrunkStep::Locating, None));
+    world.settle();
+    assert_eq!(world.report(), (TrunkStep::Waiting, Some(TrunkFailure::NotFound)));
+
+    let refusals = [(401, TrunkFailure::WrongCredentials), (403, TrunkFailure::Refused(403)), (500, TrunkFailure::Refused(500))];
+    for (status, failure) in refusals {
+        let mut world = World::with_trunks(vec![provider()], &[PROVIDER]);
+        let peer = world.phone_at("provider", PROVIDER);
+        world.settle();
+        assert_eq!(world.report(), (TrunkStep::Registering, None));
+        world.answers(peer, Method::Register, |_| ResponseParts::new(status));
+        assert_eq!(world.report(), (TrunkStep::Waiting, Some(failure)));
+    }
+
+    let mut world = World::with_trunks(vec![provider()], &[PROVIDER]);
+    let peer = world.phone_at("provider", PROVIDER);
+    world.phones[peer.0].deaf = true;
+    world.settle();
+    world.wait(33.0);
+    assert_eq!(world.report(), (TrunkStep::Waiting, Some(TrunkFailure::Silent)));
+    world.phones[peer.0].deaf = false;
+    world.wait(2.1);
+    world.takes_registration(peer, 600);
+    assert_eq!(world.report(), (TrunkStep::Up, None));
+
+    let mut world = World::with_trunks(vec![provider()], &[]);
+    world.ways = vec![Way { transport: Transport::Tcp, ..way(PROVIDER) }];
+    world.closed.push(PROVIDER.parse().unwrap());
+    world.settle();
+    assert_eq!(world.report(), (TrunkStep::Waiting, Some(TrunkFailure::NotReached)));
 }
 
 #[test]

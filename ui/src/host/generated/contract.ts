@@ -19,11 +19,20 @@ why: Code | null,
 /**
  * An invitation link that was opened with the app and waits to be accepted.
  */
-invitation: string | null, } | { "type": "signed_in", 
+invitation: string | null, 
+/**
+ * What the account at a provider is doing that is being signed in with
+ * ([`Command::UseOnYourOwn`](crate::Command::UseOnYourOwn)).
+ */
+provider: ProviderStep | null, } | { "type": "signed_in", 
 /**
  * The person.
  */
-me: MeView, };
+me: MeView, 
+/**
+ * The account at a provider, where the server is inside this app.
+ */
+provider: ProviderView | null, };
 
 /**
  * The frame of the app: who, whether connected, and the calls.
@@ -296,7 +305,7 @@ waiting_messages: number, };
 /**
  * Why a command failed: only what the interface has a sentence or a reaction for.
  */
-export type Code = "not_signed_in" | "wrong_credentials" | "bad_invitation" | "bad_picture" | "bad_server" | "not_encrypted" | "rate_limited" | "dns" | "connect" | "tls" | "server" | "storage_full" | "secrets_locked" | "secrets_missing" | "bad_number" | "no_such_call" | "gone" | "unknown_recipient" | "sound_missing" | "file_failed" | "audio_device" | "internal";
+export type Code = "not_signed_in" | "already_signed_in" | "wrong_credentials" | "bad_invitation" | "bad_picture" | "bad_server" | "not_encrypted" | "rate_limited" | "dns" | "connect" | "tls" | "server" | "storage_full" | "provider_dns" | "provider_connect" | "provider_tls" | "provider_credentials" | "provider_refused" | "own_failed" | "token_missing" | "storage_broken" | "storage_too_new" | "secrets_locked" | "secrets_missing" | "bad_number" | "no_such_call" | "gone" | "unknown_recipient" | "sound_missing" | "file_failed" | "audio_device" | "internal";
 
 /**
  * What the interface asks for. The answer is `()` or a [`Code`](crate::Code); what it changes comes as an [`Event`](crate::Event).
@@ -317,7 +326,19 @@ password: string, } | { "type": "sign_in_with_invitation",
 /**
  * `aftertone://invite?…`, as it was pasted.
  */
-link: string, } | { "type": "sign_out" } | { "type": "retry_secrets" } | { "type": "choose_file_secrets" } | { "type": "read_invitation", 
+link: string, } | { "type": "use_on_your_own", 
+/**
+ * The provider's server: a name, an address, or a SIP URI.
+ */
+server: string, 
+/**
+ * The name there.
+ */
+user: string, 
+/**
+ * The password there.
+ */
+password: string, } | { "type": "sign_out" } | { "type": "retry_secrets" } | { "type": "choose_file_secrets" } | { "type": "read_invitation", 
 /**
  * The PNG or JPEG, in base64.
  */
@@ -691,7 +712,11 @@ rows: Array<MessageRow>,
 /**
  * The mailbox was fetched at least once: when it is empty, it really is.
  */
-synced: boolean, };
+synced: boolean, 
+/**
+ * What is stored on this device can't be read.
+ */
+failed: boolean, };
 
 /**
  * The person whose account it is.
@@ -813,7 +838,7 @@ quiet: QuietHours | null, };
 /**
  * Why there is no connection.
  */
-export type OfflineReason = "dns" | "connect" | "tls" | "credentials" | "server";
+export type OfflineReason = "dns" | "connect" | "tls" | "credentials" | "server" | "provider_dns" | "provider_connect" | "provider_tls" | "provider_credentials" | "provider_refused";
 
 /**
  * What came of a call.
@@ -911,6 +936,24 @@ volume_percent: number,
  * Long silence is left out.
  */
 skip_silence: boolean, };
+
+/**
+ * What an account at a provider is doing.
+ */
+export type ProviderStep = "starting" | "locating" | "connecting" | "registering" | "signing_in";
+
+/**
+ * An account at a SIP provider, which the server inside this app uses.
+ */
+export type ProviderView = { 
+/**
+ * Its server, as it was typed.
+ */
+server: string, 
+/**
+ * The name there.
+ */
+user: string, };
 
 /**
  * How good the sound of a call is.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aftertone_client::{CallPhase, CallSnapshot, CommandError, Connection, Event, EventStream, Session, TestMessage};
+use aftertone_client::{CallPhase, CallSnapshot, CommandError, Connection, Event, EventStream, News, Session, TestMessage};
 use aftertone_model::CallId;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
@@ -128,7 +128,7 @@ pub(crate) async fn test_message(session: &Session, events: &mut EventStream) ->
             hung_up = true;
         } else if let Event::TestMessage(TestMessage::Failed { detail }) = event {
             return Err(Failure::new("test_message", detail));
-        } else if let Event::MessageArrived { message, fresh: true } = event
+        } else if let Event::MessageArrived { message, news: News::Fresh } = event
             && hung_up
         {
             lines::message(&message);

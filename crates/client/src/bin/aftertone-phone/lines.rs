@@ -96,7 +96,7 @@ impl Teller {
             | Event::MessageArrived { .. }
             | Event::MessageChanged(_)
             | Event::MessageExpunged(_)
-            | Event::CallRecord(_)
+            | Event::CallRecord { .. }
             | Event::CaughtUp
             | Event::AudioCached(_)
             | Event::ActionRefused { .. }

@@ -106,7 +106,7 @@ impl State {
         let bind = address::bind_for(self.shared.bind, peer);
         let sockets = Rc::new(self.shared.ports.take(bind).ok_or(MediaFailure::Exhausted)?);
         let reader = spawn_rtp_reader(self.this.clone(), id, Rc::clone(&sockets));
-        self.legs.insert(id, new_leg(Transport::Rtp(Box::new(RtpLeg::new(sockets, reader, peer, now)))));
+        self.legs.insert(id, new_leg(Transport::Rtp(Box::new(RtpLeg::new(sockets, reader, peer.ip, now)))));
         self.begin_reports(id, now);
         Ok(())
     }

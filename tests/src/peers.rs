@@ -14,6 +14,7 @@ use tokio::process::Command;
 
 pub mod asterisk;
 pub mod capture;
+pub mod coturn;
 pub mod kamailio;
 pub mod keys;
 

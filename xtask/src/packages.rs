@@ -27,6 +27,7 @@ const TEST: &[&str] = &[
     "at-spi2-core",
     "baresip",
     "chromium",
+    "coturn",
     "dbus",
     "dbus-x11",
     "debootstrap",

@@ -365,6 +365,16 @@ impl Phone {
         self.settle(now);
     }
 
+    /// Media that go directly to the other device have not come up, or are cut off: the server is offered new ones, and takes
+    /// the other device's back too.
+    pub fn handle_media_stuck(&mut self, media: MediaRequestId, now: Now) {
+        let uses = |call: &Call| matches!(&call.state, State::Active { media: used, .. } if *used == media);
+        if let Some(id) = self.calls.values().find(|call| uses(call)).map(|call| call.snapshot.id) {
+            self.renew(id);
+            self.settle(now);
+        }
+    }
+
     /// The media broke for good (ICE failed): the call ends.
     pub fn handle_media_lost(&mut self, media: MediaRequestId, now: Now) {
         let uses = |call: &Call| matches!(&call.state, State::Active { media: used, .. } if *used == media);

@@ -6,7 +6,7 @@ use aftertone_model::{DeviceId, MessageAction, MessageId};
 use aftertone_net::{ConnectError, tls};
 use aftertone_sync::{
     ActionBody, ChangesPage, Cursor, Device, DirectoryEntry, ForwardBody, Forwarded, IdempotencyKey, Me, Problem, ProblemCode,
-    SignIn, SignedIn,
+    SignIn, SignedIn, TurnCredentials,
 };
 use futures_util::StreamExt;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -121,6 +121,10 @@ impl Api {
 
     pub(crate) async fn directory(&self) -> Result<Vec<DirectoryEntry>, ApiError> {
         read(self.request(Method::GET, "directory")).await
+    }
+
+    pub(crate) async fn turn(&self) -> Result<TurnCredentials, ApiError> {
+        read(self.request(Method::GET, "turn")).await
     }
 
     pub(crate) async fn devices(&self) -> Result<Vec<Device>, ApiError> {

@@ -33,6 +33,7 @@ mod synchronise;
 mod test_message;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 pub use aftertone_client_store::{Folder, FolderCounts, Listing, Window};
 

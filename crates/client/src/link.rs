@@ -1,7 +1,7 @@
 //! One WebRTC connection, with everything that the `webrtc` crate needs to have done around it.
 
 use std::{
-    net::IpAddr,
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -18,7 +18,7 @@ use rand::RngExt;
 use rtc::{
     ice::mdns::MulticastDnsMode,
     media_stream::MediaStreamTrack,
-    peer_connection::transport::{RTCDtlsRole, RTCIceCandidateType},
+    peer_connection::transport::{RTCDtlsRole, RTCIceCandidateInit, RTCIceCandidateType},
     rtp,
     rtp_transceiver::rtp_sender::{
         RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters, RtpCodecKind,
@@ -35,19 +35,23 @@ use webrtc::{
         track_remote::{TrackRemote, TrackRemoteEvent},
     },
     peer_connection::{
-        MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCIceGatheringState,
-        RTCPeerConnectionState, RTCSessionDescription, Registry, SettingEngineBuilder, StatsSelector,
-        register_default_interceptors,
+        MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCConfigurationBuilder,
+        RTCIceGatheringState, RTCIceServer, RTCPeerConnectionState, RTCSessionDescription, Registry, SettingEngineBuilder,
+        StatsSelector, register_default_interceptors,
     },
     rtp_transceiver::RTCRtpTransceiverDirection,
 };
 
-use crate::{quality::MediaPath, station::media_addresses};
+use crate::{peer::Way, quality::MediaPath, station::media_addresses};
 
 /// How long addresses are gathered before the description goes out with what is there.
 const GATHERING: Duration = Duration::from_millis(500);
 /// Packets that wait for the sound to start; the oldest second is enough.
 const EARLY_PACKETS: usize = 256;
+/// How long a relay waits for something better to be found; the crate's own two seconds are heard.
+const RELAY_WAITS: Duration = Duration::from_millis(500);
+/// The same for an address that was only seen by others.
+const REFLEXIVE_WAITS: Duration = Duration::from_millis(200);
 
 /// What comes from the other end, decrypted, and when it came: who takes it may be late.
 pub(crate) type Packets = mpsc::Receiver<(RtpPacket, Instant)>;
@@ -79,6 +83,11 @@ pub(crate) struct Link {
     state: watch::Receiver<RTCPeerConnectionState>,
     packets: Option<Packets>,
     agreed: Option<Payloads>,
+    /// There are TURN servers: a description without a relay is worth a word.
+    expects_relay: bool,
+    /// Where the other end takes connections over TCP: the crate dials only what it is given besides the description.
+    passive: Vec<RTCIceCandidateInit>,
+    is_direct: bool,
 }
 
 /// Runs on the connection's own task: hands on, never waits.
@@ -139,8 +148,8 @@ impl Voice {
 }
 
 impl Link {
-    /// A connection that can reach `server`, and takes `codecs`, best first.
-    pub(crate) async fn open(server: Option<IpAddr>, codecs: &[Codec]) -> Result<Self, LinkError> {
+    /// A connection that can reach the server of `way`, by these TURN servers if need be, and takes `codecs`, best first.
+    pub(crate) async fn open(way: &Way, relays: Vec<RTCIceServer>, codecs: &[Codec]) -> Result<Self, LinkError> {
         let codecs = parameters(codecs);
         let mut engine = MediaEngine::default();
         for codec in &codecs {
@@ -150,22 +159,41 @@ impl Link {
         let settings = SettingEngineBuilder::new()
             .with_multicast_dns_mode(MulticastDnsMode::Disabled)
             .with_answering_dtls_role(RTCDtlsRole::Server)
+            .with_relay_acceptance_min_wait(Some(RELAY_WAITS))
+            .with_srflx_acceptance_min_wait(Some(REFLEXIVE_WAITS))
+            .with_prflx_acceptance_min_wait(Some(REFLEXIVE_WAITS))
             .build();
+        let expects_relay = !relays.is_empty();
         let (gathered_sender, gathered) = watch::channel(false);
         let (state_sender, state) = watch::channel(RTCPeerConnectionState::New);
         let (packet_sender, packets) = mpsc::channel(EARLY_PACKETS);
         let handler = Handler { gathered: gathered_sender, state: state_sender, packets: packet_sender };
         let connection = PeerConnectionBuilder::new()
+            .with_configuration(RTCConfigurationBuilder::new().with_ice_servers(relays).build())
             .with_media_engine(engine)
             .with_setting_engine(settings)
             .with_interceptor_registry(interceptors)
             .with_handler(Arc::new(handler))
-            .with_udp_addrs(media_addresses(server))
+            .with_udp_addrs(media_addresses(way.server))
+            // Where connections over TCP are made from; nobody is told of it, so nobody comes.
+            .with_tcp_addrs(way.local.map(|local| SocketAddr::new(local, 0).to_string()).into_iter().collect())
             .build()
             .await?;
         let ssrc = rand::rng().random();
         let track = Arc::new(TrackLocalStaticRTP::new(local_track(ssrc, &codecs)));
-        Ok(Self { connection: Arc::new(connection), track, ssrc, codecs, gathered, state, packets: Some(packets), agreed: None })
+        Ok(Self {
+            connection: Arc::new(connection),
+            track,
+            ssrc,
+            codecs,
+            gathered,
+            state,
+            packets: Some(packets),
+            agreed: None,
+            expects_relay,
+            passive: Vec::new(),
+            is_direct: false,
+        })
     }
 
     pub(crate) async fn describe(&mut self, describe: Describe) -> Result<String, LinkError> {
@@ -176,11 +204,13 @@ impl Link {
                 transceiver.set_codec_preferences(self.codecs.clone()).await?;
                 self.connection.create_offer(None).await?
             }
-            Describe::Answer { offer } => {
-                let offer = RTCSessionDescription::offer(work_around::normalise(offer))?;
+            Describe::Answer { offer: offer_text } => {
+                let offer = RTCSessionDescription::offer(work_around::normalise(offer_text))?;
                 self.connection.set_remote_description(offer).await?;
                 self.connection.add_track(track).await?;
                 self.direct(&describe).await?;
+                self.passive = passive_candidates(offer_text);
+                self.is_direct = !work_around::is_ice_lite(offer_text);
                 self.connection.create_answer(None).await?
             }
         };
@@ -188,7 +218,13 @@ impl Link {
         // What was gathered by then goes out; the own machine and its network are always among it.
         let _late = timeout(GATHERING, self.gathered.wait_for(|gathered| *gathered)).await.is_err();
         let sdp = self.connection.local_description().await.ok_or(LinkError::NoDescription)?.sdp;
-        let sdp = work_around::drop_duplicate_payload_types(&sdp);
+        if self.expects_relay && !sdp.contains(" typ relay") {
+            // The crate tells of no failure: a wrong secret and a server that is not reached look the same.
+            tracing::warn!(
+                "no TURN server gave a relay in time: is it reachable over UDP, and does it know the account's secret?"
+            );
+        }
+        let sdp = work_around::without_tcp_candidates(&work_around::drop_duplicate_payload_types(&sdp));
         if matches!(describe, Describe::Answer { .. }) {
             self.agreed = Some(work_around::payloads(&sdp)?);
         }
@@ -211,7 +247,29 @@ impl Link {
         Ok(())
     }
 
+    /// Whether the other end is a device, and not the server, which alone is ICE-lite.
+    pub(crate) fn is_direct(&self) -> bool {
+        self.is_direct
+    }
+
+    /// Whether both ends are described.
+    pub(crate) fn is_described(&self) -> bool {
+        self.agreed.is_some()
+    }
+
+    /// Connects to where the other end takes connections over TCP, if it does.
+    pub(crate) async fn dial_over_tcp(&mut self) {
+        for candidate in std::mem::take(&mut self.passive) {
+            tracing::info!("media try the server over TCP");
+            if let Err(e) = self.connection.add_ice_candidate(candidate).await {
+                tracing::warn!(error = %e, "a way over TCP could not be tried");
+            }
+        }
+    }
+
     pub(crate) async fn apply(&mut self, answer: &str) -> Result<(), LinkError> {
+        self.passive = passive_candidates(answer);
+        self.is_direct = !work_around::is_ice_lite(answer);
         let answer = work_around::normalise(answer);
         self.agreed = Some(work_around::payloads(&answer)?);
         self.connection.set_remote_description(RTCSessionDescription::answer(answer)?).await?;
@@ -260,6 +318,13 @@ impl Link {
             tracing::debug!(error = %e, "a WebRTC connection did not close cleanly");
         }
     }
+}
+
+/// RFC 6544 section 4.5.
+fn passive_candidates(description: &str) -> Vec<RTCIceCandidateInit> {
+    let of_tcp = work_around::tcp_candidates(description).into_iter();
+    let init = |candidate| RTCIceCandidateInit { candidate, sdp_mline_index: Some(0), ..RTCIceCandidateInit::default() };
+    of_tcp.filter(|candidate| candidate.contains(" tcptype passive")).map(init).collect()
 }
 
 fn parameters(codecs: &[Codec]) -> Vec<RTCRtpCodecParameters> {

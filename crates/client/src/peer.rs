@@ -19,10 +19,17 @@ use crate::{
     pace::Pace,
     quality::{self, CallQuality, MediaPath, Watch},
     sound::{self, Outgoing},
+    turn::Relays,
 };
 
 /// How long the two ends may take to find each other once both have described themselves.
 const CONNECTING: Duration = Duration::from_secs(15);
+/// How long UDP may take before the server is tried over TCP.
+const UDP_WAITS: Duration = Duration::from_millis(500);
+/// How long the way to another device may take before the caller's asks for the server's relay.
+const DIRECT_WITHIN: Duration = Duration::from_secs(5);
+/// The called device leaves the asking to the caller's for a while: who asks at the same time gets in each other's way.
+const CALLED_WAITS: Duration = Duration::from_millis(1500);
 
 /// What the media of a description tell.
 #[derive(Debug)]
@@ -38,6 +45,10 @@ pub(crate) enum PeerEvent {
     Lost {
         media: MediaRequestId,
     },
+    /// The other device is not reached directly: the server has to help.
+    Stuck {
+        media: MediaRequestId,
+    },
     /// How the last second sounded.
     Quality(CallQuality),
 }
@@ -49,6 +60,17 @@ pub(crate) struct Silenced {
     pub(crate) muted: bool,
     /// Nothing is said and nothing heard.
     pub(crate) held: bool,
+}
+
+/// How media reach others.
+#[derive(Clone, Default)]
+pub(crate) struct Way {
+    /// The account's server.
+    pub(crate) server: Option<IpAddr>,
+    /// The own address towards it, which connections over TCP come from.
+    pub(crate) local: Option<IpAddr>,
+    /// Its TURN servers.
+    pub(crate) relays: Relays,
 }
 
 /// A handle. Its task always closes the connection: one that is dropped without that leaks its socket for ever.
@@ -66,16 +88,16 @@ enum Order {
 }
 
 impl Peer {
-    /// Makes a description; it comes as [`PeerEvent::Described`]. `server` is whom the media must reach.
+    /// Makes a description; it comes as [`PeerEvent::Described`]. `way` is how the media reach others.
     pub(crate) fn open(
         media: MediaRequestId,
         describe: Describe,
-        server: Option<IpAddr>,
+        way: Way,
         silenced: Silenced,
         events: mpsc::UnboundedSender<PeerEvent>,
     ) -> Self {
         let (orders, waiting) = mpsc::unbounded_channel();
-        let task = tokio::spawn(run(media, describe, server, silenced, waiting, events));
+        let task = tokio::spawn(run(media, describe, way, silenced, waiting, events));
         Self { orders, task }
     }
 
@@ -123,7 +145,7 @@ impl Peer {
 async fn run(
     media: MediaRequestId,
     describe: Describe,
-    server: Option<IpAddr>,
+    mut way: Way,
     silenced: Silenced,
     orders: mpsc::UnboundedReceiver<Order>,
     events: mpsc::UnboundedSender<PeerEvent>,
@@ -136,15 +158,20 @@ async fn run(
         Describe::Offer => Vec::new(),
         Describe::Answer { offer } => work_around::codecs(offer),
     };
-    let mut link = match Link::open(server, &work_around::order_codecs(&Codec::ALL, &prefer)).await {
+    let relays = way.relays.known().await;
+    let mut link = match Link::open(&way, relays, &work_around::order_codecs(&Codec::ALL, &prefer)).await {
         Ok(link) => link,
         Err(e) => return tell(PeerEvent::Described { request: media, result: Err(e.into()) }),
+    };
+    let patience = match &describe {
+        Describe::Offer => DIRECT_WITHIN,
+        Describe::Answer { .. } => DIRECT_WITHIN + CALLED_WAITS,
     };
     let result = link.describe(describe).await;
     let described = result.is_ok();
     tell(PeerEvent::Described { request: media, result: result.map_err(MediaFailure::from) });
     if described {
-        talk(media, &mut link, silenced, orders, &tell).await;
+        talk(media, &mut link, patience, silenced, orders, &tell).await;
     }
     link.close().await;
 }
@@ -153,6 +180,7 @@ async fn run(
 async fn talk(
     media: MediaRequestId,
     link: &mut Link,
+    patience: Duration,
     mut silenced: Silenced,
     mut orders: mpsc::UnboundedReceiver<Order>,
     tell: &impl Fn(PeerEvent),
@@ -162,6 +190,9 @@ async fn talk(
     let mut pump: Option<Pump> = None;
     // Pressed before there was a connection to press them on.
     let mut keys = Vec::new();
+    let mut dial_at = link.is_described().then(|| Instant::now() + UDP_WAITS);
+    // Direct media that are stuck are told of once: if nothing comes of it, the call ends as any other.
+    let (mut stuck_at, mut may_be_stuck) = (None, true);
     let mut pace = Pace::new(Instant::now());
     let mut looks = interval(quality::EVERY);
     loop {
@@ -181,10 +212,12 @@ async fn talk(
                 None => return,
                 Some(Order::Apply(answer)) => {
                     let result = link.apply(&answer).await.map_err(MediaFailure::from);
+                    dial_at = result.is_ok().then(|| Instant::now() + UDP_WAITS);
                     tell(PeerEvent::Applied { media, result });
                 }
                 Some(Order::Start { audio, call }) => {
                     wanted = Some(Wanted { audio, call, connect_by: Instant::now() + CONNECTING });
+                    stuck_at = link.is_direct().then(|| Instant::now() + patience);
                 }
                 Some(Order::Mute(wish)) => {
                     silenced.muted = wish;
@@ -209,8 +242,24 @@ async fn talk(
             Ok(()) = state.changed() => {
                 let now = *state.borrow_and_update();
                 tracing::debug!(?media, state = %now, "media");
-                if now == RTCPeerConnectionState::Failed {
+                let is_cut = matches!(now, RTCPeerConnectionState::Disconnected | RTCPeerConnectionState::Failed);
+                if is_cut && pump.is_some() && link.is_direct() && std::mem::take(&mut may_be_stuck) {
+                    tell(PeerEvent::Stuck { media });
+                } else if now == RTCPeerConnectionState::Failed {
                     tell(PeerEvent::Lost { media });
+                }
+            }
+            () = sleep_until(stuck_at.unwrap_or_else(Instant::now)), if stuck_at.is_some() => {
+                stuck_at = None;
+                if !connected && std::mem::take(&mut may_be_stuck) {
+                    tracing::info!(?media, "the other device is not reached directly");
+                    tell(PeerEvent::Stuck { media });
+                }
+            }
+            () = sleep_until(dial_at.unwrap_or_else(Instant::now)), if dial_at.is_some() => {
+                dial_at = None;
+                if !connected {
+                    link.dial_over_tcp().await;
                 }
             }
             () = sleep_until(connect_by.unwrap_or_else(Instant::now)), if connect_by.is_some() => {

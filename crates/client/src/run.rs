@@ -31,6 +31,7 @@ use crate::{
     store::{Mailbox, StoreError},
     synchronise::{SyncEvent, Synchroniser},
     test_message,
+    turn::RelayKeeper,
 };
 
 /// What comes into the loop besides commands.
@@ -94,6 +95,7 @@ struct Run {
     doorbell: Line,
     synchroniser: Synchroniser,
     player: Player,
+    relays: RelayKeeper,
     testing: Option<JoinHandle<()>>,
     forwards: mailbox::Forwards,
     token: String,
@@ -155,7 +157,8 @@ impl Run {
         let (sender, inputs) = mpsc::unbounded_channel();
         let (media, peers) = mpsc::unbounded_channel();
         let phone = Phone::new(phone_config(&account.me, account.device, &config.user_agent, true));
-        let station = Station::new(phone, Arc::clone(&config.audio), media);
+        let relays = RelayKeeper::start(api.clone());
+        let station = Station::new(phone, Arc::clone(&config.audio), media, relays.relays());
         let line = |path, protocol| LineConfig {
             server: account.server.clone(),
             path,
@@ -180,6 +183,7 @@ impl Run {
             doorbell,
             synchroniser,
             player,
+            relays,
             testing: None,
             forwards,
             token,
@@ -246,6 +250,7 @@ impl Run {
     fn sip(&mut self, event: LineEvent) {
         if let LineEvent::Open { remote, .. } = &event {
             self.network.follow(remote.ip());
+            self.relays.hurry();
         }
         match &event {
             LineEvent::Open { .. } => self.connection(Connection::Connecting),
@@ -351,6 +356,7 @@ impl Run {
             token: self.token.clone(),
             user_agent: self.config.user_agent.clone(),
             me: self.account.me.clone(),
+            relays: self.relays.relays(),
         };
         let sender = self.sender.clone();
         let task = tokio::spawn(test_message::place(order, move |state| {

@@ -16,8 +16,9 @@ use tokio::{sync::mpsc, task::JoinSet, time::timeout};
 use crate::{
     AudioIo,
     line::{self, LineEvent},
-    peer::{Peer, PeerEvent, Silenced},
+    peer::{Peer, PeerEvent, Silenced, Way},
     quality::CallQuality,
+    turn::Relays,
 };
 
 /// What a phone tells beyond what the station does itself.
@@ -37,6 +38,7 @@ pub(crate) struct Station {
     peers: BTreeMap<MediaRequestId, Peer>,
     closing: JoinSet<()>,
     media: mpsc::UnboundedSender<PeerEvent>,
+    relays: Relays,
     quality: Vec<CallQuality>,
 }
 
@@ -48,8 +50,9 @@ struct Socket {
 
 impl Station {
     /// A station without a connection; what its media tell goes to `media`, and comes back by [`Station::media`].
-    pub(crate) fn new(phone: Phone, audio: Arc<dyn AudioIo>, media: mpsc::UnboundedSender<PeerEvent>) -> Self {
-        Self { phone, audio, socket: None, peers: BTreeMap::new(), closing: JoinSet::new(), media, quality: Vec::new() }
+    pub(crate) fn new(phone: Phone, audio: Arc<dyn AudioIo>, media: mpsc::UnboundedSender<PeerEvent>, relays: Relays) -> Self {
+        let (peers, closing) = (BTreeMap::new(), JoinSet::new());
+        Self { phone, audio, socket: None, peers, closing, media, relays, quality: Vec::new() }
     }
 
     pub(crate) fn phone(&self) -> &Phone {
@@ -82,6 +85,7 @@ impl Station {
         match event {
             PeerEvent::Described { request, result } => self.phone.handle_description(request, result, now()),
             PeerEvent::Applied { media, result } => self.phone.handle_applied(media, result, now()),
+            PeerEvent::Stuck { media } => self.phone.handle_media_stuck(media, now()),
             PeerEvent::Lost { media } => self.phone.handle_media_lost(media, now()),
             PeerEvent::Quality(quality) => self.quality.push(quality),
         }
@@ -140,11 +144,12 @@ impl Station {
     }
 
     fn describe(&mut self, request: MediaRequestId, call: CallId, describe: Describe) {
-        let server = self.socket.as_ref().map(|socket| socket.flow.remote);
         let known = self.phone.calls().find(|known| known.id == call);
         let silence = known.map_or_else(Silenced::default, |call| Silenced { muted: call.muted, held: call.held });
-        let server = server.map(|remote| remote.ip());
-        self.peers.insert(request, Peer::open(request, describe, server, silence, self.media.clone()));
+        let flow = self.socket.as_ref().map(|socket| socket.flow);
+        let (server, local) = (flow.map(|flow| flow.remote.ip()), flow.map(|flow| flow.local.ip()));
+        let way = Way { server, local, relays: self.relays.clone() };
+        self.peers.insert(request, Peer::open(request, describe, way, silence, self.media.clone()));
     }
 
     pub(crate) fn dial(&mut self, call: CallId, target: &Target) -> Result<(), Refused> {

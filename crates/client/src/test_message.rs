@@ -25,6 +25,7 @@ use crate::{
     run::phone_config,
     sound,
     station::{Station, StationEvent},
+    turn::Relays,
 };
 
 /// What is said: a person speaking, 8 kHz.
@@ -45,6 +46,7 @@ pub(crate) struct Order {
     pub(crate) token: String,
     pub(crate) user_agent: String,
     pub(crate) me: Me,
+    pub(crate) relays: Relays,
 }
 
 /// Leaves the message, and tells how it gets on.
@@ -163,7 +165,7 @@ async fn talk(order: Order, tell: &(impl Fn(TestMessage) + Send)) -> Result<Opti
     let (media, mut peers) = mpsc::unbounded_channel();
     let instance = DeviceId::from_random(rand::rng().random());
     let phone = Phone::new(phone_config(&order.me, instance, &order.user_agent, false));
-    let mut station = Station::new(phone, Arc::new(Speaker { shared: Arc::clone(&shared), speech }), media);
+    let mut station = Station::new(phone, Arc::new(Speaker { shared: Arc::clone(&shared), speech }), media, order.relays);
     let (events, mut line_events) = mpsc::unbounded_channel();
     let config = LineConfig {
         server: order.server,

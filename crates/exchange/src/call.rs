@@ -19,7 +19,7 @@ use aftertone_media::Codec;
 use aftertone_model::{CallId, Caller, Reason, Subscriber, SubscriberId, Timestamp};
 use aftertone_sip::{Flow, NameAddr, ReferralId, SessionId};
 
-use crate::{LegId, LegMedia, dialplan::Number, trunks::LineId};
+use crate::{LegId, LegMedia, dialplan::Number, direct::Way, trunks::LineId};
 
 /// The media plane answers in this time, or has failed.
 pub(crate) const MEDIA_WAIT: Duration = Duration::from_secs(10);
@@ -52,6 +52,8 @@ pub(crate) struct Call {
     pub(crate) forwarded: BTreeSet<SubscriberId>,
     pub(crate) tally: Tally,
     pub(crate) state: State,
+    /// How its media go.
+    pub(crate) way: Way,
     /// The legs whose owners hold the call.
     pub(crate) held_by: BTreeSet<LegId>,
     /// People whose part in it is over, and logged.
@@ -123,6 +125,8 @@ pub(crate) struct DeviceLeg {
     /// `None` while its offer is being made.
     pub(crate) session: Option<SessionId>,
     pub(crate) codec: Option<Codec>,
+    /// It was offered the caller's own description, and the media plane does not know it.
+    pub(crate) is_direct: bool,
 }
 
 /// How devices that are done have answered.

@@ -49,6 +49,18 @@ impl FromStr for Network {
     }
 }
 
+/// Between which devices of ours media go directly; others' phones always have theirs at the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Direct {
+    /// Between none.
+    #[default]
+    Never,
+    /// Where both are in one network, as the server sees them.
+    InOneNetwork,
+    /// Between any two: a TURN server helps them.
+    Everywhere,
+}
+
 /// What is fixed while an exchange runs. `ExchangeConfig::new` gives sane values for everything but the domain.
 #[derive(Debug, Clone)]
 pub struct ExchangeConfig {
@@ -65,6 +77,8 @@ pub struct ExchangeConfig {
     pub open: bool,
     /// How numbers are dialled, and which are emergencies.
     pub dial_plan: DialPlan,
+    /// Whose media go directly.
+    pub direct: Direct,
     /// More calls at once are answered with 503.
     pub max_calls: usize,
     /// More calls at once from one address that nobody vouches for are answered with 503.
@@ -92,6 +106,7 @@ impl ExchangeConfig {
             trusted: Vec::new(),
             open: false,
             dial_plan: DialPlan::default(),
+            direct: Direct::default(),
             max_calls: 500,
             max_calls_of_stranger: 4,
             max_bindings: 10,

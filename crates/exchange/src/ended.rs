@@ -117,8 +117,9 @@ impl Exchange {
         self.give_up_legs(id, None, given_up, now);
         let status = end.status();
         self.report(id, status, now);
-        let Some(call) = self.calls.remove(&id) else { return };
+        let Some(mut call) = self.calls.remove(&id) else { return };
         self.pending.retain(|_, pending| !pending.is_of(id));
+        self.refuse_deferred(std::mem::take(&mut call.way), now);
         if let Some(to) = call.transfer {
             self.abort_transfer(to, now);
         }

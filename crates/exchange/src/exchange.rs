@@ -377,9 +377,9 @@ impl Exchange {
             sip::Event::Unframeable { connection } => self.unframeable.push(connection),
             sip::Event::Response { id, result } => self.on_line_response(id, result, now),
             sip::Event::Info { session, request } => self.on_info(session, &request),
-            // We send no re-INVITE and no REFER; a refreshed lamp is handled below us.
-            sip::Event::ReinviteAnswered { .. }
-            | sip::Event::Resubscribed { .. }
+            sip::Event::ReinviteAnswered { session, result } => self.on_reinvite_answered(session, result, now),
+            // We send no REFER; a refreshed lamp is handled below us.
+            sip::Event::Resubscribed { .. }
             | sip::Event::EarlyOffered { .. }
             | sip::Event::Updated { .. }
             | sip::Event::ReferProgress { .. }

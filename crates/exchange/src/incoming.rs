@@ -8,6 +8,7 @@ use crate::{
     Event, Exchange, LegMedia,
     call::{Call, Called, CallerLeg, State, Tally},
     dialplan::{Number, Reach},
+    direct::Way,
     diversion::{Diversion, diversions, reason_of},
     party,
     requests::{ALLOW, challenge},
@@ -56,10 +57,11 @@ impl Exchange {
         replaces: Option<SessionId>,
         now: Now,
     ) {
-        let taken = self.limited(flow, now.mono).and_then(|()| match replaces {
-            Some(old) => self.replace(session, request, flow, old, now),
-            None => self.take_call(session, request, flow, now),
-        });
+        let allowed = self.limited(flow, now.mono);
+        if let (Ok(()), Some(old)) = (&allowed, replaces) {
+            return self.on_replacing(session, request, flow, old, now);
+        }
+        let taken = allowed.and_then(|()| self.take_call(session, request, flow, now));
         if let Err(refusal) = taken {
             self.ua.reject(session, refusal.status, refusal.headers, now.mono);
         }
@@ -267,6 +269,7 @@ impl Exchange {
             forwarded: std::collections::BTreeSet::new(),
             tally: Tally::default(),
             state: State::Ringing,
+            way: Way::default(),
             held_by: std::collections::BTreeSet::new(),
             logged: std::collections::BTreeSet::new(),
             transfer: None,

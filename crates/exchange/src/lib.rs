@@ -10,6 +10,7 @@
 mod call;
 mod config;
 mod dialplan;
+mod direct;
 mod directory;
 mod diversion;
 mod ended;
@@ -28,7 +29,7 @@ mod timers;
 mod transfer;
 mod trunks;
 
-pub use config::{ExchangeConfig, InvalidNetwork, Network};
+pub use config::{Direct, ExchangeConfig, InvalidNetwork, Network};
 pub use dialplan::DialPlan;
 pub use directory::{Directory, Person, PhoneCredentials};
 pub use exchange::{Event, Exchange, MessageCounts, Output};

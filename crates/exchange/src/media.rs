@@ -30,6 +30,10 @@ pub(crate) enum Purpose {
     Replacement,
     /// Applying the answer to our offer in a re-INVITE.
     ReinviteAnswer,
+    /// The offer for a leg whose media were direct.
+    Return,
+    /// Applying its answer.
+    ReturnAnswer,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +46,11 @@ pub(crate) struct Pending {
 impl Pending {
     pub(crate) fn is_of(&self, call: CallId) -> bool {
         self.call == call
+    }
+
+    /// Whether it brings the leg's media back to the server.
+    pub(crate) fn is_return_of(&self, leg: LegId) -> bool {
+        self.leg == leg && matches!(self.purpose, Purpose::Return | Purpose::ReturnAnswer)
     }
 }
 
@@ -70,8 +79,9 @@ impl Exchange {
             Purpose::CallerDescription => self.caller_described(call, result, now),
             Purpose::Reinvite => self.reinvite_described(call, leg, result, now),
             Purpose::Replacement => self.replacement_described(call, leg, result, now),
+            Purpose::Return => self.return_described(call, leg, result, now),
             // The plane has answered another question than we asked.
-            Purpose::DeviceAnswer | Purpose::CallerAnswer | Purpose::ReinviteAnswer => {
+            Purpose::DeviceAnswer | Purpose::CallerAnswer | Purpose::ReinviteAnswer | Purpose::ReturnAnswer => {
                 self.applied(call, leg, purpose, Err(MediaFailure::Failed("a description came instead of a codec".into())), now);
             }
         }
@@ -87,12 +97,9 @@ impl Exchange {
         match purpose {
             Purpose::DeviceAnswer => self.device_answer_applied(call, leg, result, now),
             Purpose::CallerAnswer => self.caller_answer_applied(call, result, now),
-            // The session goes on as it was.
-            Purpose::ReinviteAnswer
-            | Purpose::RingOffer
-            | Purpose::CallerDescription
-            | Purpose::Reinvite
-            | Purpose::Replacement => {}
+            // Where that fails, the session goes on as it was; media that were direct have nothing to go back to.
+            Purpose::ReinviteAnswer | Purpose::ReturnAnswer => self.returned(call, leg, result, now),
+            Purpose::RingOffer | Purpose::CallerDescription | Purpose::Reinvite | Purpose::Return | Purpose::Replacement => {}
         }
     }
 
@@ -101,11 +108,11 @@ impl Exchange {
         let Some(pending) = self.pending.get(&request).copied() else { return };
         let failure = MediaFailure::Failed("no answer in time".into());
         match pending.purpose {
-            Purpose::RingOffer | Purpose::CallerDescription | Purpose::Reinvite | Purpose::Replacement => {
+            Purpose::RingOffer | Purpose::CallerDescription | Purpose::Reinvite | Purpose::Return | Purpose::Replacement => {
                 self.on_described(request, Err(failure), now);
             }
-            Purpose::DeviceAnswer | Purpose::CallerAnswer | Purpose::ReinviteAnswer => {
-                self.on_applied(request, Err(failure), now)
+            Purpose::DeviceAnswer | Purpose::CallerAnswer | Purpose::ReinviteAnswer | Purpose::ReturnAnswer => {
+                self.on_applied(request, Err(failure), now);
             }
         }
     }
@@ -195,6 +202,7 @@ impl Exchange {
         let media = call.legs.get(&leg).map_or(call.caller.media, |device| device.media);
         let flow = self.ua.session_flow(session).unwrap_or(call.caller.flow);
         let peer = flow.remote.ip();
+        self.offered_anew(id, leg, now);
         if let Some(offer) = &offer {
             self.note_hold(id, leg, offer);
         }
@@ -211,8 +219,17 @@ impl Exchange {
     fn reinvite_described(&mut self, id: CallId, leg: LegId, result: Result<Described, MediaFailure>, now: Now) {
         let Some(session) = self.calls.get(&id).and_then(|call| call.session(leg)) else { return };
         match result {
-            Ok(described) => self.ua.accept_reinvite(session, described.sdp, now.mono),
-            Err(_) => self.ua.reject_reinvite(session, 488, now.mono),
+            Ok(described) => {
+                self.ua.accept_reinvite(session, described.sdp, now.mono);
+                // Where the offer was ours, the answer is still to come.
+                if let [codec] = described.codecs[..] {
+                    self.returned(id, leg, Ok(codec), now);
+                }
+            }
+            Err(failure) => {
+                self.ua.reject_reinvite(session, 488, now.mono);
+                self.returned(id, leg, Err(failure), now);
+            }
         }
     }
 

@@ -68,6 +68,7 @@ impl Exchange {
             rings: false,
             session: None,
             codec: None,
+            is_direct: false,
         };
         call.legs.insert(leg, device);
         let prefer = call.preference();

@@ -66,6 +66,7 @@ impl Exchange {
     pub(crate) fn ring(&mut self, id: CallId, owner: SubscriberId, now: Now) {
         for binding in self.bindings.to_ring(owner) {
             let media = if binding.flow.transport.is_web_socket() { LegMedia::WebRtc } else { LegMedia::Rtp };
+            let is_direct = self.calls.get(&id).is_some_and(|call| self.may_go_directly(call, binding.flow));
             let device = DeviceLeg {
                 owner: Some(owner),
                 line: None,
@@ -76,6 +77,7 @@ impl Exchange {
                 rings: false,
                 session: None,
                 codec: None,
+                is_direct,
             };
             self.ring_device(id, device, now);
         }
@@ -85,8 +87,12 @@ impl Exchange {
         let leg = self.new_leg();
         let Some(call) = self.calls.get_mut(&id) else { return };
         let (media, peer, prefer) = (device.media, device.flow.remote.ip(), call.preference());
+        let own = call.caller.offer.clone().filter(|_| device.is_direct);
         call.legs.insert(leg, device);
         self.leg_calls.insert(leg, id);
+        if let Some(sdp) = own {
+            return self.ring_described(id, leg, Ok(Described { sdp, codecs: prefer }), now);
+        }
         let request = self.ask_media(id, leg, Purpose::RingOffer, now);
         self.command(MediaCommand::Offer { request, call: self.media_call(id), leg, media, peer, prefer });
     }
@@ -153,7 +159,11 @@ impl Exchange {
         self.give_up_legs(id, Some(leg), GivenUp::AnsweredElsewhere, now);
         let Some(call) = self.calls.get_mut(&id) else { return };
         let Some(device) = call.legs.get(&leg) else { return };
+        let is_direct = device.is_direct;
         call.state = State::Deciding(Partner::Device { leg, owner: device.owner, answered_at: now.wall });
+        if is_direct {
+            return self.answered_directly(id, leg, answer, now);
+        }
         let request = self.ask_media(id, leg, Purpose::DeviceAnswer, now);
         self.command(MediaCommand::Apply { request, leg, answer });
     }
@@ -205,7 +215,18 @@ impl Exchange {
         let Some(device) = call.legs.get_mut(&leg).filter(|device| is_phone(device)) else { return false };
         let (flow, contact, path) = (device.flow, device.contact.clone(), std::mem::take(&mut device.path));
         let (owner, media) = (device.owner, LegMedia::WebRtc);
-        let again = DeviceLeg { owner, line: None, flow, media, contact, path, rings: false, session: None, codec: None };
+        let again = DeviceLeg {
+            owner,
+            line: None,
+            flow,
+            media,
+            contact,
+            path,
+            rings: false,
+            session: None,
+            codec: None,
+            is_direct: false,
+        };
         self.forget_leg(id, leg);
         self.ring_device(id, again, now);
         true
@@ -319,7 +340,8 @@ impl Exchange {
     /// The leg is over in every way but SIP's.
     pub(crate) fn forget_leg(&mut self, id: CallId, leg: LegId) {
         self.leg_calls.remove(&leg);
-        if self.calls.get_mut(&id).and_then(|call: &mut Call| call.legs.remove(&leg)).is_some() {
+        let device = self.calls.get_mut(&id).and_then(|call: &mut Call| call.legs.remove(&leg));
+        if device.is_some_and(|device| !device.is_direct) {
             self.command(MediaCommand::Close { leg });
         }
     }

@@ -20,6 +20,7 @@ use crate::{
     Described, Exchange, LegId, LegMedia, MediaCommand, MediaFailure, Sound,
     call::{Call, Called, CallerLeg, DeviceLeg, Outside, Partner, State, Tally},
     dialplan::{Number, Reach},
+    direct::{Deferred, Way},
     ended::{End, called_party},
     incoming::{MAX_FORWARDS, Sender, offer_of},
     media::Purpose,
@@ -57,6 +58,15 @@ pub(crate) struct Replacement {
 
 impl Exchange {
     pub(crate) fn on_referred(&mut self, session: SessionId, id: IncomingId, to: &ReferTo, now: Now) {
+        // Only media that are here can be connected with others.
+        let other = to.replaces.as_ref().and_then(|replaces| self.ua.replaced(replaces));
+        for concerned in [Some(session), other].into_iter().flatten() {
+            let call = self.sessions.get(&concerned).map(|(call, _)| *call);
+            let deferred = || Deferred::Refer { session, id, to: Box::new(to.clone()) };
+            if call.is_some_and(|call| self.defer(call, deferred, now)) {
+                return;
+            }
+        }
         if let Err(refusal) = self.refer(session, id, to, now) {
             self.ua.respond(id, refusal, now.mono);
         }
@@ -121,6 +131,7 @@ impl Exchange {
             forwarded: BTreeSet::new(),
             tally: Tally::default(),
             state: State::Ringing,
+            way: Way::default(),
             held_by: BTreeSet::new(),
             logged: BTreeSet::new(),
             transfer: None,
@@ -317,8 +328,20 @@ impl Exchange {
         }
     }
 
+    /// An INVITE that replaces a leg of ours, at once or when the other leg's media are here.
+    pub(crate) fn on_replacing(&mut self, session: SessionId, request: &Request, flow: Flow, old: SessionId, now: Now) {
+        let call = self.sessions.get(&old).map(|(call, _)| *call);
+        let deferred = || Deferred::Replace { session, request: Box::new(request.clone()), flow, old };
+        if call.is_some_and(|call| self.defer(call, deferred, now)) {
+            return;
+        }
+        if let Err(refusal) = self.replace(session, request, flow, old, now) {
+            self.ua.reject(session, refusal.status, refusal.headers, now.mono);
+        }
+    }
+
     /// An INVITE that replaces a leg of ours (RFC 3891): from people and believed peers only.
-    pub(crate) fn replace(
+    fn replace(
         &mut self,
         session: SessionId,
         request: &Request,
@@ -428,6 +451,7 @@ impl Moved {
             rings: true,
             session: Some(self.session),
             codec: self.codec,
+            is_direct: false,
         }
     }
 }

@@ -7,6 +7,8 @@
 //! | match codecs without their clock, so an answer lists a payload type twice | [`drop_duplicate_payload_types`] in what is sent |
 //! | offer only the track's own codec | set the preferences to [`order_codecs`] |
 //! | name no destination in `m=` and `c=`, only candidates | [`with_destination`] in what is sent |
+//! | name their own sockets for TCP, which only dial | [`without_tcp_candidates`] in what is sent |
+//! | dial nobody over TCP who is only named in a description | give them the [`tcp_candidates`] one by one |
 //! | always answer `a=setup:active` | let them answer as the DTLS server; nothing to do here |
 //!
 //! All functions are pure, from text to text.
@@ -189,6 +191,32 @@ pub fn with_destination(description: &str) -> String {
         }));
     }
     join(&out)
+}
+
+/// Whether the writer of a description has a fixed address and answers checks only (RFC 8445 section 2.5): the server, and no
+/// device.
+#[must_use]
+pub fn is_ice_lite(description: &str) -> bool {
+    lines(description).any(|line| line == "a=ice-lite")
+}
+
+/// The candidates for TCP (RFC 6544 section 4.5), without their `a=`.
+#[must_use]
+pub fn tcp_candidates(description: &str) -> Vec<String> {
+    let of_tcp = |line: &&str| is_tcp_candidate(line);
+    lines(description).filter(of_tcp).filter_map(|line| line.strip_prefix("a=")).map(str::to_owned).collect()
+}
+
+/// The description without candidates for TCP.
+#[must_use]
+pub fn without_tcp_candidates(description: &str) -> String {
+    let kept: Vec<String> = lines(description).filter(|line| !is_tcp_candidate(line)).map(str::to_owned).collect();
+    join(&kept)
+}
+
+fn is_tcp_candidate(line: &str) -> bool {
+    let mut words = line.strip_prefix("a=candidate:").unwrap_or_default().split(' ');
+    words.nth(2).is_some_and(|protocol| protocol.eq_ignore_ascii_case("tcp"))
 }
 
 /// Where a candidate for packets over UDP is.

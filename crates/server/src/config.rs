@@ -12,7 +12,10 @@ use aftertone_exchange::{DialPlan, Network, TrunkAccount};
 use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Deserializer};
 
-use crate::trunks::{DialPlanOptions, TrunkOptions};
+use crate::{
+    trunks::{DialPlanOptions, TrunkOptions},
+    turn::{Turn, TurnSecret},
+};
 
 /// The configuration of a running server, complete and checked by [`Config::check`].
 #[derive(Debug, Clone)]
@@ -45,6 +48,8 @@ pub struct Config {
     pub encryption: Encryption,
     /// `HOST` or `HOST:PORT` of a STUN server that is asked for the address that the outside reaches us at.
     pub stun: Option<String>,
+    /// Relays for the sound of our devices where it finds no other way.
+    pub turn: Option<Turn>,
     /// Peers that may call in without being authenticated.
     pub trust: Vec<Network>,
     /// Whether anybody may call people here, with limits.
@@ -112,6 +117,7 @@ impl Config {
             public_address: None,
             encryption: Encryption::default(),
             stun: None,
+            turn: None,
             trust: Vec::new(),
             open: false,
             dial_plan: DialPlan::default(),
@@ -304,6 +310,14 @@ pub struct Options {
     /// A STUN server that tells the address that the outside reaches this server at, behind a NAT
     #[arg(long, env = "AFTERTONE_STUN", value_name = "HOST[:PORT]")]
     pub stun: Option<String>,
+    /// A TURN server for devices that reach nobody else; may be given several times; needs --turn-secret
+    #[arg(long, env = "AFTERTONE_TURN", value_name = "turn:HOST[:PORT]", value_delimiter = ',')]
+    #[serde(default)]
+    pub turn: Vec<String>,
+    /// The secret that it shares with us (coturn: static-auth-secret); better by variable or file than as a flag
+    #[arg(long, env = "AFTERTONE_TURN_SECRET", value_name = "SECRET", hide_env_values = true)]
+    #[serde(alias = "turn_secret")]
+    pub turn_secret: Option<TurnSecret>,
     /// A network whose calls are taken without authentication; may be given several times
     #[arg(long, env = "AFTERTONE_TRUST", value_name = "CIDR", value_delimiter = ',')]
     #[serde(default, deserialize_with = "from_texts")]
@@ -351,6 +365,8 @@ impl Options {
             public_address: self.public_address.or(others.public_address),
             srtp: self.srtp.or(others.srtp),
             stun: self.stun.or(others.stun),
+            turn: if self.turn.is_empty() { others.turn } else { self.turn },
+            turn_secret: self.turn_secret.or(others.turn_secret),
             trust: if self.trust.is_empty() { others.trust } else { self.trust },
             open: self.open || others.open,
             dial_plan: self.dial_plan.or(others.dial_plan),
@@ -388,6 +404,7 @@ impl Options {
             public_address: self.public_address,
             encryption: self.srtp.unwrap_or_default(),
             stun: self.stun,
+            turn: Turn::new(self.turn, self.turn_secret)?,
             trust: self.trust,
             open: self.open,
             dial_plan: self.dial_plan.complete()?,
@@ -476,6 +493,15 @@ mod tests {
     }
 
     #[test]
+    fn the_secret_of_turn_servers_is_taken_from_the_file_and_shown_nowhere() {
+        let options = Options { data: Some("d".into()), ..Options::default() };
+        let options = options.or(file("turn = [\"turn:turn.example.com:3478\"]\nturn-secret = \"north\"").unwrap());
+        assert!(!format!("{options:?}").contains("north"));
+        let config = options.complete().unwrap();
+        assert!(config.turn.is_some() && !format!("{config:?}").contains("north"));
+    }
+
+    #[test]
     fn trunks_and_the_dial_plan_stand_in_the_file() {
         let text = "[dial-plan]\ncountry = \"49\"\nemergency = [\"112\"]\nemergency-trunk = \"a\"\n\
             [[trunk]]\nname = \"a\"\nserver = \"sip.provider.example\"\nuser = \"4930\"\nregister = true\n\
@@ -503,6 +529,8 @@ mod tests {
         refused("http = \"off\"", "neither http nor https");
         refused("rtp-ports = \"5000-5000\"", "range");
         refused("domain = \"a b\"", "no domain");
+        refused("turn = [\"turn:h\"]", "--turn-secret");
+        refused("turn = [\"h:3478\"]\nturn-secret = \"s\"", "no TURN server");
         refused("[dial-plan]\ncountry = \"0049\"", "without zeros");
         refused("[[trunk]]\nname = \"a\"\nserver = \"x y\"", "no server");
         refused("[[trunk]]\nname = \"a\"\nserver = \"h\"\nregister = true", "--user");

@@ -31,10 +31,12 @@ mod run;
 mod server;
 mod settings;
 pub mod trunks;
+mod turn;
 
 pub use aftertone_exchange::{TrunkFailure, TrunkReport, TrunkStep};
 pub use config::{Config, Https, Listen, Options, Ports};
 pub use server::{Addresses, Running, Server};
+pub use turn::{Turn, TurnSecret};
 
 /// This program's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

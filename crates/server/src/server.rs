@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use aftertone_exchange::{Exchange, ExchangeConfig, TrunkReport};
+use aftertone_exchange::{Direct, Exchange, ExchangeConfig, TrunkReport};
 use aftertone_net::{ConnectionNumbers, Fingerprint, NetworkWatch, ServerKeys, StreamConfig, StreamPort, UdpPort};
 use aftertone_server_store::{Disk, Spool, SpoolConfig, SqliteStore, Store};
 use anyhow::Context;
@@ -196,6 +196,7 @@ impl Server {
         let app = api::App::new(api::Parts {
             store: Arc::clone(&store),
             domain: domain.clone(),
+            turn: config.turn.clone(),
             bells,
             revocations,
             sockets,
@@ -349,6 +350,7 @@ fn exchange_config(config: &Config, domain: &str) -> ExchangeConfig {
         trusted: config.trust.clone(),
         open: config.open,
         dial_plan: config.dial_plan.clone(),
+        direct: if config.turn.is_some() { Direct::Everywhere } else { Direct::InOneNetwork },
         ..ExchangeConfig::new(domain, rand::random())
     }
 }

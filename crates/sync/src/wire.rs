@@ -141,6 +141,28 @@ pub struct Health {
     pub version: String,
 }
 
+/// `GET /v1/turn`: how to use the account's TURN servers (RFC 8656).
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct TurnCredentials {
+    /// Where they are (RFC 7065); none: the account has no such server, and the rest is empty.
+    pub uris: Vec<String>,
+    /// When the credentials end, in seconds since 1970, and who asked, with a colon between.
+    pub username: String,
+    /// Good for this user name alone.
+    pub password: String,
+    /// From then on no new relay is given; calls that have one keep it while they refresh it with newer credentials.
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = DateTime))]
+    pub expires_at: Timestamp,
+}
+
+impl std::fmt::Debug for TurnCredentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (uris, expires_at) = (&self.uris, self.expires_at);
+        f.debug_struct("TurnCredentials").field("uris", uris).field("expires_at", &expires_at).finish_non_exhaustive()
+    }
+}
+
 /// RFC 9457 problem details, `application/problem+json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]

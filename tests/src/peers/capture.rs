@@ -11,7 +11,7 @@ use tokio::{
 
 use crate::peers::is_root;
 
-/// A running capture of the loopback interface. Dropped without [`Capture::passed`] it leaves
+/// A running capture of an interface. Dropped without [`Capture::passed`] it leaves
 /// `NAME.pcap` in the folder of artefacts: `AFTERTONE_ARTEFACTS`, or `target/artefacts` of the repository.
 #[derive(Debug)]
 pub struct Capture {
@@ -23,18 +23,26 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// Starts one for the test `name` with a filter such as `port 5060 or port 5062`; empty: everything but HTTP's bulk.
+    /// Starts one of the loopback interface for the test `name` with a filter such as `port 5060 or port 5062`; empty: everything but HTTP's bulk.
     ///
     /// # Errors
     /// Where tcpdump can't capture.
     pub async fn start(name: &str, filter: &str) -> Result<Self> {
+        Self::start_at("lo", name, filter).await
+    }
+
+    /// The same of another interface.
+    ///
+    /// # Errors
+    /// Where tcpdump can't capture.
+    pub async fn start_at(interface: &str, name: &str, filter: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("capture.pcap");
         let mut command = Command::new(if is_root() { "tcpdump" } else { "sudo" });
         if !is_root() {
             command.args(["-n", "tcpdump"]);
         }
-        command.args(["-i", "lo", "-U", "-s", "2048", "-Z", "root", "-w"]).arg(&file).arg(filter);
+        command.args(["-i", interface, "--immediate-mode", "-U", "-s", "2048", "-Z", "root", "-w"]).arg(&file).arg(filter);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true).spawn()?;
         let mut said = BufReader::new(child.stderr.take().context("no standard error")?).lines();
         let listening = async {
@@ -49,6 +57,20 @@ impl Capture {
         tokio::spawn(async move { while matches!(said.next_line().await, Ok(Some(_))) {} });
         let kept = artefacts().join(format!("{name}.pcap"));
         Ok(Self { child: Some(child), file, passed: false, _folder: folder, kept })
+    }
+
+    /// How many packets passed so far.
+    ///
+    /// # Errors
+    /// Where what was captured can't be read.
+    pub async fn packets(&self) -> Result<usize> {
+        let mut command = Command::new(if is_root() { "tcpdump" } else { "sudo" });
+        if !is_root() {
+            command.args(["-n", "tcpdump"]);
+        }
+        let output = command.args(["-n", "-r"]).arg(&self.file).stdin(Stdio::null()).output().await?;
+        // The last packet may be half written; the others are told before that is.
+        Ok(String::from_utf8_lossy(&output.stdout).lines().count())
     }
 
     /// The test has passed: nothing is kept.

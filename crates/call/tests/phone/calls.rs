@@ -322,6 +322,26 @@ fn new_media_that_nobody_wants_or_that_can_not_be_made_leave_the_earlier_ones() 
 }
 
 #[test]
+fn media_that_are_stuck_between_two_devices_are_offered_anew() {
+    let (mut world, session) = talking();
+    let earlier = world.open_media()[0];
+    world.phone.handle_media_stuck(earlier, world.now());
+    world.settle();
+    assert_eq!(world.described().unwrap().1, Describe::Offer);
+    world.describe("offer for the server");
+    let offered = |e: &sip::Event| matches!(e, sip::Event::Reinvited { sdp: Some(sdp), .. } if sdp == "offer for the server");
+    assert!(world.heard.iter().any(offered));
+    world.exchange.accept_reinvite(session, "the server's answer".into(), world.now().mono);
+    world.settle();
+    assert!(!world.open_media().contains(&earlier));
+    // Media that were replaced are nobody's.
+    let asked = world.described();
+    world.phone.handle_media_stuck(earlier, world.now());
+    world.settle();
+    assert_eq!((world.described(), world.end()), (asked, None));
+}
+
+#[test]
 fn the_same_address_keeps_its_media() {
     let (mut world, _) = talking();
     let earlier = world.open_media();

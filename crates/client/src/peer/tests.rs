@@ -74,7 +74,9 @@ impl AudioSink for Tone {
     }
 }
 
-const HERE: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
+fn here() -> Way {
+    Way { server: Some(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)), ..Way::default() }
+}
 
 fn call() -> CallId {
     CallId::from_random(1)
@@ -93,9 +95,9 @@ async fn described(events: &mut Events) -> String {
 async fn pair(narrow: impl Fn(&str) -> String) -> ([Peer; 2], [Events; 2], [String; 2]) {
     let (a_events, mut a_told) = mpsc::unbounded_channel();
     let (b_events, mut b_told) = mpsc::unbounded_channel();
-    let a = Peer::open(MediaRequestId(1), Describe::Offer, HERE, Silenced::default(), a_events);
+    let a = Peer::open(MediaRequestId(1), Describe::Offer, here(), Silenced::default(), a_events);
     let offer = narrow(&described(&mut a_told).await);
-    let b = Peer::open(MediaRequestId(2), Describe::Answer { offer: offer.clone() }, HERE, Silenced::default(), b_events);
+    let b = Peer::open(MediaRequestId(2), Describe::Answer { offer: offer.clone() }, here(), Silenced::default(), b_events);
     let answer = described(&mut b_told).await;
     a.apply(answer.clone());
     match timeout(Duration::from_secs(5), a_told.recv()).await.unwrap().unwrap() {
@@ -175,9 +177,9 @@ async fn a_muted_phone_is_silent_and_heard_again_after_that() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_arrive_in_their_order() {
     let (events, mut told) = mpsc::unbounded_channel();
-    let mut other = Link::open(HERE, &Codec::ALL).await.unwrap();
+    let mut other = Link::open(&here(), Vec::new(), &Codec::ALL).await.unwrap();
     let offer = other.describe(Describe::Offer).await.unwrap();
-    let peer = Peer::open(MediaRequestId(1), Describe::Answer { offer }, HERE, Silenced::default(), events);
+    let peer = Peer::open(MediaRequestId(1), Describe::Answer { offer }, here(), Silenced::default(), events);
     let answer = described(&mut told).await;
     other.apply(&answer).await.unwrap();
     let dtmf = work_around::payloads(&answer).unwrap().dtmf_payload_type.unwrap();
@@ -206,9 +208,9 @@ async fn keys_arrive_in_their_order() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_held_offer_is_answered_with_the_right_direction() {
     let (events, mut told) = mpsc::unbounded_channel();
-    let mut other = Link::open(HERE, &Codec::ALL).await.unwrap();
+    let mut other = Link::open(&here(), Vec::new(), &Codec::ALL).await.unwrap();
     let offer = other.describe(Describe::Offer).await.unwrap().replace("a=sendrecv", "a=sendonly");
-    let peer = Peer::open(MediaRequestId(1), Describe::Answer { offer }, HERE, Silenced::default(), events);
+    let peer = Peer::open(MediaRequestId(1), Describe::Answer { offer }, here(), Silenced::default(), events);
     let answer = described(&mut told).await;
     assert!(answer.contains("a=recvonly"), "{answer}");
     peer.close().await;
@@ -218,7 +220,7 @@ async fn a_held_offer_is_answered_with_the_right_direction() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn closing_gives_the_socket_back() {
     let (events, mut told) = mpsc::unbounded_channel();
-    let peer = Peer::open(MediaRequestId(1), Describe::Offer, HERE, Silenced::default(), events);
+    let peer = Peer::open(MediaRequestId(1), Describe::Offer, here(), Silenced::default(), events);
     let offer = described(&mut told).await;
     let candidate = offer.lines().find(|line| line.starts_with("a=candidate")).unwrap();
     let port: u16 = candidate.split(' ').nth(5).unwrap().parse().unwrap();
@@ -231,7 +233,7 @@ async fn closing_gives_the_socket_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nonsense_is_no_offer() {
     let (events, mut told) = mpsc::unbounded_channel();
-    let _peer = Peer::open(MediaRequestId(1), Describe::Answer { offer: "nonsense".into() }, HERE, Silenced::default(), events);
+    let _peer = Peer::open(MediaRequestId(1), Describe::Answer { offer: "nonsense".into() }, here(), Silenced::default(), events);
     let event = timeout(Duration::from_secs(5), told.recv()).await.unwrap().unwrap();
     assert!(matches!(event, PeerEvent::Described { result: Err(_), .. }), "{event:?}");
 }

@@ -5,6 +5,7 @@
 mod answers;
 mod calls;
 mod deposits;
+mod direct;
 mod forwarded;
 mod guarded;
 mod lamp;

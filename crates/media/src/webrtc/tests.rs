@@ -82,3 +82,13 @@ fn a_hash_in_capitals_becomes_small_wherever_it_stands() {
     let normal = normalise(offer);
     assert!(normal.contains("a=fingerprint:sha-256 AB:CD\r\n") && normal.contains("a=fingerprint:sha-1 EF\r\n"), "{normal}");
 }
+
+#[test]
+fn candidates_for_tcp_are_told_from_others() {
+    let udp = "a=candidate:1 1 udp 2130706431 192.0.2.1 4000 typ host";
+    let tcp = "a=candidate:2 1 tcp 1671430143 192.0.2.1 4000 typ host tcptype passive";
+    let description = format!("v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\n{udp}\r\n{tcp}\r\na=end-of-candidates\r\n");
+    assert_eq!(tcp_candidates(&description), [&tcp[2..]]);
+    assert_eq!(without_tcp_candidates(&description), description.replace(&format!("{tcp}\r\n"), ""));
+    assert!(tcp_candidates(&description.replace(" tcp ", " UDP ")).is_empty());
+}

@@ -1,6 +1,6 @@
-use aftertone_model::{CallingRights, DeviceId, Subscriber};
+use aftertone_model::{CallingRights, DeviceId, Subscriber, Timestamp};
 use aftertone_server_store::Calling;
-use aftertone_sync::{Device, DirectoryEntry, Health, Me};
+use aftertone_sync::{Device, DirectoryEntry, Health, Me, TurnCredentials};
 use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +38,20 @@ pub(super) async fn health(State(app): State<SharedApp>) -> (StatusCode, Json<He
 pub(super) async fn me(State(app): State<SharedApp>, asking: SignedInDevice) -> ApiResult<Json<Me>> {
     let subscriber = app.store.subscriber(asking.device.subscriber).await?.ok_or_else(ApiError::unauthorized)?;
     Ok(Json(Me { subscriber, domain: app.domain.clone() }))
+}
+
+/// How this device uses the account's TURN servers.
+///
+/// The credentials are good for some hours; a device asks anew before they end. One that was signed out gets none.
+#[utoipa::path(get, path = "/v1/turn", operation_id = "turn_credentials", tag = "calls",
+    responses((status = 200, description = "The servers; none if the account has none.", body = TurnCredentials), TokenProblem, CommonProblems))]
+pub(super) async fn turn(State(app): State<SharedApp>, asking: SignedInDevice) -> ApiResult<Json<TurnCredentials>> {
+    let (owner, now) = (asking.device.subscriber, Timestamp::now());
+    let Some(turn) = &app.turn else {
+        return Ok(Json(TurnCredentials { uris: Vec::new(), username: String::new(), password: String::new(), expires_at: now }));
+    };
+    // By its id: a name could hold what the two servers disagree about.
+    Ok(Json(turn.credentials(&owner.to_string(), now)))
 }
 
 /// How I may call and be called.

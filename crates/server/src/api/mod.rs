@@ -55,6 +55,7 @@ const STRANGERS: usize = 512;
 pub(crate) struct Parts {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) domain: String,
+    pub(crate) turn: Option<crate::turn::Turn>,
     pub(crate) bells: Arc<Doorbells>,
     pub(crate) revocations: Arc<Revocations>,
     /// To the exchange's loop.
@@ -100,6 +101,7 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(account::calling, account::change_calling))
         .routes(routes!(account::revoke))
         .routes(routes!(account::directory))
+        .routes(routes!(account::turn))
         .routes(routes!(feed::changes))
         .routes(routes!(feed::doorbell))
         .routes(routes!(messages::list))

@@ -28,6 +28,7 @@ mod sounds;
 mod srtp;
 mod state;
 mod stream;
+mod tcp;
 mod timeline;
 mod timers;
 mod transcode;
@@ -66,13 +67,13 @@ use crate::config::Encryption;
 /// So many events may wait for the exchange's loop before reports take a detour.
 const EVENTS: usize = 1024;
 
-/// How the media plane is set up. All ports are UDP.
+/// How the media plane is set up. Ports are UDP where nothing else is said.
 pub(crate) struct MediaConfig {
     /// The address that sockets are bound to; unspecified (`0.0.0.0` or `::`) for every interface.
     pub(crate) bind: IpAddr,
     /// Ports of RTP legs: the even ones carry RTP, the odd one above each its RTCP.
     pub(crate) rtp_ports: RangeInclusive<u16>,
-    /// The first port for WebRTC; worker `n` takes this one plus `n`. 0: any free port.
+    /// The first port for WebRTC, TCP beside UDP; worker `n` takes this one plus `n`. 0: any free port.
     pub(crate) webrtc_port: u16,
     /// What descriptions say to peers that are neither on this machine nor in a private network; the local address of the route
     /// to the peer where it isn't known.

@@ -271,7 +271,14 @@ impl State {
         // RFC 8445 section 5.3: at least 24 bits of randomness in the ufrag, 128 in the password.
         let ufrag = format!("{:016x}", rand::random::<u64>());
         let password = format!("{:032x}", rand::random::<u128>());
-        PeerSetup { ssrc: stream.ssrc(), addresses: self.webrtc_addresses(peer), formats, ufrag, password }
+        PeerSetup {
+            ssrc: stream.ssrc(),
+            addresses: self.webrtc_addresses(peer),
+            over_tcp: self.sockets.take_tcp(),
+            formats,
+            ufrag,
+            password,
+        }
     }
 }
 

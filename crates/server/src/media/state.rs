@@ -21,7 +21,7 @@ use super::{
     leg::{Leg, Transport, Usage},
     relay::Relay,
     timers::Timers,
-    webrtc::{Demultiplexer, PeerEvent, Sockets},
+    webrtc::{Demultiplexer, PeerEvent, Sockets, Source},
     worker::Crossing,
 };
 
@@ -132,12 +132,14 @@ impl State {
         }
     }
 
-    pub(super) fn handle_webrtc_datagram(&mut self, from: SocketAddr, datagram: &[u8], now: Instant) {
-        let Some(id) = self.demultiplexer.find(from, datagram) else { return };
+    /// Whether it is of a call.
+    pub(super) fn handle_webrtc_datagram(&mut self, from: Source, datagram: &[u8], now: Instant) -> bool {
+        let Some(id) = self.demultiplexer.find(from, datagram) else { return false };
         if let Some(Leg { transport: Transport::WebRtc(webrtc), .. }) = self.legs.get_mut(&id) {
             webrtc.peer.handle_datagram(from, datagram, now);
             self.settle(id, now);
         }
+        true
     }
 
     /// What a leg's other end said: to the other leg, or into the message.

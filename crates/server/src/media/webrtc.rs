@@ -1,6 +1,6 @@
 //! WebRTC legs: `rtc`'s sans-IO connections, all of a worker behind one UDP port.
 //!
-//! A datagram finds its connection by its source address, and a source that is not known yet by the user name in its STUN
+//! Where UDP is blocked, the same packets come over TCP to the same port (`tcp`). A datagram finds its connection by its source address, and a source that is not known yet by the user name in its STUN
 //! request, whose first half is our `ice-ufrag` (RFC 8445 section 7.2.2). We are ICE-lite: the server has a reachable
 //! address and need not look for one.
 
@@ -21,6 +21,7 @@ use aftertone_media::{
 };
 use bytes::BytesMut;
 use rtc::{
+    ice::tcp_type::TcpType,
     interceptor::Registry,
     media_stream::MediaStreamTrack,
     peer_connection::{
@@ -41,9 +42,12 @@ use rtc::{
     sansio::Protocol,
     shared::{TaggedBytesMut, TransportContext, TransportProtocol, error::Error},
 };
-use tokio::net::UdpSocket;
+use tokio::net::{TcpListener, UdpSocket};
 
-use super::ports::bind_udp;
+use super::{
+    ports::bind_udp,
+    tcp::{self, Streams},
+};
 
 /// SRTP and SRTCP packets older than this many are refused as replayed (RFC 3711 section 3.3.2 asks for at least 64).
 const REPLAY_WINDOW: usize = 64;
@@ -51,6 +55,8 @@ const REPLAY_WINDOW: usize = 64;
 const LEAST_WAIT: Duration = Duration::from_millis(1);
 /// More sources of one connection are not remembered: ICE needs a few, a flood needs many.
 const SOURCES: usize = 16;
+/// So many free UDP ports are tried until one is free for TCP as well.
+const ATTEMPTS: usize = 16;
 
 /// A payload type with what it means, for the media engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +84,7 @@ pub(super) struct Peer {
     sender: RTCRtpSenderId,
     ufrag: String,
     addresses: Vec<SocketAddr>,
+    over_tcp: bool,
     connected: bool,
 }
 
@@ -87,6 +94,8 @@ pub(super) struct PeerSetup<'a> {
     pub(super) ssrc: u32,
     /// Where we are reachable.
     pub(super) addresses: Vec<SocketAddr>,
+    /// Whether by TCP too.
+    pub(super) over_tcp: bool,
     /// Best first.
     pub(super) formats: &'a [Format],
     /// Random.
@@ -107,7 +116,7 @@ impl Peer {
             transceiver.set_codec_preferences(codecs)?;
             transceiver.sender().ok_or(Error::ErrRTPSenderNotExisted)?
         };
-        let mut peer = Self { connection, sender, ufrag: setup.ufrag, addresses: setup.addresses, connected: false };
+        let mut peer = Self::new(connection, sender, setup);
         peer.add_candidates()?;
         let sdp = peer.offer_again(now)?;
         Ok((peer, sdp))
@@ -118,10 +127,15 @@ impl Peer {
         let mut connection = build(&setup, now)?;
         connection.set_remote_description(now, RTCSessionDescription::offer(offer.to_owned())?)?;
         let sender = connection.add_track(track(&setup))?;
-        let mut peer = Self { connection, sender, ufrag: setup.ufrag, addresses: setup.addresses, connected: false };
+        let mut peer = Self::new(connection, sender, setup);
         peer.add_candidates()?;
         let sdp = peer.answer_offered(offer, now)?;
         Ok((peer, sdp))
+    }
+
+    fn new(connection: Box<RTCPeerConnection>, sender: RTCRtpSenderId, setup: PeerSetup<'_>) -> Self {
+        let PeerSetup { addresses, over_tcp, ufrag, .. } = setup;
+        Self { connection, sender, ufrag, addresses, over_tcp, connected: false }
     }
 
     /// A new offer on the same connection.
@@ -154,9 +168,10 @@ impl Peer {
     }
 
     /// A datagram of the other end. What it says is checked inside; what can't be read is dropped.
-    pub(super) fn handle_datagram(&mut self, from: SocketAddr, bytes: &[u8], now: Instant) {
-        let Some(local_addr) = self.local_for(from) else { return };
-        let transport = TransportContext { local_addr, peer_addr: from, ecn: None, transport_protocol: TransportProtocol::UDP };
+    pub(super) fn handle_datagram(&mut self, from: Source, bytes: &[u8], now: Instant) {
+        let Some(local_addr) = self.local_for(from.address) else { return };
+        let transport_protocol = if from.over_tcp { TransportProtocol::TCP } else { TransportProtocol::UDP };
+        let transport = TransportContext { local_addr, peer_addr: from.address, ecn: None, transport_protocol };
         if let Err(error) = self.connection.handle_read(TaggedBytesMut { now, transport, message: BytesMut::from(bytes) }) {
             tracing::trace!(%error, "a datagram is dropped");
         }
@@ -193,7 +208,7 @@ impl Peer {
     /// Drains what waits to be sent and what happened; says when to call `handle_timeout`.
     pub(super) fn drain(&mut self, now: Instant, sockets: &Sockets, events: &mut Vec<PeerEvent>) -> Option<Instant> {
         while let Some(out) = self.connection.poll_write() {
-            sockets.send(out.transport.peer_addr, &out.message);
+            sockets.send(&out);
         }
         while let Some(event) = self.connection.poll_event() {
             if let RTCPeerConnectionEvent::OnConnectionStateChangeEvent(state) = event {
@@ -228,7 +243,7 @@ impl Peer {
             tracing::debug!(%error, "a WebRTC connection did not close");
         }
         while let Some(out) = self.connection.poll_write() {
-            sockets.send(out.transport.peer_addr, &out.message);
+            sockets.send(&out);
         }
     }
 
@@ -253,16 +268,19 @@ impl Peer {
     }
 
     fn add_candidates(&mut self) -> Result<(), Error> {
-        for address in &self.addresses {
-            let base_config = CandidateConfig {
-                network: "udp".to_owned(),
-                address: address.ip().to_string(),
-                port: address.port(),
-                component: 1,
-                ..Default::default()
-            };
-            let candidate = CandidateHostConfig { base_config, ..Default::default() }.new_candidate_host()?;
-            self.connection.add_local_candidate(RTCIceCandidate::from(&candidate).to_json()?)?;
+        let protocols = [("udp", TcpType::Unspecified), ("tcp", TcpType::Passive)];
+        for (network, tcp_type) in protocols.into_iter().take(if self.over_tcp { 2 } else { 1 }) {
+            for address in &self.addresses {
+                let base_config = CandidateConfig {
+                    network: network.to_owned(),
+                    address: address.ip().to_string(),
+                    port: address.port(),
+                    component: 1,
+                    ..Default::default()
+                };
+                let candidate = CandidateHostConfig { base_config, tcp_type }.new_candidate_host()?;
+                self.connection.add_local_candidate(RTCIceCandidate::from(&candidate).to_json()?)?;
+            }
         }
         self.connection.add_local_candidate(RTCIceCandidateInit::default())
     }
@@ -334,17 +352,42 @@ fn direction_of_answer(offer: &str) -> RTCRtpTransceiverDirection {
 pub(super) struct Sockets {
     v4: Option<Rc<UdpSocket>>,
     v6: Option<Rc<UdpSocket>>,
+    listeners: Vec<Rc<TcpListener>>,
+    streams: Streams,
     port: u16,
 }
 
 impl Sockets {
-    /// Binds `port` (0: any); an unspecified address means both families, as far as the machine has them.
+    /// Binds `port` (0: any) for UDP and TCP; an unspecified address means both families, as far as the machine has them.
+    /// Without TCP it works where UDP does.
     pub(super) fn bind(bind: IpAddr, port: u16) -> io::Result<Self> {
+        for _ in 1..if port == 0 { ATTEMPTS } else { 1 } {
+            let mut sockets = Self::bind_udp(bind, port)?;
+            if sockets.listen().is_ok() {
+                return Ok(sockets);
+            }
+        }
+        let mut sockets = Self::bind_udp(bind, port)?;
+        if let Err(error) = sockets.listen() {
+            tracing::warn!(port = sockets.port, %error, "no WebRTC over TCP: devices in networks without UDP have no sound");
+        }
+        Ok(sockets)
+    }
+
+    /// Takes connections at each address that has a socket.
+    fn listen(&mut self) -> io::Result<()> {
+        let addresses = self.all().map(|socket| socket.local_addr()).collect::<io::Result<Vec<_>>>()?;
+        self.listeners = addresses.into_iter().map(|address| Ok(Rc::new(tcp::listen(address)?))).collect::<io::Result<_>>()?;
+        Ok(())
+    }
+
+    fn bind_udp(bind: IpAddr, port: u16) -> io::Result<Self> {
+        let with = |v4, v6, port| Self { v4, v6, listeners: Vec::new(), streams: Streams::default(), port };
         if !bind.is_unspecified() {
             let socket = bind_udp(SocketAddr::new(bind, port))?;
             let port = socket.local_addr()?.port();
             let socket = Some(Rc::new(socket));
-            return Ok(if bind.is_ipv4() { Self { v4: socket, v6: None, port } } else { Self { v4: None, v6: socket, port } });
+            return Ok(if bind.is_ipv4() { with(socket, None, port) } else { with(None, socket, port) });
         }
         let v4 = bind_udp((Ipv4Addr::UNSPECIFIED, port).into())?;
         let port = v4.local_addr()?.port();
@@ -352,7 +395,7 @@ impl Sockets {
         if let Err(error) = &v6 {
             tracing::debug!(%error, "no WebRTC over IPv6");
         }
-        Ok(Self { v4: Some(Rc::new(v4)), v6: v6.ok().map(Rc::new), port })
+        Ok(with(Some(Rc::new(v4)), v6.ok().map(Rc::new), port))
     }
 
     pub(super) fn port(&self) -> u16 {
@@ -368,8 +411,25 @@ impl Sockets {
         self.v4.iter().chain(&self.v6).cloned()
     }
 
+    pub(super) fn listeners(&self) -> impl Iterator<Item = Rc<TcpListener>> {
+        self.listeners.iter().cloned()
+    }
+
+    /// The connections over TCP.
+    pub(super) fn streams(&self) -> Streams {
+        self.streams.clone()
+    }
+
+    pub(super) fn take_tcp(&self) -> bool {
+        !self.listeners.is_empty()
+    }
+
     /// Sends, or drops the packet if the socket's buffer is full: it would be late.
-    fn send(&self, to: SocketAddr, bytes: &[u8]) {
+    fn send(&self, packet: &TaggedBytesMut) {
+        let (to, bytes) = (packet.transport.peer_addr, &packet.message);
+        if packet.transport.transport_protocol == TransportProtocol::TCP {
+            return self.streams.send(to, bytes);
+        }
         let socket = if to.is_ipv4() { &self.v4 } else { &self.v6 };
         if let Some(socket) = socket {
             // ICMP's answers to earlier packets come up here too; both mean nothing for this one.
@@ -378,12 +438,29 @@ impl Sockets {
     }
 }
 
+/// Where a packet comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Source {
+    address: SocketAddr,
+    over_tcp: bool,
+}
+
+impl Source {
+    pub(super) fn udp(address: SocketAddr) -> Self {
+        Self { address, over_tcp: false }
+    }
+
+    pub(super) fn tcp(address: SocketAddr) -> Self {
+        Self { address, over_tcp: true }
+    }
+}
+
 /// Whose datagram it is.
 #[derive(Debug, Default)]
 pub(super) struct Demultiplexer {
     ufrags: BTreeMap<String, LegId>,
-    sources: BTreeMap<SocketAddr, LegId>,
-    known: BTreeMap<LegId, BTreeSet<SocketAddr>>,
+    sources: BTreeMap<Source, LegId>,
+    known: BTreeMap<LegId, BTreeSet<Source>>,
 }
 
 impl Demultiplexer {
@@ -405,7 +482,16 @@ impl Demultiplexer {
         self.known.entry(leg).or_default();
     }
 
-    pub(super) fn find(&mut self, from: SocketAddr, bytes: &[u8]) -> Option<LegId> {
+    /// Nothing more comes from there: its place is free for another.
+    pub(super) fn forget(&mut self, from: Source) {
+        if let Some(leg) = self.sources.remove(&from)
+            && let Some(known) = self.known.get_mut(&leg)
+        {
+            known.remove(&from);
+        }
+    }
+
+    pub(super) fn find(&mut self, from: Source, bytes: &[u8]) -> Option<LegId> {
         if let Some(leg) = self.sources.get(&from) {
             return Some(*leg);
         }
@@ -459,13 +545,18 @@ mod tests {
     #[test]
     fn a_connection_is_found_by_its_ufrag_and_then_by_the_source() {
         let mut demultiplexer = Demultiplexer::default();
-        let [near, far]: [SocketAddr; 2] = [([127, 0, 0, 1], 4000).into(), ([127, 0, 0, 1], 4001).into()];
+        let [near, far] = [4000, 4001].map(|port| Source::udp(([127, 0, 0, 1], port).into()));
         demultiplexer.add(LegId(1), "ours");
         assert_eq!(demultiplexer.find(near, &[22, 254, 253]), None);
         assert_eq!(demultiplexer.find(near, &binding_request("other:theirs")), None);
         assert_eq!(demultiplexer.find(near, &binding_request("ours:theirs")), Some(LegId(1)));
         assert_eq!(demultiplexer.find(near, &[22, 254, 253]), Some(LegId(1)));
         assert_eq!(demultiplexer.find(far, &[22, 254, 253]), None);
+        let stream = Source::tcp(near.address);
+        assert_eq!(demultiplexer.find(stream, &[22, 254, 253]), None, "the same port over TCP is another source");
+        assert_eq!(demultiplexer.find(stream, &binding_request("ours:theirs")), Some(LegId(1)));
+        demultiplexer.forget(stream);
+        assert_eq!(demultiplexer.find(stream, &[22, 254, 253]), None);
         demultiplexer.remove(LegId(1), "ours");
         assert_eq!(demultiplexer.find(near, &[22, 254, 253]), None);
         assert_eq!(demultiplexer.find(near, &binding_request("ours:theirs")), None);

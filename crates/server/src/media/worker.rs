@@ -22,7 +22,14 @@ use tokio::{
     task::{JoinHandle, LocalSet},
 };
 
-use super::{Shared, describe::Meaning, ports::PortPair, state::State, webrtc::Sockets};
+use super::{
+    Shared,
+    describe::Meaning,
+    ports::PortPair,
+    state::State,
+    tcp,
+    webrtc::{Sockets, Source},
+};
 
 /// Larger datagrams are none of ours: an Ethernet frame holds less.
 const LARGEST_DATAGRAM: usize = 2048;
@@ -127,6 +134,9 @@ async fn run(
     let state = Rc::new_cyclic(|this| RefCell::new(State::new(shared, sockets.clone(), Rc::clone(&wake), Weak::clone(this))));
     let mut tasks = vec![tokio::task::spawn_local(keep_time(Rc::clone(&state), wake))];
     tasks.extend(sockets.all().map(|socket| tokio::task::spawn_local(read_webrtc(Rc::clone(&state), socket))));
+    for listener in sockets.listeners() {
+        tasks.push(tokio::task::spawn_local(tcp::accept(Rc::clone(&state), listener, sockets.streams())));
+    }
     tasks.push(tokio::task::spawn_local(read_crossings(Rc::clone(&state), crossed)));
     while let Some(order) = orders.recv().await {
         match order {
@@ -167,7 +177,7 @@ async fn read_webrtc(state: Rc<RefCell<State>>, socket: Rc<UdpSocket>) {
     loop {
         // ICMP's answers to what was sent come up as errors here; the socket is as good as before.
         if let Ok((length, from)) = socket.recv_from(&mut buffer).await {
-            state.borrow_mut().handle_webrtc_datagram(from, &buffer[..length], Instant::now());
+            state.borrow_mut().handle_webrtc_datagram(Source::udp(from), &buffer[..length], Instant::now());
         }
     }
 }

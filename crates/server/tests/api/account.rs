@@ -1,10 +1,11 @@
 use std::time::Duration;
 
+use aftertone_model::Timestamp;
 use aftertone_server::{
-    Config, Https, Server,
+    Config, Https, Server, Turn,
     admin::{self, InviteTo},
 };
-use aftertone_sync::{Device, Me, ProblemCode, SignedIn};
+use aftertone_sync::{Device, Me, ProblemCode, SignedIn, TurnCredentials};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
@@ -35,6 +36,31 @@ async fn what_is_wrong_all_sounds_the_same() {
     let invitation = world.post("/v1/sign-in", &invitation).send().await.unwrap();
     let invitation = problem(invitation, 401, ProblemCode::WrongCredentials).await;
     assert!([&wrong, &without, &invitation].iter().all(|other| **other == unknown));
+}
+
+#[tokio::test]
+async fn turn_credentials_are_for_signed_in_devices_alone() {
+    let world = World::start().await;
+    let phone = world.sign_in("ada").await;
+    let none: TurnCredentials = serde_json::from_value(phone.json("/v1/turn").await).unwrap();
+    assert!(none.uris.is_empty() && none.password.is_empty(), "{none:?}");
+    world.server.shutdown().await.unwrap();
+
+    let turn = Turn::new(vec!["turn:turn.example.com:3478".into()], Some("north".parse().unwrap())).unwrap();
+    let config = Config { turn, media_workers: 1, ..Config::on_free_ports(world.folder.path()) };
+    let server = Server::start(config).await.unwrap();
+    let phone = Phone { base: server.addresses.url().unwrap(), ..phone };
+    let given = phone.json("/v1/turn").await;
+    assert!(!given.to_string().contains("north"), "{given}");
+    let given: TurnCredentials = serde_json::from_value(given).unwrap();
+    assert_eq!(given.uris, ["turn:turn.example.com:3478"]);
+    let (until, _who) = given.username.split_once(':').unwrap();
+    assert_eq!(until.parse::<i64>().unwrap(), given.expires_at.as_second());
+    assert!(given.expires_at > Timestamp::now() && !given.password.is_empty());
+
+    let me = phone.signed_in.device;
+    assert_eq!(phone.request(Method::DELETE, &format!("/v1/devices/{me}")).send().await.unwrap().status(), 204);
+    problem(phone.get("/v1/turn").await, 401, ProblemCode::Unauthorized).await;
 }
 
 #[tokio::test]

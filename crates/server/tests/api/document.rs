@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::world::World;
 
-const EXPECTED: [(&str, &[&str]); 17] = [
+const EXPECTED: [(&str, &[&str]); 18] = [
     ("/sip", &["get"]),
     ("/v1/calling", &["get", "put"]),
     ("/v1/call-records", &["get"]),
@@ -22,6 +22,7 @@ const EXPECTED: [(&str, &[&str]); 17] = [
     ("/v1/messages/{id}/forward", &["post"]),
     ("/v1/openapi.json", &["get"]),
     ("/v1/sign-in", &["post"]),
+    ("/v1/turn", &["get"]),
 ];
 
 #[tokio::test]

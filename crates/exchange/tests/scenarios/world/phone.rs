@@ -58,8 +58,11 @@ impl World {
     }
 
     pub(crate) fn app_of(&mut self, name: &str, number: u64, owner: (SubscriberId, DeviceId)) -> PhoneId {
-        let address = format!("192.0.2.{number}:40000");
-        let flow = flow_of(&address, Transport::Wss, Some(number));
+        self.app_at(name, &format!("192.0.2.{number}:40000"), number, owner)
+    }
+
+    pub(crate) fn app_at(&mut self, name: &str, address: &str, number: u64, owner: (SubscriberId, DeviceId)) -> PhoneId {
+        let flow = flow_of(address, Transport::Wss, Some(number));
         let phone = self.add_phone(name, flow, None, vec![Codec::Opus, Codec::Pcmu]);
         let flow = Flow { local: flow.remote, remote: flow.local, ..flow };
         self.exchange.handle_connected(flow, Some(owner), self.now);

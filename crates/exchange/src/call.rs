@@ -52,6 +52,8 @@ pub(crate) struct Call {
     pub(crate) forwarded: BTreeSet<SubscriberId>,
     pub(crate) tally: Tally,
     pub(crate) state: State,
+    /// The leg whose sound the caller hears before the answer.
+    pub(crate) early: Option<LegId>,
     /// How its media go.
     pub(crate) way: Way,
     /// The legs whose owners hold the call.
@@ -98,6 +100,8 @@ pub(crate) struct CallerLeg {
     pub(crate) offer: Option<String>,
     /// The codecs of the offer, best first.
     pub(crate) codecs: Vec<Codec>,
+    /// The answer that it got before the call was answered, with what the network says.
+    pub(crate) early: Option<String>,
     /// The media plane knows the leg.
     pub(crate) has_media: bool,
     /// It was answered before this call began: a transferred party.

@@ -13,6 +13,7 @@ mod dialplan;
 mod direct;
 mod directory;
 mod diversion;
+mod early;
 mod ended;
 mod exchange;
 mod guard;

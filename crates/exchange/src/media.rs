@@ -30,6 +30,10 @@ pub(crate) enum Purpose {
     Replacement,
     /// Applying the answer to our offer in a re-INVITE.
     ReinviteAnswer,
+    /// Applying what a trunk answers before the call is answered.
+    EarlyAnswer,
+    /// The caller's answer before the call is answered.
+    EarlyDescription,
     /// The offer for a leg whose media were direct.
     Return,
     /// Applying its answer.
@@ -80,8 +84,13 @@ impl Exchange {
             Purpose::Reinvite => self.reinvite_described(call, leg, result, now),
             Purpose::Replacement => self.replacement_described(call, leg, result, now),
             Purpose::Return => self.return_described(call, leg, result, now),
+            Purpose::EarlyDescription => self.early_described(call, result, now),
             // The plane has answered another question than we asked.
-            Purpose::DeviceAnswer | Purpose::CallerAnswer | Purpose::ReinviteAnswer | Purpose::ReturnAnswer => {
+            Purpose::DeviceAnswer
+            | Purpose::CallerAnswer
+            | Purpose::EarlyAnswer
+            | Purpose::ReinviteAnswer
+            | Purpose::ReturnAnswer => {
                 self.applied(call, leg, purpose, Err(MediaFailure::Failed("a description came instead of a codec".into())), now);
             }
         }
@@ -99,7 +108,13 @@ impl Exchange {
             Purpose::CallerAnswer => self.caller_answer_applied(call, result, now),
             // Where that fails, the session goes on as it was; media that were direct have nothing to go back to.
             Purpose::ReinviteAnswer | Purpose::ReturnAnswer => self.returned(call, leg, result, now),
-            Purpose::RingOffer | Purpose::CallerDescription | Purpose::Reinvite | Purpose::Return | Purpose::Replacement => {}
+            Purpose::EarlyAnswer => self.early_applied(call, leg, result, now),
+            Purpose::RingOffer
+            | Purpose::CallerDescription
+            | Purpose::EarlyDescription
+            | Purpose::Reinvite
+            | Purpose::Return
+            | Purpose::Replacement => {}
         }
     }
 
@@ -108,10 +123,19 @@ impl Exchange {
         let Some(pending) = self.pending.get(&request).copied() else { return };
         let failure = MediaFailure::Failed("no answer in time".into());
         match pending.purpose {
-            Purpose::RingOffer | Purpose::CallerDescription | Purpose::Reinvite | Purpose::Return | Purpose::Replacement => {
+            Purpose::RingOffer
+            | Purpose::CallerDescription
+            | Purpose::EarlyDescription
+            | Purpose::Reinvite
+            | Purpose::Return
+            | Purpose::Replacement => {
                 self.on_described(request, Err(failure), now);
             }
-            Purpose::DeviceAnswer | Purpose::CallerAnswer | Purpose::ReinviteAnswer | Purpose::ReturnAnswer => {
+            Purpose::DeviceAnswer
+            | Purpose::CallerAnswer
+            | Purpose::EarlyAnswer
+            | Purpose::ReinviteAnswer
+            | Purpose::ReturnAnswer => {
                 self.on_applied(request, Err(failure), now);
             }
         }
@@ -124,6 +148,11 @@ impl Exchange {
             (call.caller.leg, call.caller.media, call.caller.flow.remote.ip(), call.caller.offer.clone());
         if offer.is_none() && !prefer.is_empty() {
             prefer.extend(Codec::ALL.into_iter().filter(|codec| !prefer.contains(codec)).collect::<Vec<_>>());
+        }
+        if let Some(sdp) = call.caller.early.clone() {
+            // It was answered already (RFC 3261 section 13.2.1): the same again.
+            let codecs = call.caller.codec.into_iter().collect();
+            return self.caller_described(id, Ok(Described { sdp, codecs }), now);
         }
         let request = self.ask_media(id, leg, Purpose::CallerDescription, now);
         if let Some(call) = self.calls.get_mut(&id) {

@@ -138,6 +138,10 @@ impl Exchange {
         if let Some(device) = call.legs.get_mut(&leg) {
             device.rings = true;
         }
+        if let Some(answer) = response.sdp() {
+            self.early_media(id, leg, answer, now);
+        }
+        let Some(call) = self.calls.get_mut(&id) else { return };
         if response.status >= 180 && !call.rings && matches!(call.state, State::Ringing) {
             call.rings = true;
             if call.caller.is_answered {

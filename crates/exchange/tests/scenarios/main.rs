@@ -6,6 +6,7 @@ mod answers;
 mod calls;
 mod deposits;
 mod direct;
+mod early;
 mod forwarded;
 mod guarded;
 mod lamp;

@@ -1,0 +1,63 @@
+//! What the telephone network says before the answer ("the number you have dialled …"): a trunk's 18x with a description is
+//! relayed to a caller who can take it.
+
+use aftertone_media::Codec;
+use aftertone_model::{CallId, Now};
+use aftertone_sip::{Body, ResponseParts};
+
+use crate::{
+    Described, Exchange, LegId, LegMedia, MediaCommand, MediaFailure,
+    call::State,
+    media::Purpose,
+    requests::{call_headers, contact_of},
+};
+
+impl Exchange {
+    /// A trunk described its sound before the answer. Our own devices make a ring tone of their own and take an answer only.
+    pub(crate) fn early_media(&mut self, id: CallId, leg: LegId, answer: String, now: Now) {
+        let Some(call) = self.calls.get_mut(&id).filter(|call| matches!(call.state, State::Ringing)) else { return };
+        let is_trunk = call.legs.get(&leg).is_some_and(|device| device.line.is_some());
+        let takes = call.caller.media == LegMedia::Rtp && call.caller.offer.is_some() && !call.caller.is_answered;
+        if !is_trunk || !takes || call.early == Some(leg) {
+            return;
+        }
+        call.early = Some(leg);
+        let request = self.ask_media(id, leg, Purpose::EarlyAnswer, now);
+        self.command(MediaCommand::Apply { request, leg, answer });
+    }
+
+    pub(crate) fn early_applied(&mut self, id: CallId, leg: LegId, result: Result<Codec, MediaFailure>, now: Now) {
+        let Some(call) = self.calls.get_mut(&id).filter(|call| matches!(call.state, State::Ringing)) else { return };
+        let (Ok(codec), true) = (result, call.early == Some(leg)) else { return };
+        if let Some(device) = call.legs.get_mut(&leg) {
+            device.codec = Some(codec);
+        }
+        let caller = &mut call.caller;
+        if caller.early.is_some() {
+            // A trunk before this one said something too.
+            let a = caller.leg;
+            return self.command(MediaCommand::Bridge { a, b: leg });
+        }
+        let Some(offer) = caller.offer.clone() else { return };
+        caller.has_media = true;
+        let (leg, media, peer) = (caller.leg, caller.media, caller.flow.remote.ip());
+        let request = self.ask_media(id, leg, Purpose::EarlyDescription, now);
+        let (call, prefer) = (self.media_call(id), vec![codec]);
+        self.command(MediaCommand::Answer { request, call, leg, media, peer, offer, prefer });
+    }
+
+    /// The caller's answer is made, and goes out before the call is answered.
+    pub(crate) fn early_described(&mut self, id: CallId, result: Result<Described, MediaFailure>, now: Now) {
+        let Some(call) = self.calls.get_mut(&id).filter(|call| matches!(call.state, State::Ringing)) else { return };
+        let Some((described, b)) = result.ok().zip(call.early) else { return };
+        call.caller.codec = described.codecs.first().copied();
+        call.caller.early = Some(described.sdp.clone());
+        let (session, a) = (call.caller.session, call.caller.leg);
+        let headers = call_headers(id).with("Contact", contact_of(call.caller.flow, "call"));
+        let response = ResponseParts { headers, body: Some(Body::sdp(described.sdp)), ..ResponseParts::new(183) };
+        self.ua.progress(session, response, now.mono);
+        if self.calls.get(&id).is_some_and(|call| call.legs.contains_key(&b)) {
+            self.command(MediaCommand::Bridge { a, b });
+        }
+    }
+}

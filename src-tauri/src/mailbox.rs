@@ -24,6 +24,8 @@ pub(crate) struct Mailbox {
     window: Window,
     open: Option<MessageId>,
     opened: Option<(Message, Option<CallRecord>)>,
+    /// The sound of the open message is on this device.
+    has_sound: bool,
     log: Option<(u32, u32)>,
     logged: Option<CallLogView>,
     toasts: BTreeMap<u32, Vec<(MessageId, Vec<MessageAction>)>>,
@@ -53,6 +55,7 @@ impl Mailbox {
         let Some(id) = self.open else { return Ok(()) };
         let Some(message) = session.message(id).await? else { return Ok(()) };
         let record = session.incoming_call(message.envelope.call).await?;
+        self.has_sound = session.has_sound(&message);
         self.opened = Some((message, record.filter(|record| record.message == Some(id))));
         Ok(())
     }
@@ -90,16 +93,16 @@ impl Mailbox {
         self.counts.new
     }
 
-    /// The messages of the open folder, for who wants to do something to all of them.
-    pub(crate) async fn selection(&self, session: &Session) -> Result<SelectionView, CommandError> {
-        let window = aftertone_client::Window { offset: 0, limit: SELECTED, ..stored_window(&self.window) };
+    /// Messages of the open folder, for who wants to do something to all of them.
+    pub(crate) async fn selection(&self, session: &Session, offset: u32, limit: u32) -> Result<SelectionView, CommandError> {
+        let window = aftertone_client::Window { offset, limit: limit.min(SELECTED), ..stored_window(&self.window) };
         let listing = session.window(window).await?;
         let messages = listing.messages.iter().map(|message| message.envelope.id).collect();
-        Ok(SelectionView { messages, total: listing.total })
+        Ok(SelectionView { offset, messages, total: listing.total })
     }
 
-    /// Everything that is open, as it was read.
-    pub(crate) fn views(&self) -> Vec<Event> {
+    /// Everything that is open, as it was read. `reachable` is the server, which has the sounds that aren't here.
+    pub(crate) fn views(&self, reachable: bool) -> Vec<Event> {
         let mut views = Vec::new();
         // A window that was never read, as before anybody is signed in, says that it is being fetched.
         let (messages, total) = self.listing.as_ref().map_or((&[][..], 0), |listing| (&listing.messages, listing.total));
@@ -113,7 +116,8 @@ impl Mailbox {
             synced: self.synced && self.listing.is_some(),
             failed: self.failed,
         }));
-        let opened = self.opened.as_ref().map(|(message, record)| MessageView::new(message, record.as_ref(), true));
+        let opened =
+            self.opened.as_ref().map(|(message, record)| MessageView::new(message, record.as_ref(), reachable || self.has_sound));
         views.push(Event::Message(opened));
         views.extend(self.logged.clone().map(Event::CallLog));
         views

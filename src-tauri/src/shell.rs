@@ -362,6 +362,8 @@ impl Shell {
                 log_connection(&connection);
                 self.tell_app();
                 self.update_tray();
+                // What can't be fetched can't be played.
+                self.read_mailbox().await;
             }
             Told::Call(call) => self.call(call).await,
             Told::Quality(quality) => {
@@ -683,7 +685,9 @@ impl Shell {
     }
 
     fn tell_mailbox(&mut self) {
-        for view in self.mailbox.views() {
+        let connection = self.phone.as_ref().map(|phone| connection_view(&phone.session.snapshot().connection));
+        let reachable = connection.is_some_and(|connection| connection == ConnectionView::Connected);
+        for view in self.mailbox.views(reachable) {
             window::tell(&self.app, &view);
         }
         window::badge(&self.app, self.mailbox.new_messages());

@@ -73,6 +73,29 @@ impl Desktop {
         bus.map(|(_, address)| address.as_str()).context("no bus")
     }
 
+    /// Plugs in another loudspeaker, which is called `name`.
+    ///
+    /// # Errors
+    /// Where it can't.
+    pub async fn plug_in(&self, name: &str) -> Result<Plugged> {
+        let (sink, described) = (format!("sink_name={name}"), format!("sink_properties=device.description={name}"));
+        let mut load = self.command("pactl".as_ref());
+        load.args(["load-module", "module-null-sink", &sink, &described, "rate=48000", "channels=2", "norewinds=1"]);
+        let loaded = load.output().await?;
+        ensure!(loaded.status.success(), "{name} can't be plugged in: {}", String::from_utf8_lossy(&loaded.stderr));
+        Ok(Plugged { module: String::from_utf8(loaded.stdout)?.trim().to_owned() })
+    }
+
+    /// Pulls it out again.
+    ///
+    /// # Errors
+    /// Where it can't.
+    pub async fn pull_out(&self, plugged: Plugged) -> Result<()> {
+        let status = self.command("pactl".as_ref()).args(["unload-module", &plugged.module]).status().await?;
+        ensure!(status.success(), "it can't be pulled out");
+        Ok(())
+    }
+
     /// A folder for files, gone with the desktop.
     #[must_use]
     pub fn folder(&self) -> &std::path::Path {
@@ -102,10 +125,19 @@ impl Desktop {
     /// # Errors
     /// Where it can't.
     pub async fn listen(&self) -> Result<Listening> {
-        let path = self.folder().join("heard.raw");
+        self.listen_at("test_speaker").await
+    }
+
+    /// The same at the loudspeaker of that name.
+    ///
+    /// # Errors
+    /// Where it can't.
+    pub async fn listen_at(&self, speaker: &str) -> Result<Listening> {
+        let path = self.folder().join(format!("heard-{speaker}.raw"));
         let mut command = self.command("parec".as_ref());
         let file = std::fs::File::create(&path)?;
-        command.args(["--device=test_speaker.monitor", "--format=s16le", "--rate=8000", "--channels=1", "--latency-msec=20"]);
+        command.arg(format!("--device={speaker}.monitor"));
+        command.args(["--format=s16le", "--rate=8000", "--channels=1", "--latency-msec=20"]);
         let child = command.stdin(Stdio::null()).stdout(file).stderr(Stdio::null()).kill_on_drop(true).spawn()?;
         let listening = Listening { child, path };
         process::eventually("the monitor of the sound card is heard", PATIENCE, || async {
@@ -114,6 +146,12 @@ impl Desktop {
         .await?;
         Ok(listening)
     }
+}
+
+/// A loudspeaker that was plugged in.
+#[derive(Debug)]
+pub struct Plugged {
+    module: String,
 }
 
 /// Somebody speaks into the microphone; dropping it ends that.
@@ -137,6 +175,19 @@ impl Listening {
     pub fn so_far(&self) -> Result<Sound> {
         let bytes = std::fs::read(&self.path)?;
         Ok(Sound(bytes.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect()))
+    }
+
+    /// Waits until a tone of `frequency` Hz is heard.
+    ///
+    /// # Errors
+    /// Where it isn't in time.
+    pub async fn hears(&self, frequency: f64) -> Result<()> {
+        process::eventually(&format!("{frequency} Hz are heard"), PATIENCE, || async {
+            let heard = self.so_far()?;
+            let last = heard.part(heard.seconds() - 0.4, 0.4);
+            Ok((last.level() > -45.0 && (last.pitch() - frequency).abs() < 20.0).then_some(()))
+        })
+        .await
     }
 
     /// Ends it.

@@ -9,6 +9,7 @@ pub mod desktop;
 pub mod hosted;
 pub mod namespace;
 pub mod notifications;
+pub mod office;
 pub mod peers;
 pub mod process;
 pub mod sipp;

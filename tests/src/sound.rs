@@ -8,6 +8,9 @@ use realfft::RealFftPlanner;
 /// Rate of everything that is measured here, in Hz: the telephone's.
 pub const RATE: u32 = 8000;
 
+/// What is looked at together, in seconds.
+const FRAME_S: f64 = 0.02;
+
 /// Mono sound at [`RATE`].
 #[derive(Debug, Clone, Default)]
 pub struct Sound(pub Vec<i16>);
@@ -82,6 +85,21 @@ impl Sound {
         Ok(Self(to_rate(&mono, spec.sample_rate)?))
     }
 
+    /// Reads a WAV file of G.711, µ-law, at 8 kHz, as messages of telephones are: RFC 2361's format 7.
+    ///
+    /// # Errors
+    /// Where it is none.
+    pub fn load_mu_law(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+        let chunk = |name: &[u8]| bytes.windows(4).position(|four| four == name).map(|at| at + 8).context("a part is missing");
+        let (format, data) = (chunk(b"fmt ")?, chunk(b"data")?);
+        ensure!(bytes.starts_with(b"RIFF") && bytes.get(format..format + 4) == Some(&[7, 0, 1, 0]), "no µ-law in mono");
+        ensure!(bytes.get(format + 4..format + 8) == Some(&RATE.to_le_bytes()), "another rate");
+        let length = u32::from_le_bytes(bytes[data - 4..data].try_into()?) as usize;
+        let codes = bytes.get(data..data + length).context("shorter than it says")?;
+        Ok(Self(codes.iter().map(|code| linear(*code)).collect()))
+    }
+
     /// This, over and over, for so many seconds.
     #[must_use]
     pub fn repeated(&self, seconds: f64) -> Self {
@@ -92,6 +110,48 @@ impl Sound {
     #[must_use]
     pub fn in_mu_law(&self) -> Self {
         Self(self.0.iter().map(|sample| linear(mu_law(*sample))).collect())
+    }
+
+    /// A tone of `frequency` Hz.
+    #[must_use]
+    pub fn tone(frequency: f64, seconds: f64) -> Self {
+        let step = std::f64::consts::TAU * frequency / f64::from(RATE);
+        Self((0..samples(seconds)).map(|n| (8_000.0 * (step * n as f64).sin()) as i16).collect())
+    }
+
+    /// Where it sounds: for each 20 ms whether they are louder than -45 dBFS.
+    #[must_use]
+    pub fn sounding(&self) -> Vec<bool> {
+        self.0.chunks_exact(samples(FRAME_S)).map(|frame| Sound(frame.to_vec()).level() > -45.0).collect()
+    }
+
+    /// How many seconds lie between its first and its last sound that is louder than -45 dBFS.
+    #[must_use]
+    pub fn sounding_s(&self) -> f64 {
+        let frames = self.sounding();
+        let (first, last) = (frames.iter().position(|loud| *loud), frames.iter().rposition(|loud| *loud));
+        first.zip(last).map_or(0.0, |(first, last)| (last - first + 1) as f64 * FRAME_S)
+    }
+
+    /// The longest silence between two sounds, in seconds.
+    #[must_use]
+    pub fn longest_pause_s(&self) -> f64 {
+        let frames = self.sounding();
+        let within = frames.split(|loud| *loud).skip(1).map(<[bool]>::len).collect::<Vec<_>>();
+        // What follows the last sound lies between no two.
+        within.split_last().map_or(0, |(_, between)| between.iter().copied().max().unwrap_or(0)) as f64 * FRAME_S
+    }
+
+    /// The frequency of a single tone in Hz: the median of how often tenths of a second that sound throughout cross zero.
+    #[must_use]
+    pub fn pitch(&self) -> f64 {
+        let frames = self.sounding();
+        let tenths =
+            self.0.chunks_exact(samples(0.1)).zip(frames.chunks_exact(5)).filter(|(_, loud)| loud.iter().all(|loud| *loud));
+        let crossings = |tenth: &[i16]| tenth.windows(2).filter(|pair| (pair[0] < 0) != (pair[1] < 0)).count();
+        let mut pitches: Vec<f64> = tenths.map(|(tenth, _)| crossings(tenth) as f64 / 2.0 / 0.1).collect();
+        pitches.sort_by(f64::total_cmp);
+        pitches.get(pitches.len() / 2).copied().unwrap_or(0.0)
     }
 
     /// Level in dBFS (a full-scale square wave is 0).
@@ -187,6 +247,18 @@ pub fn seconds_so_far(path: &Path) -> Result<f64> {
     let spec = hound::WavReader::new(&bytes[..]).with_context(|| format!("reading {}", path.display()))?.spec();
     let frames = bytes.len().saturating_sub(start) / 2 / usize::from(spec.channels.max(1));
     Ok(frames as f64 / f64::from(spec.sample_rate))
+}
+
+/// What a WAV file of 16-bit samples, mono, has by now, whatever its header says: somebody still writes it.
+///
+/// # Errors
+/// Where its format can't be read.
+pub fn so_far(path: &Path) -> Result<Sound> {
+    let bytes = std::fs::read(path)?;
+    let Some(start) = bytes.windows(4).position(|four| four == b"data").map(|at| at + 8) else { return Ok(Sound::default()) };
+    let spec = hound::WavReader::new(&bytes[..]).with_context(|| format!("reading {}", path.display()))?.spec();
+    let samples = bytes.get(start..).unwrap_or_default().chunks_exact(2).map(|two| i16::from_le_bytes([two[0], two[1]]));
+    Ok(Sound(to_rate(&samples.collect::<Vec<_>>(), spec.sample_rate)?))
 }
 
 /// ITU-T G.711, µ-law: one linear sample as its code.
@@ -306,6 +378,16 @@ mod tests {
         let sound = Sound::silence(2.0).then(&Sound(beep)).then(&Sound::silence(1.0));
         let end = tone_end(&sound, 1000.0).unwrap_or_default();
         assert!((end - 2.4).abs() <= 0.03, "{end}");
+    }
+
+    #[test]
+    fn tones_and_pauses_are_measured() {
+        let tone = Sound::tone(440.0, 1.5);
+        let sound = Sound::silence(1.0).then(&tone).then(&Sound::silence(0.8)).then(&tone).then(&Sound::silence(3.0));
+        assert!((sound.pitch() - 440.0).abs() < 8.0, "{}", sound.pitch());
+        assert!((sound.sounding_s() - 3.8).abs() < 0.05, "{}", sound.sounding_s());
+        assert!((sound.longest_pause_s() - 0.8).abs() < 0.05, "{}", sound.longest_pause_s());
+        assert!((Sound::silence(1.0).longest_pause_s()).abs() < f64::EPSILON);
     }
 
     #[test]

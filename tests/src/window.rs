@@ -3,7 +3,12 @@
 use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use fantoccini::{Client, ClientBuilder, Locator, elements::Element};
+use fantoccini::{
+    Client, ClientBuilder, Locator,
+    actions::{InputSource, KeyAction, KeyActions},
+    elements::Element,
+    key::Key,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -78,6 +83,74 @@ impl Window {
     pub async fn type_into(&self, test_id: &str, text: &str) -> Result<()> {
         let element = self.find(test_id).await?;
         element.send_keys(text).await.with_context(|| format!("typing into {test_id}"))
+    }
+
+    /// Presses keys one after another, wherever the focus is.
+    ///
+    /// # Errors
+    /// Where the window is gone.
+    pub async fn press(&self, keys: &[char]) -> Result<()> {
+        for &value in keys {
+            let actions = KeyActions::new("keyboard".into()).then(KeyAction::Down { value }).then(KeyAction::Up { value });
+            self.client.perform_actions(actions).await?;
+        }
+        Ok(())
+    }
+
+    /// Presses a key while `with` is held down.
+    ///
+    /// # Errors
+    /// Where the window is gone.
+    pub async fn press_with(&self, with: Key, value: char) -> Result<()> {
+        let with = with.into();
+        let actions = KeyActions::new("keyboard".into())
+            .then(KeyAction::Down { value: with })
+            .then(KeyAction::Down { value })
+            .then(KeyAction::Up { value })
+            .then(KeyAction::Up { value: with });
+        Ok(self.client.perform_actions(actions).await?)
+    }
+
+    /// Chooses the option whose text holds `part`, in the selection with that `data-testid`.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub async fn choose(&self, test_id: &str, part: &str) -> Result<()> {
+        let css = format!("[data-testid=\"{test_id}\"] option");
+        let option = process::eventually(&format!("{test_id} offers {part}"), PATIENCE, || async {
+            for option in self.client.find_all(Locator::Css(&css)).await? {
+                if option.prop("textContent").await?.is_some_and(|text| text.contains(part)) {
+                    return Ok(Some(option));
+                }
+            }
+            Ok(None)
+        })
+        .await?;
+        option.click().await.with_context(|| format!("choosing {part}"))
+    }
+
+    /// The text of the element with that `data-testid`.
+    ///
+    /// # Errors
+    /// Where it doesn't come.
+    pub async fn text(&self, test_id: &str) -> Result<String> {
+        Ok(self.find(test_id).await?.text().await?)
+    }
+
+    /// Waits until something matches, longer than [`Window::find_css`] does.
+    ///
+    /// # Errors
+    /// Where it doesn't come.
+    pub async fn wait_for(&self, css: &str) -> Result<()> {
+        process::eventually(&format!("{css} is there"), PATIENCE * 2, || async { Ok(self.has(css).await?.then_some(())) }).await
+    }
+
+    /// Waits until nothing matches.
+    ///
+    /// # Errors
+    /// Where something stays.
+    pub async fn wait_until_gone(&self, css: &str) -> Result<()> {
+        process::eventually(&format!("{css} is gone"), PATIENCE * 2, || async { Ok((!self.has(css).await?).then_some(())) }).await
     }
 
     /// Whether an element matches now.

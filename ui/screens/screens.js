@@ -1,9 +1,14 @@
-// Photographs every view of the interface over the host in memory, and lets axe look at each: `npm run screens -- FOLDER`.
-// Light and dark, English and German, narrow and wide; what axe finds ends it with an error.
-import { mkdir } from "node:fs/promises";
+// Every view of the interface over the host in memory, in a real browser: light and dark, English and German, narrow and wide.
+//
+// `npm run screens` photographs them into docs/screens, `npm run screens -- --into FOLDER --only mailbox,people` some of them elsewhere;
+// `npm run test:screens` takes no pictures. Either way axe looks at each, contrast included, nothing may be wider than its window, and
+// what is found ends it with an error. `--report FILE` says how many were looked at.
+import { mkdir, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
 
+import { losslessCompressPng } from "@napi-rs/image";
 import puppeteer from "puppeteer-core";
 import { preview } from "vite";
 
@@ -36,8 +41,9 @@ const VIEWS = [
   { name: "message", world: "playing", steps: [openFirst] },
   { name: "mailbox-all", steps: [click("folder-all")] },
   { name: "mailbox-selected", steps: [click("folder-all"), key("x"), further, further] },
+  { name: "mailbox-saved", steps: [click("folder-saved")] },
   { name: "mailbox-trash", steps: [click("folder-trash")] },
-  { name: "mailbox-search", steps: [click("folder-all"), type("search", "amelie")] },
+  { name: "mailbox-search", steps: [click("folder-all"), type("search", "brandt")] },
   { name: "mailbox-search-none", steps: [click("folder-all"), type("search", "zebra")] },
   { name: "mailbox-empty", world: "empty" },
   { name: "mailbox-loading", world: "loading" },
@@ -95,12 +101,18 @@ function stopTheClock(now) {
 }
 
 const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
-const folder = resolve(process.argv[2] ?? "../docs/screens");
-const only = process.argv[3];
+const { values: given } = parseArgs({
+  options: { check: { type: "boolean" }, into: { type: "string" }, only: { type: "string" }, report: { type: "string" } },
+});
+const folder = resolve(given.into ?? "../docs/screens");
+const wanted = given.only?.split(",");
 const found = [];
+let looked = 0;
+let failed = 0;
 
 async function photograph(browser, origin, view, size, { theme, lang }, zoom = 1) {
   const [width, height] = SIZES[size];
+  const before = found.length;
   const page = await browser.newPage();
   page.on("pageerror", (error) => found.push(`${view.name}: ${error.message}`));
   await page.setBypassCSP(true);
@@ -114,29 +126,30 @@ async function photograph(browser, origin, view, size, { theme, lang }, zoom = 1
   await page.waitForSelector("main");
   await page.evaluate(() => document.fonts.ready);
   for (const step of view.steps ?? []) await step(page);
-  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
-  await new Promise((done) => setTimeout(done, 250));
+  // The pointer rests where it touches nothing.
+  await page.mouse.move(0, 0);
+  await page.evaluate(async () => {
+    for (let frame = 0; frame < 3; frame += 1) await new Promise((done) => requestAnimationFrame(done));
+    await Promise.all(document.getAnimations().map(({ finished }) => finished));
+  });
   const name = [view.name, size, theme, lang, zoom === 1 ? "" : "zoomed"].filter(Boolean).join("-");
-  await page.screenshot({ path: join(folder, `${name}.png`) });
+  if (!given.check) await writeFile(join(folder, `${name}.png`), await losslessCompressPng(await page.screenshot(), { strip: true }));
   await page.addScriptTag({ path: axe });
   const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
   for (const { id, nodes } of violations) found.push(`${name}: ${id}: ${nodes.map(({ html, any }) => `${html.slice(0, 120)} ${any[0]?.message ?? ""}`).join(" | ")}`);
   const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
   if (overflow > 0) found.push(`${name}: ${overflow} pixels wider than the window`);
   await page.close();
+  looked += 1;
+  if (found.length > before) failed += 1;
 }
 
 const server = await preview({ preview: { port: 0, strictPort: false }, logLevel: "silent" });
 const origin = server.resolvedUrls.local[0].replace(/\/$/, "");
 const browser = await puppeteer.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", "--force-color-profile=srgb"] });
-await mkdir(folder, { recursive: true });
+if (!given.check) await mkdir(folder, { recursive: true });
 try {
-  for (const view of VIEWS.filter(({ name }) => only === undefined || only.split(",").includes(name))) {
-    if (process.env.SCREENS === "few") {
-      await photograph(browser, origin, view, "wide", LOOKS[0]);
-      await photograph(browser, origin, view, "narrow", LOOKS[1]);
-      continue;
-    }
+  for (const view of VIEWS.filter(({ name }) => wanted === undefined || wanted.includes(name))) {
     for (const size of Object.keys(SIZES)) for (const look of view.looks ?? LOOKS) await photograph(browser, origin, view, size, look);
     if (view.looks === ALL) await photograph(browser, origin, view, "wide", LOOKS[0], 2);
   }
@@ -145,5 +158,6 @@ try {
   await server.close();
 }
 for (const line of found) console.error(line);
-console.log(`${found.length} findings; the pictures are in ${folder}`);
+console.log(`${looked} views looked at, ${found.length} findings${given.check ? "" : `; the pictures are in ${folder}`}`);
+if (given.report !== undefined) await writeFile(given.report, JSON.stringify({ passed: looked - failed, failed }));
 process.exit(found.length > 0 ? 1 : 0);

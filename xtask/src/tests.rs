@@ -30,7 +30,7 @@ pub(crate) fn run() -> Result<()> {
     set_up()?;
     build::interface()?;
     build::programs()?;
-    let parts = [interface()?, workspace()?];
+    let parts = [interface()?, screens()?, workspace()?];
     let passed: u64 = parts.iter().map(|part| part.passed).sum();
     let failed: u64 = parts.iter().map(|part| part.failed).sum();
     sum_up(passed, failed);
@@ -55,6 +55,16 @@ fn interface() -> Result<Count> {
     let report: Value = serde_json::from_slice(&std::fs::read(&report).context("the interface's tests left no report")?)?;
     let number = |name: &str| report[name].as_u64().unwrap_or(0);
     Ok(Count { passed: number("numPassedTests"), failed: number("numFailedTests"), broken: ran.is_err() })
+}
+
+/// Every view in a real browser, where contrast can be measured and lines can be too long.
+fn screens() -> Result<Count> {
+    say("looking at every view of the interface");
+    let report = std::env::current_dir()?.join("target/interface-screens.json");
+    let ran = build::npm(&["run", "--silent", "test:screens", "--", "--report", &report.display().to_string()]);
+    let report: Value = serde_json::from_slice(&std::fs::read(&report).context("the views were not looked at")?)?;
+    let number = |name: &str| report[name].as_u64().unwrap_or(0);
+    Ok(Count { passed: number("passed"), failed: number("failed"), broken: ran.is_err() })
 }
 
 fn workspace() -> Result<Count> {

@@ -213,6 +213,12 @@ impl Session {
         self.ask(|reply| Command::SoundFile { message, reply }).await?
     }
 
+    /// Whether the sound of a message is on this device, so that it plays without the server.
+    #[must_use]
+    pub fn has_sound(&self, message: &Message) -> bool {
+        self.mailbox.sound_path(message).is_file()
+    }
+
     /// A part of a folder, searched if wanted, and how many there are.
     ///
     /// # Errors

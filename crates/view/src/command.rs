@@ -148,8 +148,13 @@ pub enum Command {
         #[ts(type = "Array<string>")]
         messages: Vec<MessageId>,
     },
-    /// Tell which messages the open folder has for the query: [`Event::Selection`](crate::Event::Selection).
-    SelectAll,
+    /// Tell which messages the open folder has for the query, or a part of them: [`Event::Selection`](crate::Event::Selection).
+    Select {
+        /// Index of the first.
+        offset: u32,
+        /// How many, at most a thousand.
+        limit: u32,
+    },
     /// Do something to messages; a toast offers to undo it.
     Act {
         /// Which.

@@ -22,7 +22,7 @@ pub enum Event {
     Playback(Option<PlaybackView>),
     /// How messages sound on this device.
     Player(PlayerView),
-    /// The messages that [`Command::SelectAll`](crate::Command::SelectAll) asked for.
+    /// The messages that [`Command::Select`](crate::Command::Select) asked for.
     Selection(SelectionView),
     /// The open window of the call log.
     CallLog(CallLogView),
@@ -89,6 +89,8 @@ impl Default for PlayerView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[ts(export_to = "contract.ts")]
 pub struct SelectionView {
+    /// Index of the first.
+    pub offset: u32,
     /// The latest first, at most a thousand.
     #[ts(type = "Array<string>")]
     pub messages: Vec<MessageId>,

@@ -115,9 +115,9 @@ impl Shell {
         let _window_gone = reply.send(Ok(()));
     }
 
-    pub(super) async fn select_all(&self) -> Result<(), Code> {
+    pub(super) async fn select(&self, offset: u32, limit: u32) -> Result<(), Code> {
         let session = self.session().ok_or(Code::NotSignedIn)?;
-        let selection = self.mailbox.selection(&session).await.map_err(|error| command_code(&error))?;
+        let selection = self.mailbox.selection(&session, offset, limit).await.map_err(|error| command_code(&error))?;
         window::tell(&self.app, &Event::Selection(selection));
         Ok(())
     }

@@ -198,7 +198,7 @@ impl Shell {
                 session.seek(position_ms.into());
                 Ok(())
             }
-            Command::SelectAll => return self.select_all().await,
+            Command::Select { offset, limit } => return self.select(offset, limit).await,
             Command::CallBack { message } => return self.call_back(message).await,
             Command::LeaveTestMessage => {
                 session.place_test_message();

@@ -2,6 +2,7 @@ import type {
   CallLogRow,
   DevicesView,
   DirectoryEntryView,
+  Language,
   MessageRow,
   MessageState,
   Outcome,
@@ -41,6 +42,34 @@ export function speech(seed: number, count = 120): number[] {
     for (let i = 0; i < pause; i += 1) peaks.push(Math.round(6 + random() * 12));
   }
   return peaks.slice(0, count);
+}
+
+/** What people wrote and what things are called, for whoever looks in German. */
+const GERMAN: Readonly<Record<string, string>> = {
+  "Main office, billing": "Zentrale, Buchhaltung",
+  Reception: "Empfang",
+  Warehouse: "Lager",
+  "The delivery you asked about is at dock two. Can you sign for it today?":
+    "Die Lieferung, nach der Sie fragten, steht an Rampe zwei. Können Sie heute unterschreiben?",
+  "Laptop of Maria": "Marias Laptop",
+  "Desk phone, room 214": "Tischtelefon, Raum 214",
+  "Home office": "Arbeitszimmer",
+  "Built-in microphone": "Eingebautes Mikrofon",
+  "Built-in speakers": "Eingebaute Lautsprecher",
+};
+
+/** A view model in a language: every text that has a German one. */
+export function inLanguage<T>(value: T, language: Language): T {
+  return language === "en" ? value : (JSON.parse(JSON.stringify(value), (key, text: unknown) => german(key, text)) as T);
+}
+
+function german(key: string, value: unknown): unknown {
+  if (typeof value === "string") return GERMAN[value] ?? value;
+  if (typeof value !== "object" || value === null || key === "") return value;
+  const party = value as { name?: unknown; initials?: unknown; number?: string; extension?: string };
+  // Initials follow their name.
+  if (typeof party.name !== "string" || typeof party.initials !== "string") return value;
+  return { ...party, initials: initials(party.name, party.number ?? party.extension ?? "") };
 }
 
 const id = (kind: number, n: number) => `00000000-0000-4000-8${String(kind).padStart(3, "0")}-${String(n).padStart(12, "0")}`;

@@ -1,13 +1,15 @@
-import { callLog, devices, messages, party, PEOPLE, speech } from "./fake-data";
+import { callLog, devices, inLanguage, messages, party, PEOPLE, speech } from "./fake-data";
 import type {
   AccountView,
   AppView,
   AudioDevicesView,
+  AudioUse,
   CallLogRow,
   CallView,
   Code,
   Command,
   DevicesView,
+  DirectoryEntryView,
   Event,
   Folder,
   MessageRow,
@@ -28,6 +30,7 @@ type Window = Omit<Extract<Command, { type: "open_folder" }>, "type">;
 export type Scene = "own" | "broken" | "signed_out" | "revoked" | "invited" | "locked" | "empty" | "loading" | "offline" | "connecting" | "ringing" | "in_call" | "held" | "playing" | "many";
 
 const SPEED_MS = 100;
+const HEARD_MS = 1000;
 const INVITATION = "aftertone://invite?server=https://phone.example.com&token=T";
 const GOOD: CallView["quality"] = {
   bars: 4,
@@ -81,6 +84,8 @@ export class FakeHost implements Host {
     tray: true,
   };
   #accountDevices: DevicesView;
+  #people: readonly DirectoryEntryView[];
+  #heardMs = 0;
   #ticking: ReturnType<typeof setInterval> | null = null;
   #undo = new Map<number, () => void>();
   #ids = 1;
@@ -110,9 +115,11 @@ export class FakeHost implements Host {
     language: "en" | "de" = "en",
     now = Date.now(),
   ) {
-    this.#messages = scenes.has("empty") || scenes.has("loading") || scenes.has("broken") ? [] : messages(now, scenes.has("many") ? 50_000 : 140);
-    this.#accountDevices = devices(now);
-    this.#log = scenes.has("empty") ? [] : callLog(now);
+    this.#messages = scenes.has("empty") || scenes.has("loading") || scenes.has("broken") ? [] : inLanguage(messages(now, scenes.has("many") ? 50_000 : 140), language);
+    this.#accountDevices = inLanguage(devices(now), language);
+    this.#devices = inLanguage(this.#devices, language);
+    this.#people = inLanguage(PEOPLE, language);
+    this.#log = scenes.has("empty") ? [] : inLanguage(callLog(now), language);
     this.#app = {
       account: this.#account(),
       connection: scenes.has("offline")
@@ -129,7 +136,7 @@ export class FakeHost implements Host {
       const id = this.#call(party("1004", "Lena Fischer"), "outgoing", { type: "connected", since: new Date(now - 83_000).toISOString() });
       if (scenes.has("held")) this.#change(id, { held: true });
     }
-    if (scenes.has("ringing")) this.#call(party("1820", "Main office, billing"), "incoming", { type: "ringing" }, 2);
+    if (scenes.has("ringing")) this.#call(inLanguage(party("1820", "Main office, billing"), language), "incoming", { type: "ringing" }, 2);
   }
 
   static fromAddress(search: string): FakeHost {
@@ -173,6 +180,17 @@ export class FakeHost implements Host {
   /** The frame changes. */
   tellApp(change: Partial<AppView>): void {
     this.#app = { ...this.#app, ...change };
+    this.#sendApp();
+  }
+
+  /** The sound devices. */
+  get devices(): AudioDevicesView {
+    return this.#devices;
+  }
+
+  /** A call to somebody, as far as it has come. */
+  dial(number: string, state: "dialling" | "ringing"): void {
+    this.#call(party(number), "outgoing", { type: state });
     this.#sendApp();
   }
 
@@ -273,9 +291,10 @@ export class FakeHost implements Host {
         return this.#send({ type: "player", view: this.#player });
       case "export_messages":
         return this.#toast({ type: "exported", count: command.messages.length, place: "/home/maria/Downloads" });
-      case "select_all": {
+      case "select": {
         const found = this.#found();
-        return this.#send({ type: "selection", view: { messages: found.slice(0, 1000).map(({ id }) => id), total: found.length } });
+        const part = found.slice(command.offset, command.offset + Math.min(1000, command.limit));
+        return this.#send({ type: "selection", view: { offset: command.offset, messages: part.map(({ id }) => id), total: found.length } });
       }
       case "act":
         return this.#act(command.messages, command.action);
@@ -287,7 +306,7 @@ export class FakeHost implements Host {
         return this.#sendMailbox();
       case "forward":
         if (this.#app.connection.type === "offline") return this.#toast({ type: "forward_waits" });
-        return this.#toast({ type: "forwarded", to: command.to.map((to) => PEOPLE.find(({ user }) => user === to)?.name ?? to) });
+        return this.#toast({ type: "forwarded", to: command.to.map((to) => this.#people.find(({ user }) => user === to)?.name ?? to) });
       case "leave_test_message":
         void this.#leaveTestMessage();
         return null;
@@ -295,7 +314,7 @@ export class FakeHost implements Host {
         this.#logWindow = command;
         return this.#sendLog();
       case "list_directory":
-        return this.#send({ type: "directory", view: { entries: [...PEOPLE] } });
+        return this.#send({ type: "directory", view: { entries: [...this.#people] } });
       case "list_devices":
         return this.#send({ type: "devices", view: this.#accountDevices });
       case "revoke_device":
@@ -307,7 +326,7 @@ export class FakeHost implements Host {
       case "list_audio_devices":
         return this.#send({ type: "audio_devices", view: this.#devices });
       case "choose_audio_device":
-        this.#devices = { ...this.#devices, [command.use]: command.device };
+        this.#choose(command.use, command.device);
         return this.#send({ type: "audio_devices", view: this.#devices });
       case "set_volume":
         if (command.use !== "microphone") this.#devices = { ...this.#devices, [`${command.use}_volume`]: command.percent };
@@ -323,6 +342,14 @@ export class FakeHost implements Host {
       case "test_speaker":
         return null;
     }
+  }
+
+  #choose(use: AudioUse, chosen: string | null): void {
+    const all = use === "microphone" ? this.#devices.inputs : this.#devices.outputs;
+    const name = all.find(({ id, system_default }) => (chosen === null ? system_default : id === chosen))?.name ?? null;
+    this.#devices = { ...this.#devices, [use]: chosen, [`${use}_in_use`]: { name, fallback: false, missing: null } };
+    if (use === "speaker" && this.#playback) this.#playback = { ...this.#playback, device: name };
+    this.#send({ type: "playback", view: this.#playback });
   }
 
   #account(): AccountView {
@@ -356,7 +383,11 @@ export class FakeHost implements Host {
     this.#sendMailbox();
     if (this.scenes.has("playing")) {
       const first = this.#messages[0];
-      if (first) void this.#play(first.id, 16_000);
+      if (first) {
+        void this.#play(first.id, 16_000);
+        this.#heardMs = HEARD_MS;
+        this.#hearing();
+      }
     }
     this.#sendLog();
     this.#send({ type: "player", view: this.#player });
@@ -387,7 +418,7 @@ export class FakeHost implements Host {
         counts: { new: count("new"), all: count("all"), saved: count("saved"), trash: count("trash") },
         total: found.length,
         offset,
-        rows: found.slice(offset, offset + limit),
+        rows: found.slice(offset, offset + limit).map((row) => ({ ...row, playable: true })),
         synced: !this.scenes.has("loading") && !this.scenes.has("broken"),
         failed: this.scenes.has("broken"),
       },
@@ -412,7 +443,12 @@ export class FakeHost implements Host {
     const { duration_ms, urgent } = row;
     story.push({ at: over, what: row.interrupted ? { type: "interrupted", duration_ms } : { type: "recorded", duration_ms, urgent } });
     if (row.forwarded) story.push({ at: row.forwarded.at, what: { type: "forwarded", from: row.forwarded.from } });
-    return this.#send({ type: "message", view: { row, story } });
+    return this.#send({ type: "message", view: { row: { ...row, playable: this.#playable(row) }, story } });
+  }
+
+  /** What isn't on this device can be fetched from the server. */
+  #playable(row: MessageRow): boolean {
+    return row.playable || this.#app.connection.type === "connected";
   }
 
   #sendLog(): null {
@@ -462,7 +498,7 @@ export class FakeHost implements Host {
   #play(id: string, from: number | null): Code | null {
     const row = this.#find(id);
     if (!row) return "gone";
-    if (!row.playable) return "sound_missing";
+    if (!this.#playable(row)) return "sound_missing";
     const resumed = this.#playback?.message === id && this.#playback.position_ms < row.duration_ms ? this.#playback.position_ms : 0;
     this.#stop();
     this.#playback = {
@@ -472,10 +508,9 @@ export class FakeHost implements Host {
       playing: true,
       loading: false,
       rate_percent: this.#player.rate_percent,
-      device: this.#devices.outputs.find(({ system_default }) => system_default)?.name ?? null,
+      device: this.#devices.speaker_in_use.name,
     };
-    if (row.state === "new") this.#set(id, "heard");
-    this.#sendMailbox();
+    this.#heardMs = 0;
     this.#send({ type: "playback", view: this.#playback });
     this.#ticking = setInterval(() => this.#tick(), SPEED_MS);
     return null;
@@ -486,8 +521,19 @@ export class FakeHost implements Host {
     const position_ms = Math.min(this.#playback.duration_ms, this.#playback.position_ms + (SPEED_MS * this.#playback.rate_percent) / 100);
     const playing = position_ms < this.#playback.duration_ms;
     this.#playback = { ...this.#playback, position_ms, playing };
+    this.#hearing();
     if (!playing) this.#stop();
     this.#send({ type: "playback", view: this.#playback });
+  }
+
+  /** A message counts as heard once a second of it was heard, and not while nobody can hear it. */
+  #hearing(): void {
+    const row = this.#playback && this.#find(this.#playback.message);
+    if (this.#player.volume_percent === 0 || row?.state !== "new") return;
+    this.#heardMs += SPEED_MS;
+    if (this.#heardMs < HEARD_MS) return;
+    this.#set(row.id, "heard");
+    this.#sendMailbox();
   }
 
   #stop(): void {
@@ -526,7 +572,7 @@ export class FakeHost implements Host {
 
   #place(number: string): Code | null {
     const wanted = number.replaceAll(" ", "");
-    const person = PEOPLE.find(({ user, extension }) => user === wanted || extension === wanted);
+    const person = this.#people.find(({ user, extension }) => user === wanted || extension === wanted);
     if (!person && !/^\+?[0-9*#]{2,}$/.test(wanted)) return "bad_number";
     const id = this.#call(party(person?.extension ?? number, person?.name ?? null), "outgoing", { type: "dialling" });
     this.#sendApp();

@@ -52,6 +52,9 @@ export class Phone {
 
   readonly #host: Host;
   #unlisten: (() => void) | null = null;
+  /** Changes of how messages sound that the shell has not done yet: until then its word is older than what was chosen. */
+  #tuning = 0;
+  #tuned: PlayerView | null = null;
 
   constructor(host: Host) {
     this.#host = host;
@@ -78,6 +81,15 @@ export class Phone {
     return code === null;
   }
 
+  /** How messages sound from now on. What is chosen next adds to this, also before the shell has said a word. */
+  async tune(change: Partial<PlayerView>): Promise<void> {
+    this.player = { ...this.player, ...change };
+    this.#tuning += 1;
+    await this.do({ type: "set_player", ...this.player });
+    this.#tuning -= 1;
+    if (this.#tuning === 0 && this.#tuned) this.player = this.#tuned;
+  }
+
   tell(about: Told): void {
     ownToast -= 1;
     this.toasts = [...this.toasts, { id: ownToast, about, undo: false }].slice(-3);
@@ -102,7 +114,8 @@ export class Phone {
         this.playback = event.view;
         break;
       case "player":
-        this.player = event.view;
+        this.#tuned = event.view;
+        if (this.#tuning === 0) this.player = event.view;
         break;
       case "selection":
         this.selection = event.view;

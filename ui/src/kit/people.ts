@@ -1,8 +1,9 @@
 import type { DirectoryEntryView } from "../host/generated/contract";
 
+const collator = new Intl.Collator(undefined, { sensitivity: "base", numeric: true });
 const fold = (text: string) => text.normalize("NFD").replaceAll(/\p{M}/gu, "").toLocaleLowerCase();
 
-/** The people whose name, user name or extension holds every word; those whose name begins with it come first. */
+/** The people whose name, user name or extension holds every word, by name; those whose name begins with it come first. */
 export function matching(people: readonly DirectoryEntryView[], query: string): DirectoryEntryView[] {
   const wanted = fold(query).trim();
   const words = wanted.split(/\s+/).filter(Boolean);
@@ -11,5 +12,6 @@ export function matching(people: readonly DirectoryEntryView[], query: string): 
     return words.every((word) => text.includes(word));
   });
   const first = (person: DirectoryEntryView) => (fold(person.name).startsWith(wanted) || person.extension.startsWith(wanted) ? 0 : 1);
-  return wanted === "" ? found : found.sort((a, b) => first(a) - first(b));
+  const byName = (a: DirectoryEntryView, b: DirectoryEntryView) => collator.compare(a.name, b.name) || collator.compare(a.extension, b.extension);
+  return found.sort((a, b) => (wanted === "" ? 0 : first(a) - first(b)) || byName(a, b));
 }

@@ -1,7 +1,7 @@
 /**
  * What an end-to-end test finds things by, as `data-testid`. They are stable: words and layout may change, these don't.
  *
- * The frame: `signed-in` (the frame itself, with `data-extension`), `connection` (with `data-state`: connected, connecting, offline), `nav-calls`,
+ * The frame: `signed-in` (the frame itself, with `data-extension`), `connection` (with `data-state`: connected, connecting, offline), `me` (the own picture, which tells it too), `nav-calls`,
  *   `nav-mailbox`, `nav-people`, `nav-settings`, `new-count`, `toast` (with `data-about`), `undo`, `dismiss`.
  * Sign-in: `sign-in` (the form), `server`, `user`, `password`, `submit`, `with-password`, `with-invitation`,
  *   `invitation-link`, `sign-in-error` and `sign-in-why` (with `data-code`), `retry-secrets`, `use-file-secrets`.
@@ -18,7 +18,7 @@
  *   `forward-chosen` (with `data-user`), `forward-note`, `forward-send`.
  * People: `people`, `people-search`, `person` (with `data-user`), `person-call`.
  * Several messages: `marked` (the bar, with `data-count`), `marked-forward`, `marked-save`, `marked-heard`, `marked-export`, `marked-delete`,
- *   `marked-restore`, `marked-expunge`, `marked-clear`. Listening: `rate`, `volume`, `skip-silence`, `export`.
+ *   `marked-restore`, `marked-expunge`, `marked-clear`. Listening: `rate`, `player-device`, `volume`, `skip-silence`, `export`.
  * Everywhere: `shortcuts`, `shortcuts-dialog`, `reconnect`.
  * In a call also: `another-call`, `hold`, `quality` (with `data-bars`), `digits`; in the log `call-row-play`; at the sign-in `picture`.
  * Settings also: `notify-messages`, `notify-calls`, `notify-missed`, `quiet`, `quiet-from`, `quiet-to`, `quiet-day-0` …, `device` (with
@@ -34,6 +34,7 @@
 export const ids = {
   signedIn: "signed-in",
   connection: "connection",
+  me: "me",
   newCount: "new-count",
   toast: "toast",
   undo: "undo",
@@ -97,7 +98,8 @@ export const ids = {
   quiet: "quiet",
   quietFrom: "quiet-from",
   quietTo: "quiet-to",
-  device: "device",
+  device: "player-device",
+  accountDevice: "device",
   deviceRevoke: "device-revoke",
   deviceRevokeConfirm: "device-revoke-confirm",
   play: "play",

@@ -1,4 +1,4 @@
-import { screen, waitFor } from "@testing-library/svelte";
+import { fireEvent, screen, waitFor } from "@testing-library/svelte";
 import { describe, expect, test } from "vitest";
 
 import { World } from "./world";
@@ -69,6 +69,95 @@ describe("the mailbox", () => {
     await world.find("empty");
   });
 
+  test("keys: first, last, a page, into the message and back", async () => {
+    const world = await World.open();
+    await world.click("folder-all");
+    const rows = await waitFor(() => {
+      expect(world.all("message-row").length).toBeGreaterThan(3);
+      return world.all("message-row");
+    });
+    rows[0]?.focus();
+    await world.user.keyboard("{PageDown}");
+    await waitFor(() => expect(world.get("message").dataset["messageId"]).toBe(rows[1]?.dataset["messageId"]));
+    await world.user.keyboard("{PageUp}");
+    await waitFor(() => expect(world.get("message").dataset["messageId"]).toBe(rows[0]?.dataset["messageId"]));
+    // The last one is far outside the rows at hand.
+    await world.user.keyboard("{End}");
+    await waitFor(() => expect(world.get("message").dataset["messageId"]).toBe("00000000-0000-4000-8001-000000000150"));
+    await world.user.keyboard("{Home}");
+    await waitFor(() => expect(world.get("message").dataset["messageId"]).toBe(rows[0]?.dataset["messageId"]));
+    await world.user.keyboard("{Enter}");
+    await waitFor(() => expect(document.activeElement).toBe(world.get("play")));
+  });
+
+  test("keys: heard or new, and for ever only when it is pressed twice", async () => {
+    const world = await World.open();
+    await screen.findAllByTestId("message-row");
+    await world.user.keyboard("h");
+    expect((await world.asked("act")).action).toBe("heard");
+    await world.user.keyboard("u");
+    await waitFor(async () => expect((await world.asked("act")).action).toBe("new"));
+    await world.user.keyboard("4");
+    await waitFor(() => expect(world.all("message-row").map((row) => row.dataset["state"])).toEqual(["deleted"]));
+    await world.find("message");
+    await world.user.keyboard("{Delete}");
+    expect((await world.find("expunge")).textContent).toContain("Really");
+    expect((await world.asked("act")).action).toBe("new");
+    await world.user.keyboard("{Delete}");
+    await waitFor(async () => expect((await world.asked("act")).action).toBe("expunge"));
+  });
+
+  test("two quick changes of how it sounds both count", async () => {
+    const world = await World.open();
+    await world.find("rate");
+    // No word of the shell between the two.
+    fireEvent.change(world.get("rate"), { target: { value: "75" } });
+    fireEvent.change(world.get("volume"), { target: { value: "50" } });
+    await waitFor(async () => expect(await world.asked("set_player")).toMatchObject({ rate_percent: 75, volume_percent: 50 }));
+  });
+
+  test("a range reaches beyond the rows at hand", async () => {
+    const world = await World.open();
+    await world.click("folder-all");
+    const rows = await waitFor(() => {
+      expect(world.all("message-row").length).toBeGreaterThan(3);
+      return world.all("message-row");
+    });
+    rows[1]?.focus();
+    await world.user.click(rows[1] ?? document.body);
+    await world.user.keyboard("x");
+    await world.user.keyboard("{End}");
+    await waitFor(() => expect(world.get("message").dataset["messageId"]).toBe("00000000-0000-4000-8001-000000000150"));
+    const last = await waitFor(() => {
+      const last = world.all("message-row").find((row) => row.dataset["messageId"] === "00000000-0000-4000-8001-000000000150");
+      if (!last) throw new Error("the last row isn’t there");
+      return last;
+    });
+    await world.user.keyboard("{Shift>}");
+    await world.user.click(last);
+    await world.user.keyboard("{/Shift}");
+    // All but the first, and the one in the trash isn't in this folder.
+    await waitFor(() => expect(world.get("marked").dataset["count"]).toBe("148"));
+    expect(await world.asked("select")).toMatchObject({ offset: 1, limit: 148 });
+  });
+
+  test("what it is heard through can be chosen", async () => {
+    const world = await World.open();
+    await world.user.selectOptions(await world.find("player-device"), "built-in");
+    expect(await world.asked("choose_audio_device")).toMatchObject({ use: "speaker", device: "built-in" });
+    await waitFor(() => expect(world.get("player-device")).toHaveProperty("value", "built-in"));
+    await world.user.selectOptions(world.get("player-device"), "");
+    await waitFor(async () => expect((await world.asked("choose_audio_device")).device).toBeNull());
+  });
+
+  test("a muted message is not heard", async () => {
+    const world = await World.open();
+    await world.host.perform({ type: "set_player", rate_percent: 100, volume_percent: 0, skip_silence: false });
+    await world.click("play");
+    await waitFor(() => expect(Number(world.get("seek").getAttribute("aria-valuenow"))).toBeGreaterThan(1500));
+    expect(world.get("message").dataset["state"]).toBe("new");
+  });
+
   test("keys: down, play, save, forward, search", async () => {
     const world = await World.open();
     const rows = await screen.findAllByTestId("message-row");
@@ -131,7 +220,7 @@ describe("the mailbox", () => {
   });
 
   test("sound that isn’t here can’t be played, and the reason stands there", async () => {
-    const world = await World.open();
+    const world = await World.open(["offline"]);
     await world.click("folder-saved");
     await waitFor(() => expect(world.names().join()).toContain("Harper & Lowe"));
     const row = world.all("message-row").find((row) => row.textContent.includes("Harper"));

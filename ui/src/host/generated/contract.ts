@@ -434,7 +434,15 @@ skip_silence: boolean, } | { "type": "export_messages",
 /**
  * Which.
  */
-messages: Array<string>, } | { "type": "select_all" } | { "type": "act", 
+messages: Array<string>, } | { "type": "select", 
+/**
+ * Index of the first.
+ */
+offset: number, 
+/**
+ * How many, at most a thousand.
+ */
+limit: number, } | { "type": "act", 
 /**
  * Which.
  */
@@ -1023,6 +1031,10 @@ export type SecretsView = "ok" | "locked" | "missing";
  * The messages of a folder.
  */
 export type SelectionView = { 
+/**
+ * Index of the first.
+ */
+offset: number, 
 /**
  * The latest first, at most a thousand.
  */

@@ -1,0 +1,176 @@
+//! Calls in the real window: out by the pad and by name, in on two apps of one person, and with a headset that is pulled out.
+
+#![expect(clippy::print_stdout, reason = "what was measured is worth seeing")]
+
+use std::time::Duration;
+
+use aftertone_tests::{
+    office::{Office, PATIENCE},
+    process,
+    sound::{self, Sound},
+    window::Window,
+};
+use anyhow::{Context, Result, ensure};
+use fantoccini::key::Key;
+use tokio::sync::Mutex;
+
+/// One person sits at one machine: two windows that talk at once would measure the machine.
+static DESK: Mutex<()> = Mutex::const_new(());
+
+const TALKING: &str = "[data-testid=\"call\"][data-state=\"connected\"]";
+const TONE_HZ: f64 = 440.0;
+
+/// Bob hums as long as anybody listens.
+fn hum() -> Sound {
+    Sound::tone(TONE_HZ, 120.0)
+}
+
+async fn pressed(office: &mut Office, key: &str) -> Result<()> {
+    let heard = office.bob.happening("CALL_DTMF_START", PATIENCE).await?;
+    ensure!(heard.parameter == key, "Bob's phone heard {heard:?} for {key}");
+    Ok(())
+}
+
+/// Seconds on the timer of the call, as it is read: `1:02`.
+async fn timer(window: &Window) -> Result<u64> {
+    let text = window.text("call-timer").await?;
+    let (minutes, seconds) = text.split_once(':').with_context(|| format!("no time: {text}"))?;
+    Ok(minutes.trim().parse::<u64>()? * 60 + seconds.trim().parse::<u64>()?)
+}
+
+/// Out by the pad: sound both ways, mute, keys of the telephone, the timer. Out by name. Both stand in the log.
+#[tokio::test]
+async fn calls_go_out_by_the_pad_and_by_name() -> Result<()> {
+    let _desk = DESK.lock().await;
+    let mut office = Office::open(hum()).await?;
+    let window = office.alice("alice").await?;
+    window.click("nav-calls").await?;
+    for digit in "1002".chars() {
+        window.click(&format!("digit-{digit}")).await?;
+    }
+    window.click("dial").await?;
+    office.bob.happening("CALL_INCOMING", PATIENCE).await?;
+    let listening = office.desktop.listen().await?;
+    office.bob.command("accept").await?;
+    window.wait_for(TALKING).await?;
+    listening.hears(TONE_HZ).await?;
+
+    let _speaking = office.desktop.say(&sound::sentence()?.repeated(90.0))?;
+    let open = office.bob_hears(true).await?;
+    window.click("mute").await?;
+    let muted = office.bob_hears(false).await?;
+    window.click("mute").await?;
+    office.bob_hears(true).await?;
+    println!("at Bob: {open:.1} dBFS, muted {muted:.1} dBFS");
+    assert!(muted < -60.0, "muted, and Bob hears {muted} dBFS");
+
+    window.click("keypad").await?;
+    for key in ["4", "2", "#"] {
+        window.click(&format!("digit-{key}")).await?;
+        pressed(&mut office, key).await?;
+    }
+    assert_eq!(window.text("digits").await?, "42#");
+    let shown = timer(&window).await?;
+    process::eventually("the timer runs", PATIENCE, || async { Ok((timer(&window).await? >= shown + 2).then_some(())) }).await?;
+    window.click("hang-up").await?;
+    office.bob.happening("CALL_CLOSED", PATIENCE).await?;
+    window.wait_until_gone(TALKING).await?;
+
+    window.wait_for("[data-testid=\"dial-number\"]").await?;
+    window.type_into("dial-number", "brandt").await?;
+    window.wait_for("[role=\"listbox\"] [role=\"option\"]").await?;
+    window.type_into("dial-number", &String::from(char::from(Key::Enter))).await?;
+    office.bob.happening("CALL_INCOMING", PATIENCE).await?;
+    office.bob.command("accept").await?;
+    window.wait_for(TALKING).await?;
+    office.bob.command("hangup").await?;
+    window.wait_for("[data-testid=\"call\"][data-state=\"ended\"]").await?;
+    process::eventually("both calls stand in the log", PATIENCE, || async {
+        let rows = window.all("call-row").await?;
+        let mut answered = 0;
+        for row in &rows {
+            answered += usize::from(row.attr("data-outcome").await?.as_deref() == Some("answered"));
+        }
+        Ok((answered == 2 && rows.len() == 2).then_some(()))
+    })
+    .await?;
+    window.close().await?;
+    office.close().await
+}
+
+/// Two apps of one person: both ring, one answers, and for the other it isn't missed; what is heard in one is heard in the other.
+#[tokio::test]
+async fn two_apps_of_one_person_are_one() -> Result<()> {
+    let _desk = DESK.lock().await;
+    let mut office = Office::open(hum()).await?;
+    let (laptop, desk) = (office.alice("laptop").await?, office.alice("desk").await?);
+    office.bob_calls().await?;
+    for window in [&laptop, &desk] {
+        window.find("ringing").await?;
+    }
+    laptop.click("answer").await?;
+    office.bob.happening("CALL_ESTABLISHED", PATIENCE).await?;
+    desk.wait_until_gone("[data-testid=\"ringing\"]").await?;
+    laptop.wait_for(TALKING).await?;
+    laptop.click("hang-up").await?;
+    office.bob.happening("CALL_CLOSED", PATIENCE).await?;
+    for window in [&laptop, &desk] {
+        window.click("nav-calls").await?;
+        window.wait_for("[data-testid=\"call-row\"][data-outcome=\"answered\"]").await?;
+        assert_eq!(window.all("call-row").await?.len(), 1, "one call, and nobody missed it");
+    }
+    let shown = office.desktop.notifications.shown();
+    assert!(
+        !shown.iter().any(|one| one.actions.iter().any(|key| key == "call_back")),
+        "nobody is told of a missed call: {shown:?}"
+    );
+
+    office.bob_calls().await?;
+    laptop.find("ringing").await?;
+    desk.click("decline").await?;
+    laptop.wait_until_gone("[data-testid=\"ringing\"]").await?;
+    office.bob_leaves(4.0).await?;
+    for window in [&laptop, &desk] {
+        window.click("nav-mailbox").await?;
+        window.wait_for("[data-testid=\"message-row\"][data-state=\"new\"]").await?;
+        window.wait_for("[data-testid=\"new-count\"]").await?;
+    }
+    laptop.click("play").await?;
+    desk.click("folder-all").await?;
+    desk.wait_for("[data-testid=\"message-row\"][data-state=\"heard\"]").await?;
+    desk.wait_until_gone("[data-testid=\"new-count\"]").await?;
+    laptop.close().await?;
+    desk.close().await?;
+    office.close().await
+}
+
+/// The headset is pulled out while somebody speaks: the call goes on at the loudspeaker, and the window says so; it comes back.
+#[tokio::test]
+async fn a_call_survives_its_headset() -> Result<()> {
+    let _desk = DESK.lock().await;
+    let mut office = Office::open(hum()).await?;
+    let headset = office.desktop.plug_in("headset").await?;
+    let window = office.alice("alice").await?;
+    window.click("nav-settings").await?;
+    window.choose("speaker", "headset").await?;
+    office.bob_calls().await?;
+    let (in_ear, at_desk) = (office.desktop.listen_at("headset").await?, office.desktop.listen().await?);
+    window.click("answer").await?;
+    office.bob.happening("CALL_ESTABLISHED", PATIENCE).await?;
+    in_ear.hears(TONE_HZ).await?;
+    drop(in_ear);
+
+    office.desktop.pull_out(headset).await?;
+    window.wait_for("[data-testid=\"toast\"][data-about=\"audio\"]").await?;
+    at_desk.hears(TONE_HZ).await?;
+    window.wait_for(TALKING).await?;
+
+    let _headset = office.desktop.plug_in("headset").await?;
+    let in_ear = office.desktop.listen_at("headset").await?;
+    in_ear.hears(TONE_HZ).await?;
+    assert!(window.has(TALKING).await?, "the call goes on");
+    window.click("hang-up").await?;
+    office.bob.happening("CALL_CLOSED", Duration::from_secs(10)).await?;
+    window.close().await?;
+    office.close().await
+}

@@ -17,6 +17,7 @@ import MiniSelect from "../kit/MiniSelect.svelte";
 import Notice from "../kit/Notice.svelte";
 import PeoplePicker from "../kit/PeoplePicker.svelte";
 import Player from "../kit/Player.svelte";
+import ProviderFields from "../kit/ProviderFields.svelte";
 import Quality from "../kit/Quality.svelte";
 import SearchField from "../kit/SearchField.svelte";
 import SelectField from "../kit/SelectField.svelte";
@@ -77,6 +78,7 @@ const KIT: Record<string, () => void> = {
   "Player, paused, silent": () => void render(Player, { ...PLAYER, taste: { ...TASTE, volume_percent: 0 }, playback: { ...PLAYING, playing: false } }),
   "Player, loading": () => void render(Player, { ...PLAYER, playback: { ...PLAYING, loading: true, device: null } }),
   "Player, unplayable": () => void render(Player, { ...PLAYER, playable: false }),
+  ProviderFields: () => void render(ProviderFields, { server: "", user: "", password: "" }),
   ...Object.fromEntries([4, 3, 1, 0].map((bars) => [`Quality, ${bars} bars`, () => void render(Quality, { quality: { ...QUALITY, bars } })])),
   "Quality, one way": () => void render(Quality, { quality: { ...QUALITY, round_trip_ms: null, one_way: true } }),
   Shortcuts: () => void render(Shortcuts, { onclose: nothing }),

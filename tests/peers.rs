@@ -186,22 +186,9 @@ async fn asterisk_is_a_phone_of_ours_over_every_transport() -> Result<()> {
 
 impl World {
     fn as_a_phone(&self, transport: &str) -> Result<asterisk::Setup> {
-        let (domain, extension, at) = (hosted::DOMAIN, ALICE.extension, self.at(transport)?);
-        let (user, password, ca) = (&self.alice.username, &self.alice.password, self.keys.cert.display());
-        let proxy = format!("sip:{at}\\;transport={transport}\\;lr");
-        let pjsip = format!(
-            "[{transport}](+)\nca_list_file={ca}\n\
-             [ours](endpoint)\ntransport={transport}\naors=ours\noutbound_auth=ours\nfrom_user={extension}\nfrom_domain={domain}\n\
-             outbound_proxy={proxy}\nidentify_by=username\n\
-             [ours](aor)\ncontact=sip:{domain}\n\
-             [ours](auth)\nusername={user}\npassword={password}\n\
-             [ours]\ntype=identify\nendpoint=ours\nmatch=127.0.0.1\n\
-             [alice]\ntype=registration\ntransport={transport}\noutbound_auth=ours\noutbound_proxy={proxy}\n\
-             server_uri=sip:{domain}\nclient_uri=sip:{extension}@{domain}\ncontact_user={extension}\nline=yes\nendpoint=ours\n\
-             retry_interval=2\n"
-        );
-        let extensions = format!("exten => {extension},1,Answer()\n same => n,Echo()\n");
-        Ok(asterisk::Setup { pjsip, extensions, mailboxes: String::new() })
+        let extensions = format!("exten => {},1,Answer()\n same => n,Echo()\n", ALICE.extension);
+        let setup = asterisk::Setup::phone(&ALICE, &self.alice, self.at(transport)?, transport, Some(&self.keys.cert));
+        Ok(asterisk::Setup { extensions, ..setup })
     }
 }
 

@@ -8,6 +8,7 @@ use aftertone_tests::{
     peers::{
         asterisk::{self, Asterisk},
         capture::Capture,
+        keys::Keys,
     },
     process,
     sound::{self, Sound},
@@ -24,18 +25,34 @@ const PASSWORD: &str = "what the provider gave us";
 fn provider() -> asterisk::Setup {
     asterisk::Setup {
         pjsip: format!(
-            "[{ACCOUNT}](endpoint)\nauth={ACCOUNT}\naors={ACCOUNT}\ntrust_id_inbound=yes\n[{ACCOUNT}](auth)\nusername={ACCOUNT}\n\
+            "[{ACCOUNT}](endpoint)\nauth={ACCOUNT}\naors={ACCOUNT}\ntrust_id_inbound=yes\ntimers=always\n\
+             timers_min_se=90\ntimers_sess_expires=90\n[{ACCOUNT}](auth)\nusername={ACCOUNT}\n\
              password={PASSWORD}\n[{ACCOUNT}](aor)\nremove_existing=yes\nminimum_expiration=30\n"
         ),
-        extensions: "exten => _+4930600,1,Answer()\n same => n,Echo()\n\
+        extensions: format!(
+            "exten => _+4930600,1,Answer()\n same => n,Echo()\n\
              exten => _+4930486,1,Hangup(17)\n\
              exten => 112,1,Answer()\n same => n,Echo()\n\
              exten => 700,1,Answer()\n same => n,Echo()\n\
              exten => +4930900,1,Answer()\n same => n,Wait(2)\n same => n,Transfer(PJSIP/sip:1002@example.test)\n\
+             exten => 901,1,Answer()\n same => n,Originate(PJSIP/{ACCOUNT}/sip:1002@${{US}},exten,internal,902,1)\n\
+             same => n,Wait(1)\n same => n,Transfer(PJSIP/sip:1002@example.test?Replaces=${{REPLACES}})\n\
+             exten => +4930901,1,Goto(901,1)\n{CONSULTED}\
              exten => 800,1,Answer()\n same => n,Wait(10)\n same => n,Playback(demo-echodone)\n same => n,Hangup()\n"
-            .into(),
+        ),
         mailboxes: String::new(),
     }
+}
+
+/// The second call of an attended transfer, whose dialog the first one names.
+const CONSULTED: &str = "exten => 902,1,Set(GLOBAL(REPLACES)=${CHANNEL(pjsip,call-id)}%3Bto-tag%3D${CHANNEL(pjsip,remote_tag)}%3B\
+     from-tag%3D${CHANNEL(pjsip,local_tag)})\n same => n,Wait(60)\n";
+
+/// Its own words come back to a phone.
+fn hears_itself(phone: &Baresip) -> Result<()> {
+    let found = sound::likeness(&sound::sentence()?.part(0.3, 2.0), &Sound::load(&phone.heard()?)?);
+    ensure!(found > 0.6, "its words don't come back: {found}");
+    Ok(())
 }
 
 struct World {
@@ -122,7 +139,7 @@ async fn calls_go_in_and_out(transport: &str) -> Result<()> {
     ensure!(channels.contains("+4930501"), "her own number is shown: {channels}");
     alice.command("hangup").await?;
     alice.happening("CALL_CLOSED", PATIENCE).await?;
-    ensure!(sound::find(&sound::sentence()?.part(0.3, 2.0), &Sound::load(&alice.heard()?)?) > 0.5, "the echo is heard");
+    hears_itself(&alice).context("the echo is heard")?;
 
     // What the other side says is what she hears of.
     alice.command("dial sip:+4930486@example.test").await?;
@@ -222,7 +239,7 @@ async fn a_call_from_the_trunk_is_held_and_transferred_by_a_desk_phone() -> Resu
     bob.hears(4.0, PATIENCE).await?;
     bob.command("hangup").await?;
     bob.happening("CALL_CLOSED", PATIENCE).await?;
-    ensure!(sound::find(&sound::sentence()?.part(0.3, 2.0), &Sound::load(&bob.heard()?)?) > 0.5, "the echo is heard");
+    hears_itself(&bob).context("the echo is heard")?;
     world.asterisk.says("core show channels count", "0 active channels", PATIENCE).await?;
     capture.passed();
     world.hosted.stop().await
@@ -243,8 +260,144 @@ async fn the_trunks_peer_transfers_a_call_to_one_of_ours() -> Result<()> {
     bob.hears(9.0, PATIENCE).await?;
     alice.command("hangup").await?;
     bob.happening("CALL_CLOSED", PATIENCE).await?;
-    ensure!(sound::find(&sound::sentence()?.part(0.3, 2.0), &Sound::load(&bob.heard()?)?) > 0.5, "Bob hears Alice");
+    hears_itself(&bob).context("Bob hears Alice")?;
     world.asterisk.says("core show channels count", "0 active channels", PATIENCE).await?;
+    capture.passed();
+    world.hosted.stop().await
+}
+
+/// Alice's phone is an Asterisk that asks for Bob before it connects the two.
+async fn consulting(world: &World) -> Result<Asterisk> {
+    let consult = "same => n,Originate(PJSIP/1002@ours,exten,internal,902,1)\n same => n,Wait(1)\n\
+         same => n,Transfer(PJSIP/sip:1002@example.test?Replaces=${REPLACES})\n";
+    let extensions = format!("exten => 1001,1,Answer()\n {consult}exten => 903,1,NoOp()\n {consult}{CONSULTED}");
+    let phone = asterisk::Setup::phone(&ALICE, &world.alices, world.hosted.sip_udp, "udp", None);
+    let phone = Asterisk::start(&asterisk::Setup { extensions, ..phone }).await?;
+    phone.says("pjsip show registrations", "Registered", PATIENCE).await?;
+    Ok(phone)
+}
+
+/// Bob, who says his sentence over and over, is asked and connected; what comes back to him went all the way.
+async fn bob_is_connected(world: &World, bob: &mut Baresip, phone: &Asterisk) -> Result<()> {
+    bob.happening("CALL_INCOMING", PATIENCE).await?;
+    bob.command("accept").await?;
+    bob.happening("CALL_ESTABLISHED", PATIENCE).await?;
+    phone.says("core show channels count", "0 active channels", PATIENCE).await.context("who transfers is out of it")?;
+    let so_far = bob.heard().ok().map_or(Ok(0.0), |heard| sound::seconds_so_far(&heard))?;
+    bob.hears(so_far + 8.0, PATIENCE).await?;
+    bob.command("hangup").await?;
+    bob.happening("CALL_CLOSED", PATIENCE).await?;
+    hears_itself(bob)?;
+    world.asterisk.says("core show channels count", "0 active channels", PATIENCE).await.map(drop)
+}
+
+fn words() -> Result<Sound> {
+    Ok(Sound::silence(0.5).then(&sound::sentence()?).repeated(60.0))
+}
+
+#[tokio::test]
+async fn our_callee_transfers_attended_what_came_over_the_trunk() -> Result<()> {
+    let capture = Capture::start("attended-callee", "udp").await?;
+    let world = World::new(20, "").await?;
+    let mut bob = world.desk(&world.bobs, &BOB, &words()?).await?;
+    let phone = consulting(&world).await?;
+    world.is_called("+4930501", "700").await?;
+    bob_is_connected(&world, &mut bob, &phone).await.with_context(|| phone.log())?;
+    capture.passed();
+    world.hosted.stop().await
+}
+
+#[tokio::test]
+async fn our_caller_transfers_attended_what_went_over_the_trunk() -> Result<()> {
+    let capture = Capture::start("attended-caller", "udp").await?;
+    let world = World::new(20, "").await?;
+    let mut bob = world.desk(&world.bobs, &BOB, &words()?).await?;
+    let phone = consulting(&world).await?;
+    phone.cli("channel originate PJSIP/030600@ours extension 903@internal").await?;
+    bob_is_connected(&world, &mut bob, &phone).await.with_context(|| phone.log())?;
+    capture.passed();
+    world.hosted.stop().await
+}
+
+#[tokio::test]
+async fn the_trunks_peer_transfers_attended() -> Result<()> {
+    let capture = Capture::start("attended-peer", "udp").await?;
+    let world = World::new(20, "").await?;
+    world.asterisk.cli(&format!("dialplan set global US {}", world.hosted.sip_udp)).await?;
+    let mut alice = world.desk(&world.alices, &ALICE, &words()?).await?;
+    let mut bob = world.desk(&world.bobs, &BOB, &Sound::silence(60.0)).await?;
+    alice.command("dial sip:030901@example.test").await?;
+    alice.happening("CALL_ESTABLISHED", PATIENCE).await?;
+    bob.happening("CALL_INCOMING", PATIENCE).await?;
+    bob.command("accept").await?;
+    bob.happening("CALL_ESTABLISHED", PATIENCE).await?;
+    world.asterisk.says("core show channels count", "0 active channels", PATIENCE).await.context("the peer is out of it")?;
+    let so_far = bob.heard().ok().map_or(Ok(0.0), |heard| sound::seconds_so_far(&heard))?;
+    bob.hears(so_far + 8.0, PATIENCE).await?;
+    alice.command("hangup").await?;
+    bob.happening("CALL_CLOSED", PATIENCE).await?;
+    hears_itself(&bob).context("Bob hears Alice")?;
+    capture.passed();
+    world.hosted.stop().await
+}
+
+/// The other party hears music while it is held, and speech again afterwards.
+#[tokio::test]
+async fn who_is_held_hears_music_and_then_speech_again() -> Result<()> {
+    let capture = Capture::start("held", "udp").await?;
+    let world = World::new(20, "").await?;
+    let mut alice = world.desk(&world.alices, &ALICE, &words()?).await?;
+    let mut bob = world.desk(&world.bobs, &BOB, &Sound::silence(60.0)).await?;
+    alice.command("dial sip:1002@example.test").await?;
+    bob.happening("CALL_INCOMING", PATIENCE).await?;
+    bob.command("accept").await?;
+    alice.happening("CALL_ESTABLISHED", PATIENCE).await?;
+    bob.hears(4.0, PATIENCE).await?;
+    let mut changes = Vec::new();
+    for command in ["hold", "resume"] {
+        changes.push(sound::seconds_so_far(&bob.heard()?)?);
+        alice.command(command).await?;
+        bob.hears(changes[changes.len() - 1] + 8.0, PATIENCE).await?;
+    }
+    alice.command("hangup").await?;
+    bob.happening("CALL_CLOSED", PATIENCE).await?;
+    let heard = Sound::load(&bob.heard()?)?;
+    let music = Sound(aftertone_media::tones::hold_music(sound::RATE)).part(0.0, 4.0);
+    let words = sound::sentence()?.part(0.3, 2.0);
+    // What was under way at the moment of the change is left out.
+    let parts = [(0.0, changes[0]), (changes[0] + 1.0, changes[1]), (changes[1] + 1.0, heard.seconds())];
+    let likeness = parts.map(|(from, to)| {
+        let part = heard.part(from, to - from);
+        (sound::likeness(&words, &part), sound::likeness(&music, &part))
+    });
+    ensure!(likeness[0].0 > 0.6 && likeness[1].0 < 0.3 && likeness[2].0 > 0.6, "speech: {likeness:?}");
+    ensure!(likeness[0].1 < 0.3 && likeness[1].1 > 0.6 && likeness[2].1 < 0.3, "music: {likeness:?}");
+    capture.passed();
+    world.hosted.stop().await
+}
+
+/// The provider wants its session refreshed every 45 s.
+#[tokio::test]
+async fn a_call_lives_past_two_refreshes_of_its_session() -> Result<()> {
+    let capture = Capture::start("refreshed", "udp").await?;
+    let world = World::new(20, "").await?;
+    let long = Sound::silence(0.5).then(&sound::sentence()?).repeated(130.0);
+    let mut bob = world.desk(&world.bobs, &BOB, &long).await?;
+    world.asterisk.cli("pjsip set logger on").await?;
+    world.is_called("1002", "700").await?;
+    bob.happening("CALL_INCOMING", PATIENCE).await?;
+    bob.command("accept").await?;
+    bob.happening("CALL_ESTABLISHED", PATIENCE).await?;
+    bob.hears(100.0, Duration::from_secs(130)).await?;
+    bob.command("hangup").await?;
+    bob.happening("CALL_CLOSED", PATIENCE).await?;
+    let heard = Sound::load(&bob.heard()?)?;
+    let found = sound::likeness(&sound::sentence()?.part(0.3, 2.0), &heard.part(heard.seconds() - 12.0, 12.0));
+    ensure!(found > 0.6, "nothing comes back at the end: {found}");
+    world.asterisk.says("core show channels count", "0 active channels", PATIENCE).await?;
+    let log = world.asterisk.log();
+    let refreshes = log.split("<--- Received").filter(|message| message.contains("\nUPDATE sip:")).count();
+    ensure!(refreshes >= 2, "{refreshes} refreshes: {log}");
     capture.passed();
     world.hosted.stop().await
 }
@@ -270,6 +423,9 @@ async fn an_exchange_in_front_forwards_to_the_mailbox_and_shows_its_lamp() -> Re
         ),
         extensions: format!(
             "exten => 1001,1,{}exten => 2001,1,{}{}{}exten => 1001,hint,MWI:1001@default\n\
+             exten => 901,1,Answer()\n same => n,Originate(PJSIP/{ACCOUNT}/sip:1002@${{US}},exten,internal,902,1)\n\
+             same => n,Wait(1)\n same => n,Transfer(PJSIP/sip:1002@example.test?Replaces=${{REPLACES}})\n\
+             exten => +4930901,1,Goto(901,1)\n{CONSULTED}\
              exten => 800,1,Answer()\n same => n,Wait(11)\n same => n,Playback(demo-echodone)\n same => n,Hangup()\n",
             forward("unanswered"),
             forward("busy"),
@@ -297,6 +453,102 @@ async fn an_exchange_in_front_forwards_to_the_mailbox_and_shows_its_lamp() -> Re
         alice.act(&message, "heard").await?;
     }
     asterisk.says("core show hints", "Idle", PATIENCE).await?;
+    capture.passed();
+    hosted.stop().await
+}
+
+/// Asterisk in front: the desk phone of 1001 rings there and is not answered; Asterisk says so in its own words.
+#[tokio::test]
+async fn an_exchange_in_front_forwards_what_its_phone_did_not_answer() -> Result<()> {
+    let capture = Capture::start("unanswered-in-front", "udp").await?;
+    let folder = tempfile::tempdir()?;
+    let data = folder.path().join("account");
+    hosted::add_person(&data, &ALICE).await?;
+    hosted::add_person(&data, &BOB).await?;
+    let hosted = Hosted::start_wary(&data, &[]).await?;
+    let us = hosted.sip_udp;
+    let asterisk = Asterisk::start(&asterisk::Setup {
+        pjsip: format!(
+            "[us](endpoint)\naors=us\nsend_diversion=yes\nsend_history_info=yes\nincoming_mwi_mailbox=1001@default\n\
+             [us](aor)\ncontact=sip:{us}\n[us]\ntype=identify\nendpoint=us\nmatch_header=User-Agent: /Aftertone/\n\
+             [desk](endpoint)\naors=desk\nauth=desk\n[desk](aor)\n[desk](auth)\nusername=desk\npassword=desk\n"
+        ),
+        extensions: "exten => 1001,1,Dial(PJSIP/desk,3)\n same => n,Set(REDIRECTING(from-num,i)=1001)\n\
+             same => n,Set(REDIRECTING(from-num-pres,i)=allowed)\n same => n,Set(REDIRECTING(count,i)=1)\n\
+             same => n,Set(REDIRECTING(reason)=no_answer)\n same => n,Dial(PJSIP/voicemail@us)\n\
+             exten => 1001,hint,MWI:1001@default\n\
+             exten => 800,1,Answer()\n same => n,Wait(11)\n same => n,Playback(demo-echodone)\n same => n,Hangup()\n"
+            .into(),
+        mailboxes: String::new(),
+    })
+    .await?;
+    let speech = folder.path().join("desk.wav");
+    Sound::silence(20.0).save(&speech)?;
+    let account = format!("<sip:desk@{}>;auth_user=desk;auth_pass=desk;regint=60", asterisk.sip);
+    let mut desk = Baresip::start(&Setup { account, speech, rate: sound::RATE }).await?;
+    desk.registered().await?;
+    let server = asterisk.sip.to_string();
+    hosted
+        .admin(&["trunk", "add", "pbx", "--server", &server, "--number", "1001=alice", "--default-to", "bob", "--lamps"], "")
+        .await?;
+    let alice = hosted.sign_in(ALICE.name).await?;
+    process::eventually("the trunk is up", PATIENCE, || async {
+        let listed: Value = serde_json::from_str(&hosted.admin(&["trunk", "list", "--json"], "").await?)?;
+        Ok((listed[0]["state"] == "up").then_some(()))
+    })
+    .await?;
+    asterisk.cli("pjsip set logger on").await?;
+    asterisk.cli("channel originate Local/1001@internal extension 800@internal").await?;
+    desk.happening("CALL_INCOMING", PATIENCE).await?;
+    let message = alice.wait_for_messages(1, Duration::from_secs(60)).await?.remove(0);
+    assert_eq!(message["reason"], "no_answer", "{message}");
+    let log = asterisk.log();
+    for header in ["Diversion:", "History-Info:"] {
+        ensure!(log.contains(header), "Asterisk wrote no {header} {log}");
+    }
+    asterisk.says("core show hints", "InUse", PATIENCE).await?;
+    alice.act(&message, "heard").await?;
+    asterisk.says("core show hints", "Idle", PATIENCE).await?;
+    capture.passed();
+    hosted.stop().await
+}
+
+/// Asterisk shows a certificate with its name: what it says of a call is believed over that connection, and only there.
+#[tokio::test]
+async fn a_peer_is_believed_by_the_name_of_its_certificate() -> Result<()> {
+    let capture = Capture::start("believed-by-name", "tcp or udp").await?;
+    let folder = tempfile::tempdir()?;
+    let data = folder.path().join("account");
+    hosted::add_person(&data, &ALICE).await?;
+    let (sip, sips) = (process::free_port()?, process::free_port()?);
+    let forward = "Set(PJSIP_HEADER(add,Diversion)=<sip:1001@127.0.0.1>\\;reason=user-busy)\n same => n,Return()\n";
+    let asterisk = Asterisk::start(&asterisk::Setup {
+        pjsip: format!(
+            "[named](endpoint)\naors=named\ntransport=tls\n[named](aor)\ncontact=sip:voicemail@127.0.0.1:{sips}\\;transport=tls\n\
+             [nobody](endpoint)\naors=nobody\ntransport=udp\n[nobody](aor)\ncontact=sip:voicemail@127.0.0.1:{sip}\n"
+        ),
+        extensions: format!(
+            "exten => 1001,1,Dial(PJSIP/named,20,b(internal^forward^1))\nexten => 2001,1,Dial(PJSIP/nobody,20,b(internal^forward^1))\n\
+             exten => forward,1,{forward}\
+             exten => 800,1,Answer()\n same => n,Wait(11)\n same => n,Playback(demo-echodone)\n same => n,Hangup()\n"
+        ),
+        mailboxes: String::new(),
+    })
+    .await?;
+    let keys = Keys::make(folder.path(), "server")?;
+    let [cert, key, ca] = [&keys.cert, &keys.key, &asterisk.keys.cert].map(|path| path.to_string_lossy().into_owned());
+    let ports = ["--sip-udp", &format!("127.0.0.1:{sip}"), "--sip-tls", &format!("127.0.0.1:{sips}")].map(str::to_owned);
+    let trust = ["--trust", "tls:example.test", "--client-ca", &ca, "--cert", &cert, "--key", &key].map(str::to_owned);
+    let more: Vec<&str> = ports.iter().chain(&trust).map(String::as_str).collect();
+    let hosted = Hosted::start_wary(&data, &more).await?;
+    let alice = hosted.sign_in(ALICE.name).await?;
+    // Over UDP nobody is believed: the call is refused, and leaves nothing.
+    asterisk.cli("channel originate Local/2001@internal extension 800@internal").await?;
+    asterisk.says("core show channels count", "1 call processed", PATIENCE).await?;
+    asterisk.says("core show channels count", "0 active channels", PATIENCE).await?;
+    asterisk.cli("channel originate Local/1001@internal extension 800@internal").await?;
+    let messages = alice.wait_for_messages(1, Duration::from_secs(60)).await.with_context(|| asterisk.log())?;
+    assert_eq!((messages.len(), messages[0]["reason"].as_str()), (1, Some("busy")), "{messages:?}");
     capture.passed();
     hosted.stop().await
 }

@@ -52,6 +52,36 @@ impl Namespace {
         ip(&[&["-n", &self.name][..], arguments].concat())
     }
 
+    /// Makes it a router that hides what is behind it: everything that leaves by the interface `outside` has its address,
+    /// and nothing comes in but answers. What nobody used for `forgets_s` seconds is forgotten.
+    ///
+    /// # Errors
+    /// Where the system refuses.
+    pub fn masquerade(&self, outside: &str, forgets_s: u32) -> Result<()> {
+        self.forward()?;
+        self.filter(&format!(
+            "table ip hides {{ chain leaving {{ type nat hook postrouting priority srcnat; oifname \"{outside}\" masquerade; }}; \
+             chain passing {{ type filter hook forward priority filter; \
+             iifname \"{outside}\" ct state != {{ established, related }} drop; }}; }}"
+        ))?;
+        self.set("net/netfilter/nf_conntrack_udp_timeout", forgets_s)?;
+        self.set("net/netfilter/nf_conntrack_udp_timeout_stream", forgets_s)
+    }
+
+    /// Makes it a router that hides nothing.
+    ///
+    /// # Errors
+    /// Where the system refuses.
+    pub fn forward(&self) -> Result<()> {
+        self.set("net/ipv4/ip_forward", 1)
+    }
+
+    fn set(&self, name: &str, value: u32) -> Result<()> {
+        let mut command = as_root("ip");
+        command.args(["netns", "exec", &self.name, "sh", "-c", &format!("echo {value} > /proc/sys/{name}")]);
+        run(command)
+    }
+
     /// Loads rules for its packet filter.
     ///
     /// # Errors
@@ -87,7 +117,11 @@ impl Drop for Namespace {
     }
 }
 
-fn ip(arguments: &[&str]) -> Result<()> {
+/// Runs `ip` on this machine.
+///
+/// # Errors
+/// Where that fails.
+pub fn ip(arguments: &[&str]) -> Result<()> {
     let mut command = as_root("ip");
     command.args(arguments);
     run(command)

@@ -176,6 +176,7 @@ Call-ID: [call_id]
 CSeq: 1 INVITE
 Contact: <sip:caller@[local_ip]:[local_port];transport=[transport]>
 Max-Forwards: 70
+User-Agent: sipp
 Content-Type: application/sdp
 Content-Length: [len]
 
@@ -201,6 +202,7 @@ To: <sip:[service]@[remote_ip]>[peer_tag_param]
 Call-ID: [call_id]
 CSeq: 1 ACK
 Max-Forwards: 70
+User-Agent: sipp
 Content-Length: 0
 
 ]]></send>
@@ -215,6 +217,7 @@ To: <sip:[service]@[remote_ip]>[peer_tag_param]
 Call-ID: [call_id]
 CSeq: 2 BYE
 Max-Forwards: 70
+User-Agent: sipp
 Content-Length: 0
 
 ]]></send>
@@ -231,6 +234,7 @@ To: <sip:[service]@[remote_ip]>[peer_tag_param]
 Call-ID: [call_id]
 CSeq: @NUMBER@ INFO
 Max-Forwards: 70
+User-Agent: sipp
 Content-Type: application/dtmf-relay
 Content-Length: [len]
 
@@ -265,6 +269,7 @@ Call-ID: [call_id]
 CSeq: 1 REGISTER
 Contact: <sip:refusing@[local_ip]:[local_port]>
 Max-Forwards: 70
+User-Agent: sipp
 Expires: 120
 Content-Length: 0
 
@@ -280,6 +285,7 @@ CSeq: 2 REGISTER
 Contact: <sip:refusing@[local_ip]:[local_port]>
 [authentication username=@USER@ password=@PASSWORD@]
 Max-Forwards: 70
+User-Agent: sipp
 Expires: 120
 Content-Length: 0
 

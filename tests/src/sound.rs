@@ -309,6 +309,18 @@ pub fn find(wanted: &Sound, sound: &Sound) -> f64 {
     lag / f64::from(RATE)
 }
 
+/// How like `wanted` the best fitting place of `sound` is: 1 is the same but for its volume, 0 has nothing to do with it. What
+/// came over a good line of G.711 has more than 0.9, other speech or music less than 0.3.
+#[must_use]
+pub fn likeness(wanted: &Sound, sound: &Sound) -> f64 {
+    let lag = find(wanted, sound);
+    let there = if lag >= 0.0 { sound.part(lag, wanted.seconds()) } else { Sound::silence(-lag).then(sound) };
+    let pairs = || wanted.0.iter().zip(&there.0).map(|(one, other)| (f64::from(*one), f64::from(*other)));
+    let (product, one, other) =
+        pairs().fold((0.0, 0.0, 0.0), |(product, one, other), (a, b)| (product + a * b, one + a * a, other + b * b));
+    if one == 0.0 || other == 0.0 { 0.0 } else { product / (one * other).sqrt() }
+}
+
 /// What a listener would say of `got`, against what was `sent`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Quality {
@@ -355,6 +367,16 @@ pub fn tone_end(sound: &Sound, frequency: f64) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn what_was_said_is_told_from_what_was_not() {
+        let (sentence, reply) = (super::sentence().expect("speech"), super::reply().expect("speech"));
+        let line = super::Sound::silence(1.3).then(&sentence.in_mu_law());
+        let part = sentence.part(0.3, 2.0);
+        assert!(super::likeness(&part, &line) > 0.9);
+        assert!(super::likeness(&part, &super::Sound::silence(1.0).then(&reply)) < 0.3);
+        assert_eq!(super::likeness(&part, &super::Sound::silence(3.0)), 0.0);
+    }
+
     use super::*;
 
     #[test]

@@ -12,7 +12,7 @@ use crate::{
     CallPhase, CallSnapshot, Describe, Event, MediaFailure, MediaRequestId, Output, Target,
     call::{Call, State},
     hold,
-    registration::Registration,
+    registration::{self, Registration},
 };
 
 /// Who this phone is.
@@ -58,6 +58,8 @@ pub struct Phone {
     /// Our end of the last connection.
     pub(crate) address: Option<IpAddr>,
     pub(crate) registration: Registration,
+    /// What is asked for, in seconds; a 423 raises it.
+    pub(crate) expires: u32,
     pub(crate) calls: BTreeMap<CallId, Call>,
     pub(crate) last_request: u64,
     pub(crate) ua_timeout: Option<Instant>,
@@ -83,6 +85,7 @@ impl Phone {
             flow: None,
             address: None,
             registration: Registration::Offline,
+            expires: u32::try_from(registration::EXPIRES.as_secs()).unwrap_or(600),
             calls: BTreeMap::new(),
             last_request: 0,
             ua_timeout: None,

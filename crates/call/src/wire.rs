@@ -67,8 +67,7 @@ impl Phone {
 
     pub(crate) fn register(&mut self, now: Now) {
         let Some(flow) = self.flow else { return };
-        let asked = u32::try_from(registration::EXPIRES.as_secs()).unwrap_or(600);
-        let request = self.register_request(asked);
+        let request = self.register_request(self.expires);
         let (failures, was_registered) = (self.registration.failures(), self.registration.has_binding());
         let request = self.ua.request(request, flow, None, now.mono);
         self.registration = Registration::Asking { request, failures, was_registered };
@@ -304,18 +303,35 @@ impl Phone {
         let (failures, was_registered) = (*failures + 1, *was_registered);
         match result {
             Ok(response) => {
-                let renew_at = now.mono + registration::renewal(self.granted(&response));
+                let granted = self.granted(&response);
+                let renew_at = now.mono + registration::renewal(granted, self.spread());
                 self.registration = Registration::Registered { renew_at };
                 if !was_registered {
                     self.out.push_back(Output::Event(Event::Registered));
                 }
             }
+            Err(failure) if self.asks_for_longer(&failure) => self.register(now),
             Err(failure) => {
-                let retry_in = registration::retry_delay(failures);
+                let asked = retry_after(&failure);
+                let retry_in = registration::retry_delay(failures, asked, self.spread());
                 self.registration = Registration::Waiting { retry_at: now.mono + retry_in, failures };
                 self.out.push_back(Output::Event(Event::NotRegistered { status: failure.status(), retry_in }));
             }
         }
+    }
+
+    /// RFC 3261 section 10.2.8: a registrar that finds the interval too brief says what it takes.
+    fn asks_for_longer(&mut self, failure: &RequestFailure) -> bool {
+        let RequestFailure::Refused(response) = failure else { return false };
+        let shortest = response.headers.get("Min-Expires").and_then(|value| value.trim().parse::<u32>().ok());
+        let longer = shortest.filter(|shortest| response.status == 423 && *shortest > self.expires);
+        self.expires = longer.unwrap_or(self.expires);
+        longer.is_some()
+    }
+
+    /// From 0 to 1.
+    fn spread(&mut self) -> f64 {
+        f64::from(self.rng.next_u32()) / f64::from(u32::MAX)
     }
 
     /// The lifetime of our own binding in an answer to REGISTER, in seconds (RFC 3261 section 10.2.4).
@@ -370,4 +386,12 @@ fn ended_by(call: &CallSnapshot, by: EndedBy) -> EndReason {
         EndedBy::Remote => EndReason::Cancelled,
         EndedBy::Timeout | EndedBy::Transport => EndReason::Failed,
     }
+}
+
+/// How long a refusal asks to be left alone (RFC 3261 section 20.33).
+fn retry_after(failure: &RequestFailure) -> Option<std::time::Duration> {
+    let RequestFailure::Refused(response) = failure else { return None };
+    let value = response.headers.get("Retry-After")?;
+    let digits: String = value.trim().chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok().map(std::time::Duration::from_secs)
 }

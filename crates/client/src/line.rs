@@ -13,7 +13,10 @@ use tokio::{
 
 use crate::{InvalidServer, OfflineReason, ServerAddress, http};
 
-/// The first pause after a failure; each further one is twice as long, up to [`LONGEST_PAUSE`].
+/// Devices that lost the same server at the same moment come back over so long a time: a server that starts has room for
+/// them, and each is back soon.
+const FIRST_PAUSE: std::ops::RangeInclusive<f64> = 0.2..=3.0;
+/// The next pause; each further one is twice as long, up to [`LONGEST_PAUSE`].
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// A connection that held so long was a good one: the next failure starts with the short pause again.
@@ -85,7 +88,12 @@ async fn keep_open(config: &LineConfig, options: &ConnectOptions, now: &Notify, 
     let headers = [("Authorization", authorization.as_str()), ("User-Agent", config.user_agent.as_str())];
     let (mut failures, mut connection) = (0, 0);
     loop {
-        let pause = match connect(&url, &headers, options).await {
+        // What changed meanwhile makes this try pointless: the next one begins at once.
+        let opened = tokio::select! {
+            opened = connect(&url, &headers, options) => opened,
+            () = now.notified() => continue,
+        };
+        let pause = match opened {
             Ok(socket) => {
                 connection += 1;
                 let opened = Instant::now();
@@ -133,6 +141,9 @@ async fn keep_open(config: &LineConfig, options: &ConnectOptions, now: &Notify, 
 
 /// Half of it is fixed and half random, so that devices that lost the same server don't come back together.
 fn pause(failures: u32) -> Duration {
+    if failures <= 1 {
+        return Duration::from_secs_f64(rand::rng().random_range(FIRST_PAUSE));
+    }
     let full = SHORTEST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(LONGEST_PAUSE);
     full.mul_f64(rand::rng().random_range(0.5..=1.0))
 }

@@ -26,6 +26,13 @@ pub(crate) const MEDIA_WAIT: Duration = Duration::from_secs(10);
 
 /// A device whose connection closed in a call may come back over a new one for so long.
 pub(crate) const RETURN_WAIT: Duration = Duration::from_secs(5);
+/// Nobody outside is rung for longer: as long as an INVITE without an answer holds in the network (RFC 3261 section 16.6,
+/// timer C).
+pub(crate) const RING_OUTSIDE: Duration = Duration::from_secs(180);
+
+/// A trunk that lost its connection may come back over a new one for so long: as long as the peer repeats what it says
+/// (RFC 3261 section 17.1.1.2, timer B).
+pub(crate) const TRUNK_RETURN_WAIT: Duration = Duration::from_secs(32);
 
 #[derive(Debug)]
 pub(crate) struct Call {
@@ -179,6 +186,11 @@ impl Call {
     /// The session of a leg.
     pub(crate) fn session(&self, leg: LegId) -> Option<SessionId> {
         if leg == self.caller.leg { Some(self.caller.session) } else { self.legs.get(&leg)?.session }
+    }
+
+    /// The trunk that a leg goes over.
+    pub(crate) fn line(&self, leg: LegId) -> Option<LineId> {
+        if leg == self.caller.leg { self.caller.line } else { self.legs.get(&leg)?.line }
     }
 
     /// Every leg that has a session.

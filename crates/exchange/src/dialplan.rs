@@ -83,6 +83,14 @@ impl DialPlan {
         Some(Number { normal, dialled, reach })
     }
 
+    /// What an emergency call dials that names a service instead of a number (RFC 5031).
+    pub(crate) fn service(&self, urn: &str) -> Option<Number> {
+        let is_sos = urn.get(..15).is_some_and(|start| start.eq_ignore_ascii_case("urn:service:sos"));
+        let is_whole = urn.get(15..).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', ';']));
+        let dialled = self.emergency.first().filter(|_| is_sos && is_whole)?.clone();
+        Some(Number { normal: dialled.clone(), dialled, reach: Reach::Emergency })
+    }
+
     /// A number as it came from outside, in the form that can be compared and called back.
     pub(crate) fn normal(&self, number: &str) -> String {
         if number.starts_with('+') {
@@ -149,7 +157,9 @@ fn prefix_free<'a>(number: &'a str, prefix: &str) -> Option<&'a str> {
 
 /// The digits of a number without what people write between them (RFC 3966 section 5.1.1); `*` and `#` stay.
 fn digits_of(text: &str) -> Option<String> {
-    let (plus, rest) = text.strip_prefix('+').map_or(("", text), |rest| ("+", rest));
+    let (plus, rest) = text.trim_start().strip_prefix('+').map_or(("", text), |rest| ("+", rest));
+    // The national prefix in brackets, as letterheads show it, is not dialled after a country code.
+    let rest = if plus.is_empty() { rest.to_owned() } else { rest.replacen("(0)", "", 1) };
     let digits: String = rest.chars().filter(|c| !matches!(c, '-' | '.' | '(' | ')' | ' ' | '/')).collect();
     let is_number =
         !digits.is_empty() && digits.len() <= 30 && digits.bytes().all(|b| b.is_ascii_digit() || b == b'*' || b == b'#');
@@ -179,6 +189,7 @@ mod tests {
     #[test]
     fn numbers_are_normalised_however_they_are_dialled() {
         check("+49 30 123456", "+4930123456", Reach::National);
+        check("+49 (0)30 123456", "+4930123456", Reach::National);
         check("030/123456", "+4930123456", Reach::National);
         check("123456", "+4930123456", Reach::National);
         check("004930123456", "+4930123456", Reach::National);
@@ -189,6 +200,17 @@ mod tests {
         check("00882 12345678", "+88212345678", Reach::Barred);
         check("112", "112", Reach::Emergency);
         check("9112", "112", Reach::Emergency);
+    }
+
+    #[test]
+    fn an_emergency_may_be_named_instead_of_dialled() {
+        let plan = DialPlan::default();
+        for urn in ["urn:service:sos", "URN:service:sos.police"] {
+            assert_eq!(plan.service(urn).map(|number| (number.normal, number.reach)), Some(("112".into(), Reach::Emergency)));
+        }
+        for urn in ["urn:service:sosa", "urn:service:counseling", "sip:112@example.org", ""] {
+            assert_eq!(plan.service(urn), None, "{urn}");
+        }
     }
 
     #[test]

@@ -120,7 +120,7 @@ impl Exchange {
             let session = self.calls.get(&id).and_then(|call| call.session(leg));
             let Some(flow) = session.and_then(|session| self.ua.session_flow(session)) else { continue };
             let request = self.ask_media(id, leg, Purpose::Return, now);
-            let (call, media, peer, prefer) = (self.media_call(id), LegMedia::WebRtc, flow.remote.ip(), prefer.clone());
+            let (call, media, peer, prefer) = (self.media_call(id), LegMedia::WebRtc, flow.remote.ip().into(), prefer.clone());
             self.command(MediaCommand::Offer { request, call, leg, media, peer, prefer });
         }
     }
@@ -139,11 +139,11 @@ impl Exchange {
         }
     }
 
-    /// A device answered our re-INVITE.
+    /// The other end answered our re-INVITE: a device whose media come back, or a trunk's peer that was told where we are now.
     pub(crate) fn on_reinvite_answered(&mut self, session: SessionId, result: Result<String, RequestFailure>, now: Now) {
         let Some((id, leg)) = self.sessions.get(&session).copied() else { return };
         if !self.is_awaited(id, leg) {
-            return;
+            return self.on_moved_answered(session, result, now);
         }
         match result {
             Ok(answer) => {

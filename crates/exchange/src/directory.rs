@@ -1,6 +1,6 @@
 //! Who may be called and who may sign in: pushed in by the server, never asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aftertone_model::{CallingRights, DeviceId, Subscriber, SubscriberId};
 
@@ -41,6 +41,8 @@ pub struct Person {
 pub struct Directory {
     people: BTreeMap<SubscriberId, Person>,
     names: BTreeMap<String, SubscriberId>,
+    /// Whose phones use a digest user name.
+    users: BTreeMap<String, BTreeSet<SubscriberId>>,
 }
 
 impl Directory {
@@ -52,6 +54,9 @@ impl Directory {
             let subscriber = &person.subscriber;
             directory.names.insert(subscriber.user.as_str().to_owned(), subscriber.id);
             directory.names.insert(subscriber.extension.as_str().to_owned(), subscriber.id);
+            for phone in &person.phones {
+                directory.users.entry(phone.user.clone()).or_default().insert(subscriber.id);
+            }
             directory.people.insert(subscriber.id, person);
         }
         directory
@@ -77,7 +82,8 @@ impl Directory {
     /// The phones that sign in with this digest user name, with their owners.
     pub(crate) fn credentials<'a>(&'a self, user: &'a str) -> impl Iterator<Item = (&'a Person, &'a PhoneCredentials)> {
         let of = |person: &'a Person| person.phones.iter().map(move |phone| (person, phone));
-        self.people.values().flat_map(of).filter(move |(_, phone)| phone.user == user)
+        let owners = self.users.get(user).into_iter().flatten().filter_map(|owner| self.people.get(owner));
+        owners.flat_map(of).filter(move |(_, phone)| phone.user == user)
     }
 
     /// Whether this device is still the person's.

@@ -2,7 +2,10 @@
 //! cause of RFC 4458. To be asked only of peers that are believed.
 
 use aftertone_model::Reason;
-use aftertone_sip::{Request, Uri};
+use aftertone_sip::{
+    Request, Uri,
+    origin::{self, HistoryEntry},
+};
 
 /// One forwarding.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,12 +18,8 @@ pub(crate) struct Diversion {
 
 /// All that is said, the latest forwarding first.
 pub(crate) fn diversions(request: &Request) -> Vec<Diversion> {
-    let headers = &request.headers;
-    let told: Vec<_> = headers
-        .addresses("Diversion")
-        .into_iter()
-        .map(|entry| Diversion { reason: entry.params.get("reason").and_then(diversion_reason), by: entry.uri })
-        .collect();
+    let told = origin::Diversion::all(&request.headers).into_iter();
+    let told: Vec<_> = told.map(|told| Diversion { reason: diversion_reason(&told.reason), by: told.from.uri }).collect();
     if told.is_empty() { history(request) } else { told }
 }
 
@@ -35,49 +34,43 @@ pub(crate) fn reason_of(cause: &str) -> Option<Reason> {
     }
 }
 
-/// RFC 5806 section 4.
+/// RFC 5806 section 4, and as Asterisk writes it: with underscores, or short.
 fn diversion_reason(text: &str) -> Option<Reason> {
-    match text.trim_matches('"').to_ascii_lowercase().as_str() {
-        "no-answer" => Some(Reason::NoAnswer),
-        "user-busy" => Some(Reason::Busy),
+    match text.trim_matches('"').to_ascii_lowercase().replace('_', "-").as_str() {
+        "no-answer" | "cfnr" => Some(Reason::NoAnswer),
+        "user-busy" | "cfb" => Some(Reason::Busy),
         "do-not-disturb" => Some(Reason::Dnd),
         "deflection" => Some(Reason::Declined),
-        "unavailable" | "away" | "out-of-service" => Some(Reason::Offline),
+        "unavailable" | "away" | "out-of-service" | "out-of-order" => Some(Reason::Offline),
         _ => None,
     }
 }
 
-/// Each entry but the last was forwarded to the next; the cause stands with the one that failed (RFC 7044 section 5.1), or
-/// with its successor (RFC 4458).
+/// Each entry was forwarded to the next, the last one to where the request goes now, unless it says that itself. The cause
+/// stands with the one that failed (RFC 7044 section 5.1), or with its successor (RFC 4458).
 fn history(request: &Request) -> Vec<Diversion> {
-    let mut entries = request.headers.addresses("History-Info");
-    entries.sort_by_key(|entry| index_of(entry.params.get("index").unwrap_or_default()));
-    let cause = |uri: &Uri| uri.param("cause").and_then(|cause| reason_of(&cause));
-    let pairs = entries.iter().zip(entries.iter().skip(1));
-    let told = pairs.map(|(entry, next)| Diversion {
-        by: entry.uri.bare(),
-        reason: entry.uri.headers().and_then(embedded_cause).or_else(|| cause(&next.uri)),
+    let mut entries = HistoryEntry::all(&request.headers);
+    entries.sort_by(|one, other| one.index.cmp(&other.index));
+    let mut targets: Vec<_> = entries.iter().map(|entry| &entry.target.uri).collect();
+    if targets.last().is_some_and(|last| last.user() != request.uri.user()) {
+        targets.push(&request.uri);
+    }
+    let told = entries.iter().zip(targets.iter().skip(1));
+    let told = told.map(|(entry, next)| Diversion {
+        by: entry.target.uri.bare(),
+        reason: failure_of(entry).or_else(|| next.param("cause").and_then(|cause| reason_of(&cause))),
     });
     let mut told: Vec<_> = told.collect();
     told.reverse();
     told
 }
 
-/// `1.2.1` as numbers, for 1.10 comes after 1.9.
-fn index_of(index: &str) -> Vec<u32> {
-    index.split('.').map_while(|part| part.trim().parse().ok()).collect()
-}
-
-/// The cause in `?Reason=SIP%3Bcause%3D486`.
-fn embedded_cause(headers: &str) -> Option<Reason> {
-    let reason = headers.split('&').find_map(|header| {
-        let (name, value) = header.split_once('=')?;
-        name.eq_ignore_ascii_case("Reason")
-            .then(|| value.replace("%3B", ";").replace("%3b", ";").replace("%3D", "=").replace("%3d", "="))
-    })?;
-    let cause = reason.split(';').find_map(|part| part.trim().strip_prefix("cause="))?;
-    let digits: String = cause.chars().take_while(char::is_ascii_digit).collect();
-    reason_of(&digits)
+/// Why the entry's own target failed. A `cause` of its URI says how the call came there, and nothing of what followed.
+fn failure_of(entry: &HistoryEntry) -> Option<Reason> {
+    let reason = entry.reason.as_ref()?;
+    let cause = reason.cause?.to_string();
+    let is_of_arrival = reason.text.is_none() && entry.target.uri.param("cause").is_some_and(|own| *own == *cause);
+    if is_of_arrival { None } else { reason_of(&cause) }
 }
 
 #[cfg(test)]
@@ -105,6 +98,7 @@ mod tests {
             ],
             &[("1001", Some(Reason::NoAnswer)), ("1002", Some(Reason::Busy)), ("1003", None)],
         );
+        check(&[("Diversion", "<sip:1001@pbx.example>;reason=no_answer")], &[("1001", Some(Reason::NoAnswer))]);
     }
 
     #[test]
@@ -127,8 +121,23 @@ mod tests {
     }
 
     #[test]
+    fn a_single_entry_was_forwarded_to_where_the_request_goes() {
+        let busy = "<sip:1001@pbx.example?Reason=SIP%3Bcause%3D486>;index=1";
+        check(&[("History-Info", busy)], &[("1001", Some(Reason::Busy))]);
+        check(&[("History-Info", "<sip:1001@pbx.example>;index=1")], &[("1001", None)]);
+    }
+
+    #[test]
+    fn the_cause_of_an_arrival_says_nothing_of_what_followed() {
+        check(
+            &[("History-Info", "<sip:1002@pbx.example>;index=1, <sip:1001@pbx.example;cause=486>;index=1.1")],
+            &[("1001", None), ("1002", Some(Reason::Busy))],
+        );
+    }
+
+    #[test]
     fn nothing_said_is_nothing_known() {
         check(&[], &[]);
-        check(&[("History-Info", "<sip:1001@pbx.example>;index=1")], &[]);
+        check(&[("History-Info", "<sip:voicemail@example.org>;index=1")], &[]);
     }
 }

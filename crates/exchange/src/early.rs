@@ -40,7 +40,8 @@ impl Exchange {
         }
         let Some(offer) = caller.offer.clone() else { return };
         caller.has_media = true;
-        let (leg, media, peer) = (caller.leg, caller.media, caller.flow.remote.ip());
+        let (leg, media, line, flow) = (caller.leg, caller.media, caller.line, caller.flow);
+        let peer = self.towards(line, flow);
         let request = self.ask_media(id, leg, Purpose::EarlyDescription, now);
         let (call, prefer) = (self.media_call(id), vec![codec]);
         self.command(MediaCommand::Answer { request, call, leg, media, peer, offer, prefer });

@@ -5,7 +5,7 @@ use aftertone_sip::{ConnectionId, EndedBy, Headers, SessionId};
 
 use crate::{
     Event, Exchange, LegId, MediaCommand, MediaFailure,
-    call::{Call, Called, Partner, RETURN_WAIT, State},
+    call::{Call, Called, Partner, RETURN_WAIT, State, TRUNK_RETURN_WAIT},
     party,
     ringing::GivenUp,
     timers::Timer,
@@ -95,11 +95,12 @@ impl Exchange {
 
     /// A connection closed: established legs over it have a moment to come back over another one.
     pub(crate) fn await_return(&mut self, connection: ConnectionId, now: Now) {
-        let all = self.calls.values().flat_map(|call| call.sessions().map(|(leg, session)| (call.id, leg, session)));
         let over = |session| self.ua.session_flow(session).is_some_and(|flow| flow.connection == Some(connection));
-        let left: Vec<_> = all.filter(|(_, _, session)| over(*session)).collect();
-        for (id, leg, _) in left {
-            self.timers.set(now.mono + RETURN_WAIT, Timer::Return(id, leg, connection));
+        for call in self.calls.values() {
+            for (leg, _) in call.sessions().filter(|(_, session)| over(*session)) {
+                let wait = if call.line(leg).is_some() { TRUNK_RETURN_WAIT } else { RETURN_WAIT };
+                self.timers.set(now.mono + wait, Timer::Return(call.id, leg, connection));
+            }
         }
     }
 

@@ -94,6 +94,8 @@ pub struct Exchange {
     pub(crate) verifier: Verifier,
     /// Open connections, and whose they are.
     pub(crate) connections: BTreeMap<ConnectionId, Option<(SubscriberId, DeviceId)>>,
+    /// Connections whose other end has shown a name that is believed.
+    pub(crate) believed: BTreeSet<ConnectionId>,
     pub(crate) bindings: Bindings,
     pub(crate) calls: BTreeMap<CallId, Call>,
     pub(crate) sessions: BTreeMap<SessionId, (CallId, LegId)>,
@@ -142,6 +144,7 @@ impl Exchange {
             ua,
             verifier,
             connections: BTreeMap::new(),
+            believed: BTreeSet::new(),
             bindings: Bindings::default(),
             calls: BTreeMap::new(),
             sessions: BTreeMap::new(),
@@ -184,10 +187,17 @@ impl Exchange {
         self.pump(now);
     }
 
+    /// The other end of a connection has proved to be somebody whom the administrator believes, as `trusted` networks are. To be
+    /// said after it was opened and before its first bytes.
+    pub fn handle_believed(&mut self, connection: ConnectionId, now: Now) {
+        self.believed.insert(connection);
+        self.pump(now);
+    }
+
     /// Bytes came. `flow.local` must be the address that the other side can reach, not the unspecified one.
     pub fn handle_received(&mut self, flow: Flow, bytes: &[u8], now: Now) {
         // A banned source gets no answer at all, and costs no more than this.
-        if self.guard.admits(flow.remote.ip(), now.mono) || self.is_exempt(flow) {
+        if self.guard.admits(flow, now.mono) || self.is_exempt(flow) {
             self.ua.handle_received(flow, bytes, now.mono);
         }
         self.pump(now);
@@ -197,6 +207,7 @@ impl Exchange {
     /// device comes back over another connection within five seconds.
     pub fn handle_closed(&mut self, connection: ConnectionId, now: Now) {
         self.connections.remove(&connection);
+        self.believed.remove(&connection);
         let changed = self.bindings.drop_connection(connection);
         self.tell_bindings(changed);
         self.await_return(connection, now);
@@ -208,13 +219,11 @@ impl Exchange {
     /// Time has come.
     pub fn handle_timeout(&mut self, now: Now) {
         self.ua.handle_timeout(now.mono);
+        let changed = self.bindings.expire(now.mono);
+        self.tell_bindings(changed);
         self.pump(now);
         while let Some(timer) = self.timers.take_due(now.mono) {
             match timer {
-                Timer::Bindings => {
-                    let changed = self.bindings.expire(now.mono);
-                    self.tell_bindings(changed);
-                }
                 Timer::RingTime(call) => self.ring_time_is_over(call, now),
                 Timer::Media(request) => self.media_is_late(request, now),
                 Timer::Return(call, leg, connection) => self.return_is_due(call, leg, connection, now),
@@ -293,10 +302,18 @@ impl Exchange {
     pub fn restore_bindings(&mut self, saved: Vec<(SubscriberId, SavedBinding)>, now: Now) {
         for (person, saved) in saved {
             if let Some(binding) = saved.restored(now).filter(|binding| self.directory.has_phone(person, binding.device)) {
-                self.timers.set(binding.expires_at, Timer::Bindings);
                 self.bindings.put(person, binding);
             }
         }
+    }
+
+    /// Whether something hangs on a connection: a phone, a call, a trunk.
+    #[must_use]
+    pub fn holds(&self, connection: ConnectionId) -> bool {
+        let is_over = |flow: Flow| flow.connection == Some(connection);
+        self.bindings.holds(connection)
+            || self.lines.values().any(|line| line.flow.is_some_and(is_over))
+            || self.sessions.keys().any(|session| self.ua.session_flow(*session).is_some_and(is_over))
     }
 
     /// How many calls run, deposits included.
@@ -312,7 +329,9 @@ impl Exchange {
 
     /// The next output.
     pub fn poll_output(&mut self) -> Output {
-        self.outputs.pop_front().unwrap_or_else(|| Output::Timeout(earliest(self.ua_timeout, self.timers.next())))
+        self.outputs.pop_front().unwrap_or_else(|| {
+            Output::Timeout([self.ua_timeout, self.timers.next(), self.bindings.next_end()].into_iter().flatten().min())
+        })
     }
 
     pub(crate) fn events(&mut self, event: Event) {
@@ -388,10 +407,6 @@ impl Exchange {
             | sip::Event::Unwatched { .. } => {}
         }
     }
-}
-
-fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
-    a.into_iter().chain(b).min()
 }
 
 /// Independent secrets of one seed.

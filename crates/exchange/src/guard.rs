@@ -5,9 +5,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, Ipv6Addr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     time::{Duration, Instant},
 };
+
+use aftertone_sip::{ConnectionId, Flow};
 
 /// In a row from one source for one user name; each further one doubles the pause.
 const FREE_TRIES: u32 = 5;
@@ -16,6 +18,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// Names that a source asks for without ever proving to be anybody.
 const MOST_NAMES: usize = 30;
+/// A phone answers a challenge in this time: only then a name counts. A site whose phones all start at once is no scanner.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// Wrong passwords of one source, whatever the names.
 const MOST_FAILURES: u32 = 60;
 const BAN: Duration = Duration::from_secs(600);
@@ -37,9 +41,14 @@ pub(crate) struct Guard {
 
 #[derive(Debug)]
 struct Source {
-    names: BTreeSet<String>,
+    /// Since when each waits for its proof.
+    names: BTreeMap<String, Instant>,
     failures: u32,
     banned_until: Option<Instant>,
+    /// What of it is heard all the same: calls that run, and phones that are registered.
+    spared: BTreeSet<Way>,
+    /// The ban was not acted on yet.
+    is_news: bool,
     proved_at: Option<Instant>,
     tokens: f64,
     seen_at: Instant,
@@ -52,9 +61,23 @@ struct Account {
 }
 
 impl Guard {
-    /// Whether anything of this source is looked at.
-    pub(crate) fn admits(&self, ip: IpAddr, now: Instant) -> bool {
-        self.sources.get(&source_of(ip)).and_then(|source| source.banned_until).is_none_or(|until| until <= now)
+    /// Whether what comes this way is looked at.
+    pub(crate) fn admits(&self, flow: Flow, now: Instant) -> bool {
+        let Some(source) = self.sources.get(&source_of(flow.remote.ip())) else { return true };
+        source.banned_until.is_none_or(|until| until <= now) || source.spared.contains(&way_of(flow))
+    }
+
+    /// Whether this source was banned just now, and nothing of it is spared yet.
+    pub(crate) fn takes_news_of_ban(&mut self, ip: IpAddr) -> bool {
+        self.sources.get_mut(&source_of(ip)).is_some_and(|source| std::mem::take(&mut source.is_news))
+    }
+
+    /// These go on being heard while their source is banned.
+    pub(crate) fn spare(&mut self, ip: IpAddr, flows: impl Iterator<Item = Flow>) {
+        let of = source_of(ip);
+        if let Some(source) = self.sources.get_mut(&of) {
+            source.spared = flows.filter(|flow| source_of(flow.remote.ip()) == of).map(way_of).collect();
+        }
     }
 
     /// Counts a request; whether the source may ask that often.
@@ -78,7 +101,12 @@ impl Guard {
     pub(crate) fn challenged(&mut self, ip: IpAddr, name: &str, now: Instant) {
         let source = self.source(ip, now);
         let is_believed = source.proved_at.is_some_and(|at| now.saturating_duration_since(at) < BELIEVED);
-        if !is_believed && source.names.insert(name.to_ascii_lowercase()) && source.names.len() > MOST_NAMES {
+        if is_believed {
+            return;
+        }
+        source.names.entry(name.to_ascii_lowercase()).or_insert(now);
+        let unanswered = source.names.values().filter(|since| now.saturating_duration_since(**since) >= ANSWER_WITHIN).count();
+        if unanswered > MOST_NAMES {
             source.ban(now);
         }
     }
@@ -121,9 +149,11 @@ impl Guard {
             oldest.map(|ip| self.sources.remove(&ip));
         }
         self.sources.entry(ip).or_insert_with(|| Source {
-            names: BTreeSet::new(),
+            names: BTreeMap::new(),
             failures: 0,
             banned_until: None,
+            spared: BTreeSet::new(),
+            is_news: false,
             proved_at: None,
             tokens: BURST,
             seen_at: now,
@@ -134,9 +164,17 @@ impl Guard {
 impl Source {
     fn ban(&mut self, now: Instant) {
         self.banned_until = Some(now + BAN);
+        self.is_news = true;
         self.names.clear();
         self.failures = 0;
     }
+}
+
+/// The other end of a flow.
+type Way = (SocketAddr, Option<ConnectionId>);
+
+fn way_of(flow: Flow) -> Way {
+    (SocketAddr::new(flow.remote.ip().to_canonical(), flow.remote.port()), flow.connection)
 }
 
 fn source_of(ip: IpAddr) -> IpAddr {

@@ -1,6 +1,6 @@
 //! Who sent a request, and what is ours in it.
 
-use std::{net::IpAddr, time::Instant};
+use std::time::Instant;
 
 use aftertone_model::{DeviceId, SubscriberId};
 use aftertone_sip::{
@@ -47,6 +47,10 @@ impl Exchange {
             }
             (Digest::Stale, _) => {}
         }
+        if self.guard.takes_news_of_ban(ip) {
+            let calls = self.sessions.keys().filter_map(|session| self.ua.session_flow(*session));
+            self.guard.spare(ip, calls.chain(self.bindings.flows()));
+        }
         match found {
             Digest::Right(identity) => Ok(identity),
             Digest::Stale => Err(Unproven(self.verifier.challenge_for(request, true, now))),
@@ -54,11 +58,10 @@ impl Exchange {
         }
     }
 
-    /// Whether limits for strangers don't apply: a device's own connection, a believed peer, this machine itself.
+    /// Whether limits for strangers don't apply: a device's own connection, a believed peer.
     pub(crate) fn is_exempt(&self, flow: Flow) -> bool {
         let ip = flow.remote.ip().to_canonical();
-        ip.is_loopback()
-            || self.is_trusted(ip)
+        self.is_trusted(flow)
             || self.is_trunk_peer(ip)
             || flow.connection.is_some_and(|id| matches!(self.connections.get(&id), Some(Some(_))))
     }
@@ -80,14 +83,16 @@ impl Exchange {
 
     /// The person whose address this is; `None` for other domains and unknown names.
     pub(crate) fn person_at(&self, uri: &Uri, flow: Flow) -> Option<SubscriberId> {
-        if !is_ours(&self.config, uri, flow) {
+        if !self.is_local(uri, flow) {
             return None;
         }
         Some(self.directory.find(&uri.user()?)?.subscriber.id)
     }
 
-    pub(crate) fn is_trusted(&self, address: IpAddr) -> bool {
-        self.config.trusted.iter().any(|network| network.contains(address))
+    /// A peer that is believed: by its address, or by the name that its connection has shown.
+    pub(crate) fn is_trusted(&self, flow: Flow) -> bool {
+        let by_name = flow.connection.is_some_and(|connection| self.believed.contains(&connection));
+        by_name || self.config.trusted.iter().any(|network| network.contains(flow.remote.ip()))
     }
 }
 

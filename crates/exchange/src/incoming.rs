@@ -6,7 +6,7 @@ use aftertone_sip::{Flow, NameAddr, Request, ResponseParts, SessionId, Uri};
 
 use crate::{
     Event, Exchange, LegMedia,
-    call::{Call, Called, CallerLeg, State, Tally},
+    call::{Call, Called, CallerLeg, RING_OUTSIDE, State, Tally},
     dialplan::{Number, Reach},
     direct::Way,
     diversion::{Diversion, diversions, reason_of},
@@ -68,9 +68,6 @@ impl Exchange {
     }
 
     fn take_call(&mut self, session: SessionId, request: &Request, flow: Flow, now: Now) -> Result<(), ResponseParts> {
-        if self.draining {
-            return Err(full());
-        }
         let from = request.headers.from().map_err(|_| ResponseParts::new(400))?;
         let sender = self.sender(request, &from, flow, now)?;
         let hops = request.headers.max_forwards().unwrap_or(MAX_FORWARDS).checked_sub(1).ok_or(ResponseParts::new(483))?;
@@ -90,7 +87,7 @@ impl Exchange {
             }
         };
         let is_emergency = matches!(&called, Called::Outside(outside) if outside.number.reach == Reach::Emergency);
-        if self.calls.len() >= self.config.max_calls && !is_emergency {
+        if (self.draining || self.calls.len() >= self.config.max_calls) && !is_emergency {
             return Err(full());
         }
         let offer = offer_of(request, flow)?;
@@ -138,7 +135,7 @@ impl Exchange {
             if let Some(line) = self.line_of(&request.uri, flow, claims_us) {
                 return Ok(Sender::Trunk(line));
             }
-            if self.is_trusted(flow.remote.ip()) {
+            if self.is_trusted(flow) {
                 // Who calls at the account's cost must be known, wherever the phone stands.
                 let is_outside = claims_us && matches!(self.target(request, Sender::Trusted, flow), Some(Target::Outside(_)));
                 return if is_outside {
@@ -174,6 +171,7 @@ impl Exchange {
         }
         // An emergency comes before whatever else has this number.
         let number = self.config.dial_plan.number(&user).filter(|_| self.is_local(uri, flow));
+        let number = number.or_else(|| self.config.dial_plan.service(&uri.to_string()));
         if let (Some(number), Sender::Person(_)) = (&number, sender)
             && number.reach == Reach::Emergency
         {
@@ -292,7 +290,10 @@ impl Exchange {
     pub(crate) fn begin(&mut self, id: CallId, direct: Option<Reason>, now: Now) {
         let Some(call) = self.calls.get(&id) else { return };
         let callee = call.callee().map(|callee| (callee.id, std::time::Duration::from_secs(callee.ring_s.into())));
-        let Some((owner, ring_time)) = callee else { return self.dial_out(id, now) };
+        let Some((owner, ring_time)) = callee else {
+            self.timers.set(now.mono + RING_OUTSIDE, Timer::RingTime(id));
+            return self.dial_out(id, now);
+        };
         if let Some(reason) = direct {
             self.divert(id, reason, now);
         } else if self.directory.person(owner).is_some_and(|person| person.do_not_disturb) {

@@ -34,7 +34,7 @@ pub use config::{Direct, ExchangeConfig, InvalidNetwork, Network};
 pub use dialplan::DialPlan;
 pub use directory::{Directory, Person, PhoneCredentials};
 pub use exchange::{Event, Exchange, MessageCounts, Output};
-pub use plane::{DepositOrder, Described, LegId, LegMedia, MediaCommand, MediaFailure, MediaRequestId, Sound};
+pub use plane::{DepositOrder, Described, LegId, LegMedia, MediaCommand, MediaFailure, MediaRequestId, Sound, Towards};
 pub use registrar::SavedBinding;
 pub use trunks::{ReachId, TrunkAccount, TrunkFailure, TrunkReport, TrunkState, TrunkStep, Way};
 

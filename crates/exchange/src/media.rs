@@ -9,7 +9,7 @@ use crate::{
     call::{Call, MEDIA_WAIT, Partner, State},
     ended::End,
     incoming::media_of,
-    requests::{call_headers, contact_of},
+    requests::call_headers,
     timers::Timer,
 };
 
@@ -38,6 +38,8 @@ pub(crate) enum Purpose {
     Return,
     /// Applying its answer.
     ReturnAnswer,
+    /// The offer that tells where the sound of a call has moved to.
+    Moved,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -82,6 +84,7 @@ impl Exchange {
             Purpose::RingOffer => self.ring_described(call, leg, result, now),
             Purpose::CallerDescription => self.caller_described(call, result, now),
             Purpose::Reinvite => self.reinvite_described(call, leg, result, now),
+            Purpose::Moved => self.moved_described(call, leg, result, now),
             Purpose::Replacement => self.replacement_described(call, leg, result, now),
             Purpose::Return => self.return_described(call, leg, result, now),
             Purpose::EarlyDescription => self.early_described(call, result, now),
@@ -114,6 +117,7 @@ impl Exchange {
             | Purpose::EarlyDescription
             | Purpose::Reinvite
             | Purpose::Return
+            | Purpose::Moved
             | Purpose::Replacement => {}
         }
     }
@@ -128,6 +132,7 @@ impl Exchange {
             | Purpose::EarlyDescription
             | Purpose::Reinvite
             | Purpose::Return
+            | Purpose::Moved
             | Purpose::Replacement => {
                 self.on_described(request, Err(failure), now);
             }
@@ -144,8 +149,8 @@ impl Exchange {
     /// Asks for the caller's description: an answer, or an offer if the caller waits for one.
     pub(crate) fn describe_caller(&mut self, id: CallId, mut prefer: Vec<Codec>, now: Now) {
         let Some(call) = self.calls.get(&id) else { return };
-        let (leg, media, peer, offer) =
-            (call.caller.leg, call.caller.media, call.caller.flow.remote.ip(), call.caller.offer.clone());
+        let peer = self.towards(call.caller.line, call.caller.flow);
+        let (leg, media, offer) = (call.caller.leg, call.caller.media, call.caller.offer.clone());
         if offer.is_none() && !prefer.is_empty() {
             prefer.extend(Codec::ALL.into_iter().filter(|codec| !prefer.contains(codec)).collect::<Vec<_>>());
         }
@@ -178,7 +183,8 @@ impl Exchange {
             call.caller.codec = described.codecs.first().copied();
         }
         let (session, a) = (call.caller.session, call.caller.leg);
-        let contact = contact_of(call.caller.flow, "call");
+        let (line, flow) = (call.caller.line, call.caller.flow);
+        let contact = self.contact_in_calls(line, flow);
         self.ua.accept(session, contact, described.sdp, call_headers(id), now.mono);
         if let (Partner::Device { leg: b, .. }, false) = (partner, is_late) {
             self.command(MediaCommand::Bridge { a, b });
@@ -230,9 +236,10 @@ impl Exchange {
         let prefer: Vec<_> = other_codec(call, leg).into_iter().collect();
         let media = call.legs.get(&leg).map_or(call.caller.media, |device| device.media);
         let flow = self.ua.session_flow(session).unwrap_or(call.caller.flow);
-        let peer = flow.remote.ip();
+        let peer = self.towards(call.line(leg), flow);
         self.offered_anew(id, leg, now);
         if let Some(offer) = &offer {
+            self.go_on_without_ack(id, now);
             self.note_hold(id, leg, offer);
         }
         let request = self.ask_media(id, leg, Purpose::Reinvite, now);

@@ -13,7 +13,7 @@ use crate::{
     ended::End,
     media::Purpose,
     requests::call_headers,
-    trunks::{Line, LineId, contact_in_calls, credentials},
+    trunks::{Line, LineId, credentials},
 };
 
 /// A trunk that says nothing for so long is given up, if there is another one.
@@ -74,7 +74,7 @@ impl Exchange {
         let prefer = call.preference();
         self.leg_calls.insert(leg, id);
         let request = self.ask_media(id, leg, Purpose::RingOffer, now);
-        let (media, peer) = (LegMedia::Rtp, flow.remote.ip());
+        let (media, peer) = (LegMedia::Rtp, self.towards(Some(line_id), flow));
         self.command(MediaCommand::Offer { request, call: self.media_call(id), leg, media, peer, prefer });
         self.timers.set(now.mono + ATTEMPT, crate::timers::Timer::Attempt(id, leg));
     }
@@ -92,7 +92,7 @@ impl Exchange {
         } else {
             shown
         };
-        let (contact, credentials) = (contact_in_calls(line, flow), credentials(line));
+        let (contact, credentials) = (line.contact_over(flow), credentials(line));
         Invite { uri: to.clone(), from, to: NameAddr::new(to), contact, headers, sdp: Some(sdp), credentials }
     }
 

@@ -18,6 +18,21 @@ pub struct LegId(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MediaRequestId(pub u64);
 
+/// Whom a leg must be reachable for: chooses the address in its description.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Towards {
+    /// The other end.
+    pub ip: IpAddr,
+    /// Our address as that end says it sees it, where a NAT stands in between.
+    pub seen_as: Option<IpAddr>,
+}
+
+impl From<IpAddr> for Towards {
+    fn from(ip: IpAddr) -> Self {
+        Self { ip, seen_as: None }
+    }
+}
+
 /// What a leg's packets are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LegMedia {
@@ -56,7 +71,7 @@ pub enum MediaCommand {
         /// What to offer.
         media: LegMedia,
         /// Whom the leg must be reachable for: chooses the address in the description.
-        peer: IpAddr,
+        peer: Towards,
         /// Codecs in the order in which to offer them. Empty: the plane's own order.
         prefer: Vec<Codec>,
     },
@@ -72,7 +87,7 @@ pub enum MediaCommand {
         /// What the offer is.
         media: LegMedia,
         /// Whom the leg must be reachable for.
-        peer: IpAddr,
+        peer: Towards,
         /// The offer, SDP.
         offer: String,
         /// Codecs to choose from first, best first; the others only if none of these is in the offer. Empty: the

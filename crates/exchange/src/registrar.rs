@@ -1,7 +1,7 @@
 //! Bindings: where a person's devices can be reached (RFC 3261 section 10).
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     time::{Duration, Instant},
 };
@@ -108,11 +108,32 @@ impl SavedBinding {
 
 /// All bindings of the account.
 #[derive(Debug, Default)]
-pub(crate) struct Bindings(BTreeMap<SubscriberId, Vec<Binding>>);
+pub(crate) struct Bindings {
+    by_owner: BTreeMap<SubscriberId, Vec<Binding>>,
+    /// When somebody's next one is over.
+    ends: BTreeSet<(Instant, SubscriberId)>,
+    /// Whose hang on a connection.
+    connections: BTreeSet<(ConnectionId, SubscriberId)>,
+}
 
 impl Bindings {
     pub(crate) fn of(&self, owner: SubscriberId) -> &[Binding] {
-        self.0.get(&owner).map_or(&[], Vec::as_slice)
+        self.by_owner.get(&owner).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether somebody's hang on this connection.
+    pub(crate) fn holds(&self, connection: ConnectionId) -> bool {
+        self.connections.range((connection, SubscriberId::from_random(0))..).next().is_some_and(|(id, _)| *id == connection)
+    }
+
+    /// The ways to all of them.
+    pub(crate) fn flows(&self) -> impl Iterator<Item = Flow> {
+        self.by_owner.values().flatten().map(|binding| binding.flow)
+    }
+
+    /// When the next one is over.
+    pub(crate) fn next_end(&self) -> Option<Instant> {
+        self.ends.first().map(|(at, _)| *at)
     }
 
     /// Where the person's devices are rung: of each device once, over its newest flow.
@@ -127,34 +148,41 @@ impl Bindings {
 
     /// Adds or refreshes; whether the set of devices' contacts changed.
     pub(crate) fn put(&mut self, owner: SubscriberId, new: Binding) -> bool {
-        let bindings = self.0.entry(owner).or_default();
-        let known = bindings.iter().any(|old| old.contact == new.contact && old.flow == new.flow && old.reg_id == new.reg_id);
-        let before = bindings.len();
-        bindings.retain(|old| !old.is_replaced_by(&new));
-        bindings.push(new);
-        !known || bindings.len() != before
+        self.change(owner, |bindings| {
+            let known = bindings.iter().any(|old| old.contact == new.contact && old.flow == new.flow && old.reg_id == new.reg_id);
+            let before = bindings.len();
+            bindings.retain(|old| !old.is_replaced_by(&new));
+            bindings.push(new);
+            !known || bindings.len() != before
+        })
     }
 
     /// Removes those of `owner` that match; whether there were any.
     pub(crate) fn remove(&mut self, owner: SubscriberId, matches: impl Fn(&Binding) -> bool) -> bool {
-        let Some(bindings) = self.0.get_mut(&owner) else { return false };
-        let before = bindings.len();
-        bindings.retain(|binding| !matches(binding));
-        let changed = bindings.len() != before;
-        if bindings.is_empty() {
-            self.0.remove(&owner);
-        }
-        changed
+        self.change(owner, |bindings| {
+            let before = bindings.len();
+            bindings.retain(|binding| !matches(binding));
+            bindings.len() != before
+        })
     }
 
     /// Removes everybody's that are over at `now`; whose changed.
     pub(crate) fn expire(&mut self, now: Instant) -> Vec<SubscriberId> {
-        self.sweep(|_, binding| binding.expires_at <= now)
+        let mut changed = Vec::new();
+        while let Some((_, owner)) = self.ends.first().copied().filter(|(at, _)| *at <= now) {
+            if self.remove(owner, |binding| binding.expires_at <= now) {
+                changed.push(owner);
+            }
+        }
+        changed
     }
 
     /// Removes those over a connection; whose changed.
     pub(crate) fn drop_connection(&mut self, connection: ConnectionId) -> Vec<SubscriberId> {
-        self.sweep(|_, binding| binding.flow.connection == Some(connection))
+        let all = (connection, SubscriberId::from_random(0))..;
+        let owners: Vec<_> =
+            self.connections.range(all).take_while(|(id, _)| *id == connection).map(|(_, owner)| *owner).collect();
+        owners.into_iter().filter(|owner| self.remove(*owner, |binding| binding.flow.connection == Some(connection))).collect()
     }
 
     /// Removes those of people and phones that are gone; whose changed.
@@ -162,11 +190,65 @@ impl Bindings {
         let is_known = |owner, binding: &Binding| {
             if binding.is_phone { directory.has_phone(owner, binding.device) } else { directory.person(owner).is_some() }
         };
-        self.sweep(|owner, binding| !is_known(owner, binding))
+        let owners: Vec<_> = self.by_owner.keys().copied().collect();
+        owners.into_iter().filter(|owner| self.remove(*owner, |binding| !is_known(*owner, binding))).collect()
     }
 
-    fn sweep(&mut self, is_over: impl Fn(SubscriberId, &Binding) -> bool) -> Vec<SubscriberId> {
-        let owners: Vec<_> = self.0.keys().copied().collect();
-        owners.into_iter().filter(|owner| self.remove(*owner, |binding| is_over(*owner, binding))).collect()
+    /// The one place where somebody's bindings change.
+    fn change<T>(&mut self, owner: SubscriberId, change: impl FnOnce(&mut Vec<Binding>) -> T) -> T {
+        let bindings = self.by_owner.entry(owner).or_default();
+        for binding in bindings.iter() {
+            self.ends.remove(&(binding.expires_at, owner));
+            binding.flow.connection.map(|connection| self.connections.remove(&(connection, owner)));
+        }
+        let result = change(bindings);
+        for binding in bindings.iter() {
+            self.ends.insert((binding.expires_at, owner));
+            binding.flow.connection.map(|connection| self.connections.insert((connection, owner)));
+        }
+        if bindings.is_empty() {
+            self.by_owner.remove(&owner);
+        }
+        result
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "tests; time has to begin somewhere")]
+mod tests {
+    use super::*;
+
+    fn binding(device: u128, connection: Option<u64>, expires_at: Instant) -> Binding {
+        let flow = Flow::udp("10.0.0.1:5060".parse().unwrap(), "10.0.0.2:5060".parse().unwrap());
+        Binding {
+            device: DeviceId::from_random(device),
+            is_phone: true,
+            contact: format!("sip:{device}@10.0.0.2").parse().unwrap(),
+            flow: Flow { connection: connection.map(ConnectionId), ..flow },
+            instance: None,
+            reg_id: None,
+            path: Vec::new(),
+            call_id: String::new(),
+            cseq: 1,
+            expires_at,
+        }
+    }
+
+    #[test]
+    fn a_phone_that_refreshes_leaves_nothing_behind() {
+        let (mut bindings, now) = (Bindings::default(), Instant::now());
+        let [anna, ben] = [1, 2].map(SubscriberId::from_random);
+        for second in 0..100 {
+            bindings.put(anna, binding(1, Some(7), now + Duration::from_secs(60 + second)));
+        }
+        bindings.put(anna, binding(2, Some(7), now + Duration::from_secs(90)));
+        bindings.put(ben, binding(3, None, now + Duration::from_secs(70)));
+        assert_eq!((bindings.ends.len(), bindings.connections.len()), (3, 1));
+        assert_eq!(bindings.next_end(), Some(now + Duration::from_secs(70)));
+        assert_eq!(bindings.expire(now + Duration::from_secs(100)), [ben, anna]);
+        assert_eq!(bindings.of(anna).len(), 1);
+        assert_eq!(bindings.drop_connection(ConnectionId(6)), []);
+        assert_eq!(bindings.drop_connection(ConnectionId(7)), [anna]);
+        assert!(bindings.by_owner.is_empty() && bindings.ends.is_empty() && bindings.connections.is_empty());
     }
 }

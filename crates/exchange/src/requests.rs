@@ -14,7 +14,7 @@ use crate::{
     identity::{Identity, Unproven, is_ours},
     registrar::Binding,
     timers::Timer,
-    trunks::{LineId, contact_in_calls, credentials},
+    trunks::{LineId, credentials},
 };
 
 /// What we understand. RFC 3261 section 20.5.
@@ -113,7 +113,6 @@ impl Exchange {
             if expires.is_zero() {
                 changed |= self.bindings.remove(owner, |old| old.contact.is_equivalent(&binding.contact));
             } else {
-                self.timers.set(binding.expires_at, Timer::Bindings);
                 changed |= self.bindings.put(owner, binding);
             }
         }
@@ -183,11 +182,11 @@ impl Exchange {
         if request.headers.event().as_deref() != Some(mwi::EVENT) {
             return Err(ResponseParts::new(489).with("Allow-Events", mwi::EVENT));
         }
-        let (mailbox, identity) = self.lamp_owner(request, flow, now)?;
+        let (mailbox, identity, line) = self.lamp_owner(request, flow, now)?;
         let asked = Duration::from_secs(request.headers.expires().unwrap_or(3600).into());
         let seconds = asked.min(self.config.max_expires).as_secs();
         let expires = u32::try_from(seconds).unwrap_or(u32::MAX);
-        let contact = contact_of(flow, "mwi");
+        let contact = line.map_or_else(|| contact_of(flow, "mwi"), |line| self.contact_in_calls(Some(line), flow));
         let Some(subscription) = self.ua.accept_subscription(id, contact, expires, now.mono) else { return Ok(()) };
         self.lamps.insert(subscription, Lamp { mailbox, identity, owed: true });
         self.events(Event::MessageWaitingWanted(mailbox));
@@ -200,20 +199,25 @@ impl Exchange {
     }
 
     /// Whose lamp is asked for: a person's own; anybody's by a peer that is believed.
-    fn lamp_owner(&mut self, request: &Request, flow: Flow, now: Now) -> Result<(SubscriberId, Option<Identity>), ResponseParts> {
+    fn lamp_owner(
+        &mut self,
+        request: &Request,
+        flow: Flow,
+        now: Now,
+    ) -> Result<(SubscriberId, Option<Identity>, Option<LineId>), ResponseParts> {
         let has_proof = request.headers.contains("Authorization") || request.headers.contains("Proxy-Authorization");
         let is_device = flow.connection.is_some_and(|id| matches!(self.connections.get(&id), Some(Some(_))));
         let line = self.line_of(&request.uri, flow, request.headers.from().is_ok_and(|from| self.is_local(&from.uri, flow)));
-        if !has_proof && !is_device && (line.is_some() || self.is_trusted(flow.remote.ip())) {
+        if !has_proof && !is_device && (line.is_some() || self.is_trusted(flow)) {
             let of_line = || self.trunk_number(self.lines.get(&line?)?, &request.uri.user()?);
             let mailbox = self.person_at(&request.uri, flow).or_else(of_line).ok_or(ResponseParts::new(404))?;
-            return Ok((mailbox, None));
+            return Ok((mailbox, None, line));
         }
         let identity = self.identify(request, flow, now.mono).map_err(challenge)?;
         if !self.may_act_as(identity, request, flow) {
             return Err(ResponseParts::new(403));
         }
-        Ok((identity.person, Some(identity)))
+        Ok((identity.person, Some(identity), None))
     }
 
     /// Tells the peers of trunks of a person's messages who did not ask (RFC 3842 section 4.1).
@@ -238,7 +242,7 @@ impl Exchange {
                 NameAddr::new(line.address(&trunk.user)),
                 NameAddr::new(line.address(number)),
             );
-            let contact = contact_in_calls(line, flow);
+            let contact = line.contact_over(flow);
             request.headers = Headers::new().with("Event", mwi::EVENT).with("Contact", contact);
             request.headers.push("Subscription-State", "terminated");
             request.body = Some(Body::new(mwi::CONTENT_TYPE, summary(*counts).to_body()));
@@ -333,6 +337,6 @@ pub(crate) fn call_headers(call: aftertone_model::CallId) -> Headers {
 impl Exchange {
     /// Whether the Request-URI or an address is of our domain.
     pub(crate) fn is_local(&self, uri: &Uri, flow: Flow) -> bool {
-        is_ours(&self.config, uri, flow)
+        is_ours(&self.config, uri, flow) || uri.host_ip().is_some_and(|ip| self.is_seen_as(ip.to_canonical()))
     }
 }

@@ -86,7 +86,7 @@ impl Exchange {
     fn ring_device(&mut self, id: CallId, device: DeviceLeg, now: Now) {
         let leg = self.new_leg();
         let Some(call) = self.calls.get_mut(&id) else { return };
-        let (media, peer, prefer) = (device.media, device.flow.remote.ip(), call.preference());
+        let (media, peer, prefer) = (device.media, device.flow.remote.ip().into(), call.preference());
         let own = call.caller.offer.clone().filter(|_| device.is_direct);
         call.legs.insert(leg, device);
         self.leg_calls.insert(leg, id);
@@ -147,7 +147,9 @@ impl Exchange {
             if call.caller.is_answered {
                 self.report(id, 180, now);
             } else {
-                self.ua.ring(call.caller.session, call_headers(id), now.mono);
+                let (session, line, flow) = (call.caller.session, call.caller.line, call.caller.flow);
+                let headers = call_headers(id).with("Contact", self.contact_in_calls(line, flow));
+                self.ua.ring(session, headers, now.mono);
             }
         }
     }
@@ -245,8 +247,11 @@ impl Exchange {
     }
 
     pub(crate) fn ring_time_is_over(&mut self, id: CallId, now: Now) {
-        if self.calls.get(&id).is_some_and(|call| matches!(call.state, State::Ringing)) {
-            self.divert(id, Reason::NoAnswer, now);
+        let Some(call) = self.calls.get(&id).filter(|call| matches!(call.state, State::Ringing)) else { return };
+        match call.callee() {
+            Some(_) => self.divert(id, Reason::NoAnswer, now),
+            // Nobody outside has a mailbox here.
+            None => self.finish(id, End::Refused(480), now),
         }
     }
 

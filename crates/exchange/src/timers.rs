@@ -9,8 +9,6 @@ use crate::{LegId, MediaRequestId, ReachId, trunks::LineId};
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Timer {
-    /// Some bindings may be over.
-    Bindings,
     /// The ring time of a call is over.
     RingTime(CallId),
     /// The media plane should have answered.

@@ -25,7 +25,7 @@ use crate::{
     incoming::{MAX_FORWARDS, Sender, offer_of},
     media::Purpose,
     party,
-    requests::{call_headers, contact_of},
+    requests::call_headers,
     trunks::LineId,
 };
 
@@ -74,6 +74,7 @@ impl Exchange {
 
     fn refer(&mut self, session: SessionId, id: IncomingId, to: &ReferTo, now: Now) -> Result<(), ResponseParts> {
         let (call, by) = self.sessions.get(&session).copied().ok_or(ResponseParts::new(481))?;
+        self.go_on_without_ack(call, now);
         let rest = self.other_leg(call, by).filter(|_| self.calls.get(&call).is_some_and(|call| call.transfer.is_none()));
         let rest = rest.ok_or(ResponseParts::new(603))?;
         match &to.replaces {
@@ -82,6 +83,18 @@ impl Exchange {
                 self.join(id, (call, by), rest, other.ok_or(ResponseParts::new(603))?, now)
             }
             None => self.transfer(id, (call, by), rest, &to.uri, now),
+        }
+    }
+
+    /// Both sides have answered and hear each other; what is missing is the caller's ACK, which whoever was called is not told
+    /// of. What they want of the call is done all the same.
+    pub(crate) fn go_on_without_ack(&mut self, id: CallId, now: Now) {
+        let is_answered = self
+            .calls
+            .get(&id)
+            .is_some_and(|call| matches!(call.state, State::Accepted(Partner::Device { .. })) && call.caller.offer.is_some());
+        if is_answered {
+            self.run(id, now);
         }
     }
 
@@ -358,6 +371,7 @@ impl Exchange {
             Sender::Stranger => return Err(ResponseParts::new(403)),
         };
         let (call, old) = self.sessions.get(&old).copied().ok_or(ResponseParts::new(481))?;
+        self.go_on_without_ack(call, now);
         let other = self.other_leg(call, old).ok_or(ResponseParts::new(481))?;
         let offer = offer_of(request, flow)?;
         let Some(text) = offer.sdp else { return Err(ResponseParts::new(488)) };
@@ -366,7 +380,7 @@ impl Exchange {
         let leg = self.new_leg();
         let new = Moved { leg, session, flow, media: offer.media, codec: None, holder, party, shown };
         let prefer: Vec<_> = self.calls.get(&call).and_then(|call| call.codec_of(other)).into_iter().collect();
-        let (media, peer) = (new.media, flow.remote.ip());
+        let (media, peer) = (new.media, self.towards(new.holder.line, flow));
         self.replacements.insert(leg, Replacement { old, new });
         let request = self.ask_media(call, leg, Purpose::Replacement, now);
         self.command(MediaCommand::Answer { request, call: self.media_call(call), leg, media, peer, offer: text, prefer });
@@ -381,7 +395,7 @@ impl Exchange {
             return self.command(MediaCommand::Close { leg });
         };
         new.codec = described.codecs.first().copied();
-        let contact = contact_of(new.flow, "call");
+        let contact = self.contact_in_calls(new.holder.line, new.flow);
         self.ua.accept(new.session, contact, described.sdp, call_headers(id), now.mono);
         self.take_place(id, old, new, now);
     }

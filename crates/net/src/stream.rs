@@ -1,7 +1,10 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use rustls::{ClientConfig, ServerConfig, pki_types::ServerName};
+use rustls::{
+    ClientConfig, ServerConfig,
+    pki_types::{CertificateDer, ServerName},
+};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf},
     net::{TcpListener, TcpStream},
@@ -16,7 +19,8 @@ use crate::{ConnectionNumber, ConnectionNumbers};
 /// Limits of a listening port, and of the connections that are opened from here.
 #[derive(Debug, Clone, Copy)]
 pub struct StreamConfig {
-    /// A connection that brings nothing for so long is closed.
+    /// A connection that brings nothing for so long is closed: longer than anybody registers for, so that a phone that keeps
+    /// silent stays reachable. Whoever knows what hangs on a connection closes others sooner.
     pub idle: Duration,
     /// More connections at once are closed at their opening.
     pub max_connections: usize,
@@ -31,7 +35,7 @@ pub struct StreamConfig {
 impl Default for StreamConfig {
     fn default() -> Self {
         Self {
-            idle: Duration::from_secs(600),
+            idle: Duration::from_secs(7200),
             max_connections: 4096,
             send_queue: 256,
             write_timeout: Duration::from_secs(15),
@@ -53,6 +57,8 @@ pub enum StreamEvent {
         remote: SocketAddr,
         /// Over TLS.
         secure: bool,
+        /// What they have shown of themselves, if it was they who connected, and their authority is trusted.
+        certificate: Option<CertificateDer<'static>>,
         /// What [`dial`] was asked with, if it was we who connected.
         dialled: Option<u64>,
         /// To send on it.
@@ -164,11 +170,11 @@ async fn open(stream: TcpStream, dial: Dial, outlet: &Outlet) -> io::Result<()> 
     let ends = Ends { local: stream.local_addr()?, remote: dial.address, dialled: Some(dial.token) };
     stream.set_nodelay(true)?;
     let Some((name, config)) = dial.tls else {
-        outlet.run(stream, ends, false).await;
+        outlet.run(stream, ends, false, None).await;
         return Ok(());
     };
     let stream = timeout(outlet.config.open_timeout, TlsConnector::from(config).connect(name, stream)).await??;
-    outlet.run(stream, ends, true).await;
+    outlet.run(stream, ends, true, None).await;
     Ok(())
 }
 
@@ -217,9 +223,13 @@ async fn greet(stream: TcpStream, remote: SocketAddr, tls: Option<TlsAcceptor>, 
     }
     // A port for both families sees IPv4 in its mapped form; everybody else knows only the plain one.
     let ends = Ends { local: canonical(local), remote: canonical(remote), dialled: None };
-    let Some(tls) = tls else { return outlet.run(stream, ends, false).await };
+    let Some(tls) = tls else { return outlet.run(stream, ends, false, None).await };
     match timeout(outlet.config.open_timeout, tls.accept(stream)).await {
-        Ok(Ok(stream)) => outlet.run(stream, ends, true).await,
+        Ok(Ok(stream)) => {
+            let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+            let shown = shown.map(|certificate| certificate.clone().into_owned());
+            outlet.run(stream, ends, true, shown).await;
+        }
         Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
         Err(_) => tracing::debug!("TLS handshake took too long"),
     }
@@ -230,14 +240,15 @@ pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
 }
 
 impl Outlet {
-    async fn run<S>(&self, stream: S, ends: Ends, secure: bool)
+    async fn run<S>(&self, stream: S, ends: Ends, secure: bool, certificate: Option<CertificateDer<'static>>)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin,
     {
         let connection = self.numbers.next();
         let (queue, waiting) = mpsc::channel(self.config.send_queue);
         let Ends { local, remote, dialled } = ends;
-        let opened = StreamEvent::Opened { connection, local, remote, secure, dialled, sender: StreamSender { queue } };
+        let sender = StreamSender { queue };
+        let opened = StreamEvent::Opened { connection, local, remote, secure, certificate, dialled, sender };
         if self.events.send(opened).await.is_err() {
             return;
         }

@@ -9,11 +9,11 @@ use std::{
 };
 
 use rustls::{
-    ClientConfig, DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme,
+    ClientConfig, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
-    server::{ClientHello, ResolvesServerCert},
+    server::{ClientHello, ParsedCertificate, ResolvesServerCert, WebPkiClientVerifier},
     sign::CertifiedKey,
 };
 use rustls_platform_verifier::BuilderVerifierExt;
@@ -172,6 +172,25 @@ impl ServerKeys {
         Ok(builder.with_no_client_auth().with_cert_resolver(resolver))
     }
 
+    /// For SIP over TLS with peers that show who they are: whoever has a certificate of one of the authorities in this PEM file
+    /// may show it, and nobody must.
+    ///
+    /// # Errors
+    /// Where the file can't be read, or rustls refuses.
+    pub fn sip_config_with(&self, authorities: &Path) -> Result<ServerConfig, TlsError> {
+        let read: Vec<_> =
+            CertificateDer::pem_file_iter(authorities).and_then(Iterator::collect).map_err(|e| unreadable(authorities, e))?;
+        let mut roots = RootCertStore::empty();
+        for certificate in read {
+            roots.add(certificate)?;
+        }
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).allow_unauthenticated();
+        let verifier = verifier.build().map_err(|e| unreadable(authorities, e))?;
+        let resolver = Arc::clone(&self.shown) as Arc<dyn ResolvesServerCert>;
+        let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+        Ok(builder.with_client_cert_verifier(verifier).with_cert_resolver(resolver))
+    }
+
     /// The fingerprint of the certificate that is shown, as it changes.
     #[must_use]
     pub fn fingerprint(&self) -> watch::Receiver<Fingerprint> {
@@ -249,6 +268,13 @@ impl ResolvesServerCert for Shown {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner)))
     }
+}
+
+/// Whether a certificate was made for this name (RFC 5922 section 7).
+#[must_use]
+pub fn is_for(certificate: &CertificateDer<'_>, name: &str) -> bool {
+    let (Ok(name), Ok(parsed)) = (ServerName::try_from(name), ParsedCertificate::try_from(certificate)) else { return false };
+    rustls::client::verify_server_name(&parsed, &name).is_ok()
 }
 
 fn provider() -> Arc<CryptoProvider> {

@@ -1,14 +1,18 @@
 use std::{
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     time::{Duration, Instant, SystemTime},
 };
 
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
 
 /// What happened to the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// The address from which the other end is reached is another one, or there is one again.
+    /// The address from which one of them is reached is another one, or there is one again.
     Address(IpAddr),
     /// The machine slept, or its clock was set: connections may be dead without anybody having said so.
     Woke,
@@ -23,7 +27,13 @@ pub struct NetworkWatch {
 impl NetworkWatch {
     /// Watches the way to `remote`, which may change; what changes is told to `changes`.
     pub fn start(remote: IpAddr, changes: mpsc::Sender<Change>) -> Self {
-        Self { task: tokio::spawn(watch(remote, changes)) }
+        // It never changes, so nobody needs to hold its end.
+        Self::start_all(watch::channel(BTreeSet::from([remote])).1, changes)
+    }
+
+    /// Watches the ways to all of `remotes`, whoever they are at the moment.
+    pub fn start_all(remotes: watch::Receiver<BTreeSet<IpAddr>>, changes: mpsc::Sender<Change>) -> Self {
+        Self { task: tokio::spawn(follow(remotes, changes)) }
     }
 }
 
@@ -49,8 +59,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// that of the wall does not.
 const SLEPT: Duration = Duration::from_secs(5);
 
-async fn watch(remote: IpAddr, changes: mpsc::Sender<Change>) {
-    let mut known = route_to(remote);
+async fn follow(remotes: watch::Receiver<BTreeSet<IpAddr>>, changes: mpsc::Sender<Change>) {
+    let mut ways = Ways::default();
     let mut clocks = Clocks::read();
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -59,10 +69,7 @@ async fn watch(remote: IpAddr, changes: mpsc::Sender<Change>) {
         let now = Clocks::read();
         let slept = clocks.slept_until(now);
         clocks = now;
-        let found = route_to(remote);
-        let moved = found.filter(|_| found != known);
-        // A moment without a route is no news; the address after it is, the same one too.
-        known = found;
+        let moved = ways.look(&remotes.borrow(), route_to);
         let change = match (moved, slept) {
             (Some(address), _) => Change::Address(address),
             (None, true) => Change::Woke,
@@ -71,6 +78,22 @@ async fn watch(remote: IpAddr, changes: mpsc::Sender<Change>) {
         if changes.send(change).await.is_err() {
             return;
         }
+    }
+}
+
+/// From which address each of them was reached, at the last look.
+#[derive(Debug, Default)]
+struct Ways(BTreeMap<IpAddr, Option<IpAddr>>);
+
+impl Ways {
+    /// The address that is another one than before. Who is watched anew is no news, nor is a moment without a route; the
+    /// address after that is, the same one too.
+    fn look(&mut self, remotes: &BTreeSet<IpAddr>, route_to: impl Fn(IpAddr) -> Option<IpAddr>) -> Option<IpAddr> {
+        let found: BTreeMap<_, _> = remotes.iter().map(|remote| (*remote, route_to(*remote))).collect();
+        let moved =
+            found.iter().find_map(|(remote, found)| found.filter(|_| self.0.get(remote).is_some_and(|known| known != found)));
+        self.0 = found;
+        moved
     }
 }
 
@@ -115,6 +138,21 @@ mod tests {
         check(3600, 3600, true);
         // Set back by its owner.
         check(1, -3600, false);
+    }
+
+    #[test]
+    fn each_way_is_watched() {
+        let [one, two, here, there] = [1, 2, 3, 4].map(|last| IpAddr::from([198, 51, 100, last]));
+        let mut ways = Ways::default();
+        let mut look = |remotes: &[IpAddr], first: Option<IpAddr>, second: Option<IpAddr>| {
+            ways.look(&remotes.iter().copied().collect(), |remote| if remote == one { first } else { second })
+        };
+        assert_eq!(look(&[one], Some(here), None), None);
+        assert_eq!(look(&[one, two], Some(here), Some(here)), None, "watched anew");
+        assert_eq!(look(&[one, two], Some(here), Some(there)), Some(there));
+        assert_eq!(look(&[one, two], Some(here), None), None, "a moment without a route");
+        assert_eq!(look(&[one, two], Some(here), Some(there)), Some(there), "it is back");
+        assert_eq!(look(&[one, two], Some(here), Some(there)), None);
     }
 
     #[test]

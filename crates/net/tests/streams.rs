@@ -7,6 +7,7 @@ use aftertone_net::{
     ConnectionNumbers, Dial, Fingerprint, ServerKeys, ServerName, StreamConfig, StreamEvent, StreamPort, Trust, dial, tls,
 };
 use bytes::Bytes;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::{sync::mpsc, time::timeout};
 
 async fn soon<T>(future: impl Future<Output = T>) -> T {
@@ -127,4 +128,65 @@ async fn a_broken_renewal_leaves_the_certificate_before() {
     soon(shown.changed()).await.unwrap();
     assert_eq!(*shown.borrow(), second);
     assert!(ServerKeys::load(&cert, &folder.path().join("nothing")).is_err());
+}
+
+/// Writes a certificate for `name`, and its key.
+fn identity(folder: &Path, name: &str) -> (std::path::PathBuf, Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+    let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+    let file = folder.join(format!("{name}.pem"));
+    std::fs::write(&file, made.cert.pem()).unwrap();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    (file, vec![made.cert.der().clone()], key)
+}
+
+#[tokio::test]
+async fn peers_may_show_who_they_are_and_nobody_must() {
+    let folder = tempfile::tempdir().unwrap();
+    let fingerprint = renew(folder.path());
+    let keys = ServerKeys::load(&folder.path().join("cert.pem"), &folder.path().join("key.pem")).unwrap();
+    let (authorities, chain, key) = identity(folder.path(), "pbx.example");
+    let (_, strange_chain, strange_key) = identity(folder.path(), "other.example");
+    let (events, mut accepted) = mpsc::channel(16);
+    let config = Arc::new(keys.sip_config_with(&authorities).unwrap());
+    let port = StreamPort::listen(
+        "127.0.0.1:0".parse().unwrap(),
+        Some(config),
+        StreamConfig::default(),
+        ConnectionNumbers::default(),
+        events,
+    );
+    let port = port.await.unwrap();
+    let (dialling, mut dialled) = mpsc::channel(16);
+    let trust = Trust::Pinned(fingerprint);
+    let dial_with = |tls: rustls::ClientConfig| {
+        let tls = Some((ServerName::try_from("localhost").unwrap(), Arc::new(tls)));
+        dial(
+            Dial { address: port.local_addr(), tls, token: 1 },
+            StreamConfig::default(),
+            ConnectionNumbers::default(),
+            dialling.clone(),
+        );
+    };
+    let with = |chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>| {
+        let mut config = tls::sip_client_config(&trust).unwrap();
+        let signing = rustls::crypto::ring::sign::any_supported_type(&key).unwrap();
+        config.client_auth_cert_resolver =
+            Arc::new(rustls::sign::SingleCertAndKey::from(rustls::sign::CertifiedKey::new(chain, signing)));
+        config
+    };
+    dial_with(with(chain, key));
+    let opened = soon(accepted.recv()).await.unwrap();
+    let StreamEvent::Opened { certificate: Some(shown), .. } = &opened else { panic!("{opened:?}") };
+    assert!(tls::is_for(shown, "pbx.example") && !tls::is_for(shown, "other.example") && !tls::is_for(shown, "no name"));
+    dial_with(tls::sip_client_config(&trust).unwrap());
+    let opened = soon(accepted.recv()).await.unwrap();
+    assert!(matches!(opened, StreamEvent::Opened { certificate: None, .. }), "{opened:?}");
+    dial_with(with(strange_chain, strange_key));
+    // With TLS 1.3 the client has finished before it is refused: its connection opens, and is closed.
+    let mut closed = false;
+    while !closed {
+        let event = soon(dialled.recv()).await.unwrap();
+        closed = matches!(event, StreamEvent::Closed { .. } | StreamEvent::Failed { .. });
+    }
+    assert!(accepted.try_recv().is_err(), "a certificate of nobody's is no way in");
 }

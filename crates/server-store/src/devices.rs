@@ -168,6 +168,17 @@ pub(crate) async fn seen(executor: impl SqliteExecutor<'_>, device: DeviceId, no
     Ok(())
 }
 
+/// The same, unless it was seen less than a minute before.
+pub(crate) async fn seen_if_stale(executor: impl SqliteExecutor<'_>, device: DeviceId, now: Timestamp) -> Result<(), StoreError> {
+    sqlx::query("UPDATE devices SET last_seen_ns = ? WHERE id = ? AND last_seen_ns <= ?")
+        .bind(ns(now))
+        .bind(device.to_string())
+        .bind(ns(now).saturating_sub(SEEN_EVERY_S * 1_000_000_000))
+        .execute(executor)
+        .await?;
+    Ok(())
+}
+
 pub(crate) async fn revoke(
     executor: impl SqliteExecutor<'_>,
     subscriber: SubscriberId,

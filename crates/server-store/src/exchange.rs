@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use aftertone_model::{CallingRights, DeviceId, SubscriberId, Timestamp, Trunk};
-use sqlx::{SqliteConnection, SqliteExecutor, sqlite::SqliteRow};
+use sqlx::{Row, SqliteConnection, SqliteExecutor, sqlite::SqliteRow};
 
 use crate::{
     Secret, StoreError,
@@ -31,6 +31,56 @@ pub(crate) const SCHEMA: &str = "
         PRIMARY KEY (subscriber, device, contact)
     ) STRICT;
 ";
+
+/// One row, which counts the changes of what a running server knows of people, phones and trunks.
+pub(crate) const SCHEMA_2: &str = "
+    CREATE TABLE directory (
+        id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
+        version INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO directory (id, version) VALUES (1, 0);
+    CREATE TRIGGER directory_subscribers_added AFTER INSERT ON subscribers BEGIN
+        UPDATE directory SET version = version + 1;
+    END;
+    CREATE TRIGGER directory_subscribers_changed AFTER UPDATE ON subscribers BEGIN
+        UPDATE directory SET version = version + 1;
+    END;
+    CREATE TRIGGER directory_subscribers_removed AFTER DELETE ON subscribers BEGIN
+        UPDATE directory SET version = version + 1;
+    END;
+    CREATE TRIGGER directory_devices_added AFTER INSERT ON devices BEGIN
+        UPDATE directory SET version = version + 1;
+    END;
+    CREATE TRIGGER directory_devices_changed AFTER UPDATE OF subscriber, username, sealed ON devices BEGIN
+        UPDATE directory SET version = version + 1;
+    END;
+    CREATE TRIGGER directory_devices_removed AFTER DELETE ON devices BEGIN
+        UPDATE directory SET version = version + 1;
+    END;
+    CREATE TRIGGER directory_calling_added AFTER INSERT ON calling BEGIN
+        UPDATE directory SET version = version + 1;
+    END;
+    CREATE TRIGGER directory_calling_changed AFTER UPDATE ON calling BEGIN
+        UPDATE directory SET version = version + 1;
+    END;
+    CREATE TRIGGER directory_calling_removed AFTER DELETE ON calling BEGIN
+        UPDATE directory SET version = version + 1;
+    END;
+    CREATE TRIGGER directory_trunks_added AFTER INSERT ON trunks BEGIN
+        UPDATE directory SET version = version + 1;
+    END;
+    CREATE TRIGGER directory_trunks_changed AFTER UPDATE ON trunks BEGIN
+        UPDATE directory SET version = version + 1;
+    END;
+    CREATE TRIGGER directory_trunks_removed AFTER DELETE ON trunks BEGIN
+        UPDATE directory SET version = version + 1;
+    END;
+";
+
+pub(crate) async fn directory_version(executor: impl SqliteExecutor<'_>) -> Result<i64, StoreError> {
+    let row = sqlx::query("SELECT version FROM directory WHERE id = 1").fetch_one(executor).await?;
+    Ok(row.try_get("version")?)
+}
 
 /// How somebody may call and be called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -17,6 +17,7 @@ const STEPS: &[&[&str]] = &[
         idempotency::SCHEMA_1,
     ],
     &[exchange::SCHEMA],
+    &[exchange::SCHEMA_2],
 ];
 
 /// One row: which life of the database this is. A copy that was made as a backup says so, and gets a new epoch when it

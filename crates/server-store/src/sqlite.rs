@@ -249,6 +249,18 @@ impl Store for SqliteStore {
         Ok(())
     }
 
+    async fn seen_all(&self, devices: &[DeviceId], now: Timestamp) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        for device in devices {
+            devices::seen_if_stale(&mut *tx, *device, now).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+
+    async fn directory_version(&self) -> Result<i64, StoreError> {
+        exchange::directory_version(&self.readers).await
+    }
+
     async fn revoke(&self, subscriber: SubscriberId, device: DeviceId) -> Result<bool, StoreError> {
         devices::revoke(&self.writer, subscriber, device).await
     }

@@ -407,6 +407,11 @@ pub trait Store: Commits {
     async fn authenticate(&self, token: &str) -> Result<Option<StoredDevice>, StoreError>;
     /// The device was heard of. Cheap: nothing is written if it was seen less than a minute before.
     async fn seen(&self, device: DeviceId, now: Timestamp) -> Result<(), StoreError>;
+    /// The same for many, in one transaction.
+    async fn seen_all(&self, devices: &[DeviceId], now: Timestamp) -> Result<(), StoreError>;
+    /// Grows with every change of people, phones, what they may call, and trunks, whichever program made it: unchanged,
+    /// there is nothing to read anew.
+    async fn directory_version(&self) -> Result<i64, StoreError>;
     /// Takes a person's device away; false if there is no such device of this person.
     async fn revoke(&self, subscriber: SubscriberId, device: DeviceId) -> Result<bool, StoreError>;
 

@@ -6,7 +6,7 @@ use aftertone_exchange::SavedBinding;
 use aftertone_model::{SubscriberId, Timestamp};
 use aftertone_server_store::{Store, StoreError, StoredBinding};
 use serde::{Deserialize, Serialize};
-use tokio::{sync::mpsc, time::sleep};
+use tokio::{sync::mpsc, time::timeout};
 
 /// Somebody's phones, as they are now.
 pub(crate) type Saved = (SubscriberId, Vec<SavedBinding>);
@@ -29,11 +29,14 @@ struct Way {
 /// Writes what comes until nobody is left to say anything.
 pub(crate) async fn keep(store: Arc<dyn Store>, mut saved: mpsc::UnboundedReceiver<Saved>) {
     while let Some(first) = saved.recv().await {
-        sleep(GATHER).await;
         let mut latest = BTreeMap::from([first]);
-        while let Ok((person, bindings)) = saved.try_recv() {
-            latest.insert(person, bindings);
-        }
+        // Whoever stops doesn't wait for it: with the last sender gone, what is there is written.
+        let gather = async {
+            while let Some((person, bindings)) = saved.recv().await {
+                latest.insert(person, bindings);
+            }
+        };
+        let _gathered = timeout(GATHER, gather).await;
         let rows: Vec<_> = latest.into_iter().map(|(person, all)| (person, all.into_iter().map(stored).collect())).collect();
         if let Err(error) = store.put_bindings(&rows).await {
             tracing::warn!(%error, "bindings can't be kept over a restart");

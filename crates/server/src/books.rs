@@ -1,10 +1,15 @@
 //! The bookkeeping: what the exchange and the API have for the store, the doorbells and the lamps; and what other programs
 //! have written to the store meanwhile.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use aftertone_exchange::{Directory, MessageCounts, Person, PhoneCredentials, TrunkAccount};
-use aftertone_model::{CallRecord, MessageId, SubscriberId, Timestamp};
+use aftertone_model::{CallRecord, DeviceId, MessageId, SubscriberId, Timestamp};
 use aftertone_server_store::{Calling, Commits, Committed, Fate, FinishedRecording, Store, StoreError};
 use async_trait::async_trait;
 use tokio::{
@@ -34,6 +39,8 @@ pub(crate) struct Books {
 
 /// How soon a running server sees what `user add`, `device add` and the like have written.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often it is written who was heard of.
+const SEEN_EVERY: Duration = Duration::from_secs(2);
 const TIDY: Duration = Duration::from_secs(24 * 3600);
 /// A device may repeat a write for so long.
 const KEYS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -41,7 +48,18 @@ const KEYS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 impl Books {
     /// Works off notices until their senders are gone.
     pub(crate) async fn keep(self: Arc<Self>, mut notices: mpsc::UnboundedReceiver<Notice>) {
-        while let Some(notice) = notices.recv().await {
+        let (mut seen, mut write) = (BTreeSet::new(), interval(SEEN_EVERY));
+        loop {
+            let notice = tokio::select! {
+                notice = notices.recv() => match notice {
+                    Some(notice) => notice,
+                    None => return self.note_seen(&mut seen).await,
+                },
+                _ = write.tick() => {
+                    self.note_seen(&mut seen).await;
+                    continue;
+                }
+            };
             match notice {
                 Notice::Logged(record) => self.log(&record).await,
                 Notice::TrunkChanged(states) => {
@@ -55,11 +73,20 @@ impl Books {
                     self.push_counts(mailbox).await;
                 }
                 Notice::Seen(device) => {
-                    if let Err(error) = self.store.seen(device, Timestamp::now()).await {
-                        tracing::warn!(%error, "can't note that a device was seen");
-                    }
+                    seen.insert(device);
                 }
             }
+        }
+    }
+
+    /// Every phone registers every few minutes: what they cost is one transaction in a while, not one each.
+    async fn note_seen(&self, seen: &mut BTreeSet<DeviceId>) {
+        let devices: Vec<_> = std::mem::take(seen).into_iter().collect();
+        if devices.is_empty() {
+            return;
+        }
+        if let Err(error) = self.store.seen_all(&devices, Timestamp::now()).await {
+            tracing::warn!(%error, "can't note that devices were seen");
         }
     }
 
@@ -70,12 +97,22 @@ impl Books {
         mut trunks: Vec<TrunkAccount>,
         mut stopping: watch::Receiver<bool>,
     ) {
+        let mut version = None;
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = stopped(&mut stopping) => return,
                 _ = look.tick() => {}
+            }
+            // Whatever is read below has to be counted by the store's version.
+            match self.store.directory_version().await {
+                Ok(found) if Some(found) == version => continue,
+                Ok(found) => version = Some(found),
+                Err(error) => {
+                    tracing::error!(%error, "can't look for changes of the directory");
+                    continue;
+                }
             }
             match accounts(self.store.as_ref(), &self.trunks).await {
                 Ok(found) if found != trunks => {
@@ -86,12 +123,16 @@ impl Books {
                     }
                 }
                 Ok(_) => {}
-                Err(error) => tracing::error!(%error, "can't read the trunks"),
+                Err(error) => {
+                    tracing::error!(%error, "can't read the trunks");
+                    version = None;
+                }
             }
             let directory = match directory(self.store.as_ref(), &self.domain).await {
                 Ok(directory) => directory,
                 Err(error) => {
                     tracing::error!(%error, "can't read the directory");
+                    version = None;
                     continue;
                 }
             };
@@ -196,14 +237,15 @@ impl Commits for TellingCommits {
 
 /// The account's people with their phones. Phones whose credentials were made for another domain can't sign in.
 pub(crate) async fn directory(store: &dyn Store, domain: &str) -> Result<Directory, StoreError> {
-    let mut phones = store.phone_credentials().await?;
-    phones.retain(|phone| phone.realm.eq_ignore_ascii_case(domain));
+    let mut phones: BTreeMap<SubscriberId, Vec<PhoneCredentials>> = BTreeMap::new();
+    for phone in store.phone_credentials().await?.into_iter().filter(|phone| phone.realm.eq_ignore_ascii_case(domain)) {
+        phones.entry(phone.subscriber).or_default().push(credentials(phone));
+    }
     let calling = store.calling().await?;
     let people = store.subscribers().await?.into_iter().map(|subscriber| {
-        let (own, others) = std::mem::take(&mut phones).into_iter().partition(|phone| phone.subscriber == subscriber.id);
-        phones = others;
         let Calling { rights, do_not_disturb } = calling.get(&subscriber.id).copied().unwrap_or_default();
-        Person { subscriber, phones: Vec::into_iter(own).map(credentials).collect(), rights, do_not_disturb }
+        let phones = phones.remove(&subscriber.id).unwrap_or_default();
+        Person { subscriber, phones, rights, do_not_disturb }
     });
     Ok(Directory::new(people.collect::<Vec<_>>()))
 }

@@ -8,7 +8,7 @@ use std::{
     str::FromStr,
 };
 
-use aftertone_exchange::{DialPlan, Network, TrunkAccount};
+use aftertone_exchange::{DialPlan, InvalidNetwork, Network, TrunkAccount};
 use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Deserializer};
 
@@ -52,6 +52,10 @@ pub struct Config {
     pub turn: Option<Turn>,
     /// Peers that may call in without being authenticated.
     pub trust: Vec<Network>,
+    /// The same for peers by the names in their certificates.
+    pub trust_names: Vec<String>,
+    /// The authorities whose certificates peers may show over TLS.
+    pub client_ca: Option<PathBuf>,
     /// Whether anybody may call people here, with limits.
     pub open: bool,
     /// How numbers are dialled.
@@ -119,6 +123,8 @@ impl Config {
             stun: None,
             turn: None,
             trust: Vec::new(),
+            trust_names: Vec::new(),
+            client_ca: None,
             open: false,
             dial_plan: DialPlan::default(),
             trunks: Vec::new(),
@@ -153,6 +159,10 @@ impl Config {
         if let Some(domain) = &self.domain {
             check_domain(domain)?;
         }
+        ensure!(
+            self.trust_names.is_empty() || (self.client_ca.is_some() && self.sip_tls.is_some()),
+            "who is trusted by tls:NAME shows a certificate over TLS: --sip-tls ADDR, and --client-ca FILE with its authority"
+        );
         Ok(())
     }
 
@@ -318,10 +328,15 @@ pub struct Options {
     #[arg(long, env = "AFTERTONE_TURN_SECRET", value_name = "SECRET", hide_env_values = true)]
     #[serde(alias = "turn_secret")]
     pub turn_secret: Option<TurnSecret>,
-    /// A network whose calls are taken without authentication; may be given several times
-    #[arg(long, env = "AFTERTONE_TRUST", value_name = "CIDR", value_delimiter = ',')]
+    /// A network, or by `tls:NAME` a peer with a certificate, whose calls are taken without authentication; may be given several
+    /// times
+    #[arg(long, env = "AFTERTONE_TRUST", value_name = "CIDR|tls:NAME", value_delimiter = ',')]
     #[serde(default, deserialize_with = "from_texts")]
-    pub trust: Vec<Network>,
+    pub trust: Vec<Trusted>,
+    /// The authorities of certificates that peers show over SIP's TLS, for tls:NAME (PEM)
+    #[arg(long, env = "AFTERTONE_CLIENT_CA", value_name = "FILE")]
+    #[serde(alias = "client_ca")]
+    pub client_ca: Option<PathBuf>,
     /// Take calls to people from anybody (default: only from people, trusted networks and trunks)
     #[arg(long, env = "AFTERTONE_OPEN")]
     #[serde(default)]
@@ -334,6 +349,43 @@ pub struct Options {
     #[arg(skip)]
     #[serde(default, rename = "trunk")]
     pub trunks: Vec<TrunkOptions>,
+}
+
+/// Whose calls are taken without credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trusted {
+    /// By address.
+    Network(Network),
+    /// By the name in its certificate.
+    Name(String),
+}
+
+impl Trusted {
+    fn network(&self) -> Option<Network> {
+        match self {
+            Self::Network(network) => Some(*network),
+            Self::Name(_) => None,
+        }
+    }
+
+    fn name(self) -> Option<String> {
+        match self {
+            Self::Network(_) => None,
+            Self::Name(name) => Some(name),
+        }
+    }
+}
+
+impl std::str::FromStr for Trusted {
+    type Err = InvalidNetwork;
+
+    fn from_str(text: &str) -> Result<Self, InvalidNetwork> {
+        match text.trim().strip_prefix("tls:") {
+            Some(name) if check_domain(&name.to_ascii_lowercase()).is_ok() => Ok(Self::Name(name.to_ascii_lowercase())),
+            Some(_) => Err(InvalidNetwork),
+            None => text.parse().map(Self::Network),
+        }
+    }
 }
 
 impl Options {
@@ -368,6 +420,7 @@ impl Options {
             turn: if self.turn.is_empty() { others.turn } else { self.turn },
             turn_secret: self.turn_secret.or(others.turn_secret),
             trust: if self.trust.is_empty() { others.trust } else { self.trust },
+            client_ca: self.client_ca.or(others.client_ca),
             open: self.open || others.open,
             dial_plan: self.dial_plan.or(others.dial_plan),
             trunks: if self.trunks.is_empty() { others.trunks } else { self.trunks },
@@ -405,7 +458,9 @@ impl Options {
             encryption: self.srtp.unwrap_or_default(),
             stun: self.stun,
             turn: Turn::new(self.turn, self.turn_secret)?,
-            trust: self.trust,
+            trust: self.trust.iter().filter_map(Trusted::network).collect(),
+            trust_names: self.trust.into_iter().filter_map(Trusted::name).collect(),
+            client_ca: self.client_ca,
             open: self.open,
             dial_plan: self.dial_plan.complete()?,
             trunks: self.trunks.into_iter().map(TrunkOptions::complete).collect::<anyhow::Result<_>>()?,
@@ -499,6 +554,18 @@ mod tests {
         assert!(!format!("{options:?}").contains("north"));
         let config = options.complete().unwrap();
         assert!(config.turn.is_some() && !format!("{config:?}").contains("north"));
+    }
+
+    #[test]
+    fn a_peer_is_trusted_by_its_name_only_where_it_can_show_it() {
+        let with = |text: &str| Options { data: Some("d".into()), ..Options::default() }.or(file(text).unwrap()).complete();
+        let tls = "sip-tls = \"127.0.0.1:0\"\ncert = \"c\"\nkey = \"k\"\n";
+        let trust = "trust = [\"192.0.2.0/24\", \"tls:PBX.example.com\"]\n";
+        let config = with(&format!("{tls}{trust}client-ca = \"ca.pem\"")).unwrap();
+        assert_eq!((config.trust.len(), config.trust_names), (1, vec!["pbx.example.com".to_owned()]));
+        assert!(with(&format!("{tls}{trust}")).is_err(), "nobody's authority");
+        assert!(with(&format!("{trust}client-ca = \"ca.pem\"")).is_err(), "no TLS");
+        assert!(file("trust = [\"tls:\"]").is_err());
     }
 
     #[test]

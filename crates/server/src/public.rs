@@ -1,4 +1,5 @@
-//! The address that the outside reaches this server at: configured, or learned from a STUN server or from a trunk's peer.
+//! The address that the outside reaches this server at: configured, or learned from a STUN server. What a trunk's
+//! peer sees is that trunk's alone.
 
 use std::{
     net::IpAddr,

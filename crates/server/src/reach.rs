@@ -28,6 +28,11 @@ impl Reach {
         Self { commands, streams, numbers, resolver: Resolver::system(), trusted: BTreeMap::new() }
     }
 
+    /// Asks the name servers that the system names now.
+    pub(crate) fn forget(&mut self) {
+        self.resolver = Resolver::system();
+    }
+
     /// The result comes as [`Command::Located`].
     pub(crate) fn locate(&self, request: ReachId, uri: &Uri) {
         let (commands, resolver, question) = (self.commands.clone(), self.resolver.clone(), question(uri));

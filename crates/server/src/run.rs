@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     time::{Duration, Instant},
 };
 
@@ -11,7 +11,7 @@ use aftertone_exchange::{
     Directory, Event, Exchange, MediaCommand, MessageCounts, Output, ReachId, TrunkAccount, TrunkReport, Way,
 };
 use aftertone_model::{CallId, CallRecord, DeviceId, Now, SubscriberId, Timestamp};
-use aftertone_net::{ConnectionNumber, Datagram, StreamEvent, StreamSender, UdpPort, stun};
+use aftertone_net::{ConnectionNumber, Datagram, StreamEvent, StreamSender, UdpPort, stun, tls};
 use aftertone_sip::{ConnectionId, Flow, Transport};
 use bytes::Bytes;
 use tokio::{
@@ -126,13 +126,34 @@ pub(crate) struct ExchangeLoop {
     pub(crate) deposits: BTreeSet<CallId>,
     pub(crate) reach: Reach,
     pub(crate) bindings: mpsc::UnboundedSender<Saved>,
+    /// Whose certificates are believed.
+    pub(crate) trust_names: Vec<String>,
+    /// The addresses whose routes are watched.
+    pub(crate) watched: watch::Sender<BTreeSet<IpAddr>>,
+    /// When idle connections were looked for last.
+    pub(crate) swept_at: Instant,
 }
+
+/// More peers of trunks than these are not watched.
+const MOST_WATCHED: usize = 64;
+
+/// The way to the rest of the world, by both families; nothing is sent to these addresses (RFC 5737, RFC 3849).
+pub(crate) fn always_watched() -> BTreeSet<IpAddr> {
+    let four = std::net::Ipv4Addr::new(192, 0, 2, 1);
+    let six = std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+    BTreeSet::from([four.into(), six.into()])
+}
+
+/// A stream that nothing hangs on, no phone, no call and no trunk, is closed when nothing has come over it for so long.
+const IDLE: Duration = Duration::from_secs(600);
+/// How often it is looked for them.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
 /// An open stream or WebSocket connection.
 #[derive(Debug)]
 pub(crate) enum Link {
     /// SIP over TCP or TLS.
-    Stream { flow: Flow, sender: StreamSender },
+    Stream { flow: Flow, sender: StreamSender, heard_at: Instant },
     /// SIP over a WebSocket.
     Socket { sender: mpsc::Sender<Bytes> },
 }
@@ -148,7 +169,7 @@ enum Step {
 impl ExchangeLoop {
     pub(crate) async fn run(mut self, mut inputs: Inputs) {
         loop {
-            let deadline = self.drain();
+            let deadline = self.drain().into_iter().chain(self.oversize.deadline()).chain([self.swept_at + SWEEP_EVERY]).min();
             let due = async {
                 match deadline {
                     Some(deadline) => sleep_until(deadline.into()).await,
@@ -156,7 +177,7 @@ impl ExchangeLoop {
                 }
             };
             let step = tokio::select! {
-                () = due => { self.exchange.handle_timeout(now()); Step::GoOn }
+                () = due => self.time_has_come(),
                 Some(datagram) = inputs.datagrams.recv() => self.datagram(datagram),
                 Some(event) = inputs.streams.recv() => self.stream(event),
                 Some(event) = inputs.sockets.recv() => self.socket(event),
@@ -172,6 +193,23 @@ impl ExchangeLoop {
                 return;
             }
         }
+    }
+
+    fn time_has_come(&mut self) -> Step {
+        self.exchange.handle_timeout(now());
+        let now = Instant::now();
+        for (remote, bytes) in self.oversize.overdue(now) {
+            self.send_datagram(remote, bytes);
+        }
+        if now >= self.swept_at + SWEEP_EVERY {
+            self.swept_at = now;
+            for connection in idle(&self.links, now, |connection| self.exchange.holds(connection)) {
+                tracing::debug!(connection = connection.0, "an idle connection is closed");
+                // Without its sender it closes, and says so.
+                self.links.remove(&connection);
+            }
+        }
+        Step::GoOn
     }
 
     /// Carries out everything the exchange wants; the result is when it wants to be woken.
@@ -256,6 +294,8 @@ impl ExchangeLoop {
 
     /// The flow to a trunk's server.
     fn reach(&mut self, request: ReachId, way: &Way) {
+        let ip = way.address.ip().to_canonical();
+        self.watched.send_if_modified(|watched| watched.len() < MOST_WATCHED && watched.insert(ip));
         if way.transport != Transport::Udp {
             if let Err(error) = self.reach.connect(request, way) {
                 tracing::warn!("a trunk can't be connected to: {error:#}");
@@ -263,9 +303,11 @@ impl ExchangeLoop {
             }
             return;
         }
-        let local = self.udp.as_ref().map(|udp| self.routes.local(udp.local_addr(), way.address.ip()));
+        // A socket of IPv4 alone sends nothing to IPv6: the next way is tried at once.
+        let reaches = |udp: &&UdpPort| udp.local_addr().is_ipv6() || ip.is_ipv4();
+        let local = self.udp.as_ref().filter(reaches).map(|udp| self.routes.local(udp.local_addr(), ip));
         if local.is_none() {
-            tracing::warn!("a trunk wants SIP over UDP, which is off");
+            tracing::warn!("a trunk wants SIP over UDP, which is off for this kind of address");
         }
         self.exchange.handle_reached(request, local.map(|local| Flow::udp(local, way.address)), now());
     }
@@ -305,21 +347,26 @@ impl ExchangeLoop {
 
     fn network_changed(&mut self) {
         self.routes.forget();
+        // Another network has other name servers.
+        self.reach.forget();
         self.exchange.handle_network_changed(now());
     }
 
     fn stream(&mut self, event: StreamEvent) -> Step {
         match event {
-            StreamEvent::Opened { connection, local, remote, secure, dialled, sender } => {
+            StreamEvent::Opened { connection, local, remote, secure, certificate, dialled, sender } => {
                 let local = self.routes.local(local, remote.ip());
                 let connection = connection_id(connection);
                 let transport = if secure { Transport::Tls } else { Transport::Tcp };
                 let flow = Flow { transport, local, remote, connection: Some(connection) };
-                self.links.insert(connection, Link::Stream { flow, sender });
+                self.links.insert(connection, Link::Stream { flow, sender, heard_at: Instant::now() });
                 self.exchange.handle_connected(flow, None, now());
+                if certificate.is_some_and(|shown| self.trust_names.iter().any(|name| tls::is_for(&shown, name))) {
+                    self.exchange.handle_believed(connection, now());
+                }
                 match dialled {
                     Some(token) if Oversize::dialled(token) => {
-                        for bytes in self.oversize.opened(token, connection) {
+                        for bytes in self.oversize.opened(token, connection, Instant::now()) {
                             self.send_over(connection, bytes);
                         }
                     }
@@ -328,7 +375,8 @@ impl ExchangeLoop {
                 }
             }
             StreamEvent::Received { connection, bytes } => {
-                if let Some(Link::Stream { flow, .. }) = self.links.get(&connection_id(connection)) {
+                if let Some(Link::Stream { flow, heard_at, .. }) = self.links.get_mut(&connection_id(connection)) {
+                    *heard_at = Instant::now();
                     let flow = *flow;
                     self.exchange.handle_received(flow, &bytes, now());
                 }
@@ -450,6 +498,16 @@ impl Link {
             Self::Socket { sender } => sender.try_send(bytes).is_ok(),
         }
     }
+}
+
+/// The streams that nothing hangs on and over which nothing comes.
+fn idle(links: &BTreeMap<ConnectionId, Link>, now: Instant, holds: impl Fn(ConnectionId) -> bool) -> Vec<ConnectionId> {
+    let is_idle = |link: &Link| match link {
+        Link::Stream { heard_at, .. } => now.saturating_duration_since(*heard_at) >= IDLE,
+        // Those have pings of their own.
+        Link::Socket { .. } => false,
+    };
+    links.iter().filter(|(id, link)| is_idle(link) && !holds(**id)).map(|(id, _)| *id).collect()
 }
 
 pub(crate) fn now() -> Now {

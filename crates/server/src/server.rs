@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -36,7 +36,7 @@ use crate::{
     reach::Reach,
     repair,
     routes::Routes,
-    run::{Command, ExchangeLoop, Inputs, Load, Notice, SocketEvent},
+    run::{self, Command, ExchangeLoop, Inputs, Load, Notice, SocketEvent},
     settings,
     trunks::accounts,
 };
@@ -102,6 +102,8 @@ pub struct Running {
     sip_streams: Vec<StreamPort>,
     keys: Option<ServerKeys>,
     exchange: Task,
+    /// Of the phones' bindings.
+    keeper: Task,
     books: Task,
     data: PathBuf,
     _lock: FolderLock,
@@ -147,7 +149,8 @@ impl Server {
         exchange.handle_directory(known.clone(), crate::run::now());
         exchange.restore_bindings(bindings::kept(store.as_ref()).await?, crate::run::now());
         let (saved_bindings, bindings_to_save) = mpsc::unbounded_channel();
-        tokio::spawn(bindings::keep(Arc::clone(&store), bindings_to_save));
+        let keeper = Task(tokio::spawn(bindings::keep(Arc::clone(&store), bindings_to_save)));
+        let (watched, to_watch) = watch::channel(run::always_watched());
         let trunks = accounts(store.as_ref(), &config.trunks).await?;
         exchange.handle_trunks(trunks.clone(), crate::run::now());
         let owner = ExchangeLoop {
@@ -165,6 +168,9 @@ impl Server {
             deposits: BTreeSet::new(),
             reach: Reach::new(commands.clone(), sip.outlet, numbers.clone()),
             bindings: saved_bindings,
+            trust_names: config.trust_names.clone(),
+            watched,
+            swept_at: std::time::Instant::now(),
         };
         let inputs = Inputs {
             datagrams: sip.datagrams,
@@ -187,7 +193,7 @@ impl Server {
         });
         tokio::spawn(Arc::clone(&books).follow_directory(known, trunks, stopping.clone()));
         tokio::spawn(Arc::clone(&books).tidy(stopping.clone()));
-        tokio::spawn(follow_network(commands.clone(), stopping.clone()));
+        tokio::spawn(follow_network(to_watch, commands.clone(), stopping.clone()));
         let books = Task(tokio::spawn(books.keep(notice_queue)));
         if let Some(server) = config.stun.clone() {
             tokio::spawn(ask_stun(server, commands.clone(), stopping.clone()));
@@ -234,6 +240,7 @@ impl Server {
             sip_streams: sip.tcp.into_iter().chain(sip.tls).collect(),
             keys,
             exchange,
+            keeper,
             books,
             data: config.data,
             _lock: lock,
@@ -287,6 +294,8 @@ impl Running {
         self.sip_streams.clear();
         drop(self.keys.take());
         let _ = timeout(COMMIT, &mut self.exchange.0).await;
+        // The exchange is gone, and with it whoever has more to keep: what it said last is written.
+        let _ = timeout(COMMIT, &mut self.keeper.0).await;
         if let Ok(spool) = Arc::try_unwrap(self.spool) {
             let _ = timeout(COMMIT, spool.close()).await;
         } else {
@@ -356,10 +365,13 @@ fn exchange_config(config: &Config, domain: &str) -> ExchangeConfig {
 }
 
 /// Trunks are registered at anew when the machine has another address or has slept.
-async fn follow_network(commands: mpsc::Sender<Command>, mut stopping: watch::Receiver<bool>) {
+async fn follow_network(
+    watched: watch::Receiver<BTreeSet<IpAddr>>,
+    commands: mpsc::Sender<Command>,
+    mut stopping: watch::Receiver<bool>,
+) {
     let (changes, mut changed) = mpsc::channel(1);
-    // The way to the rest of the world; nothing is sent to this address.
-    let _watch = NetworkWatch::start(std::net::Ipv4Addr::new(192, 0, 2, 1).into(), changes);
+    let _watch = NetworkWatch::start_all(watched, changes);
     loop {
         tokio::select! {
             () = stopped(&mut stopping) => return,
@@ -404,7 +416,11 @@ impl SipPorts {
         };
         let tls = match (&config.sip_tls, keys) {
             (Some(at), Some(keys)) => {
-                let port = listen(at.address, Some(Arc::new(keys.sip_config()?))).await;
+                let tls = match &config.client_ca {
+                    Some(authorities) => keys.sip_config_with(authorities)?,
+                    None => keys.sip_config()?,
+                };
+                let port = listen(at.address, Some(Arc::new(tls))).await;
                 Some(port.with_context(|| format!("can't listen on {} for SIP over TLS", at.address))?)
             }
             (Some(_), None) | (None, _) => None,

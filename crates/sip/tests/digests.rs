@@ -258,7 +258,8 @@ fn old_phones_get_a_challenge_that_they_understand() {
         (Some("Aftertone/0.1"), vec![Algorithm::Sha256, Algorithm::Md5]),
         (Some("baresip v1.0.0 (x86_64/linux)"), vec![Algorithm::Md5]),
         (Some("baresip v3.9.0 (x86_64/Linux)"), vec![Algorithm::Sha256, Algorithm::Md5]),
-        (None, vec![Algorithm::Md5]),
+        (Some("sipp/3.8"), vec![Algorithm::Md5]),
+        (None, vec![Algorithm::Sha256, Algorithm::Md5]),
     ] {
         let mut request = Request::new(Method::Register, Uri::sip("", "example.com"));
         if let Some(user_agent) = user_agent {

@@ -1,10 +1,16 @@
 //! Asterisk 22 as an exchange beside ours.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Result, ensure};
 
 use crate::{
+    hosted::{DOMAIN, Person, Phone},
+    namespace::Namespace,
     peers::{Peers, keys::Keys, text},
     process::{self, Running},
 };
@@ -18,6 +24,29 @@ pub struct Setup {
     pub extensions: String,
     /// Mailboxes of the context `default` in `voicemail.conf`, such as `700 => 1234,Phone One`.
     pub mailboxes: String,
+}
+
+impl Setup {
+    /// One that is a phone of ours: registered over `transport` with its credentials, `ours` is the way to us. What `trusted`
+    /// holds is believed over TLS. What happens in its calls is for the caller to add.
+    #[must_use]
+    pub fn phone(person: &Person<'_>, phone: &Phone, at: SocketAddr, transport: &str, trusted: Option<&Path>) -> Self {
+        let extension = person.extension;
+        let (user, password) = (&phone.username, &phone.password);
+        let ca = trusted.map(|cert| format!("[{transport}](+)\nca_list_file={}\n", cert.display())).unwrap_or_default();
+        let proxy = format!("sip:{at}\\;transport={transport}\\;lr");
+        let pjsip = format!(
+            "{ca}[ours](endpoint)\ntransport={transport}\naors=ours\noutbound_auth=ours\nfrom_user={extension}\n\
+             from_domain={DOMAIN}\noutbound_proxy={proxy}\nidentify_by=username\n\
+             [ours](aor)\ncontact=sip:{DOMAIN}\n\
+             [ours](auth)\nusername={user}\npassword={password}\n\
+             [ours]\ntype=identify\nendpoint=ours\nmatch=127.0.0.1\n\
+             [phone]\ntype=registration\ntransport={transport}\noutbound_auth=ours\noutbound_proxy={proxy}\n\
+             server_uri=sip:{DOMAIN}\nclient_uri=sip:{extension}@{DOMAIN}\ncontact_user={extension}\nline=yes\nendpoint=ours\n\
+             retry_interval=2\n"
+        );
+        Self { pjsip, ..Self::default() }
+    }
 }
 
 /// A running Asterisk.
@@ -42,6 +71,18 @@ impl Asterisk {
     /// # Errors
     /// Where it doesn't come up.
     pub async fn start(setup: &Setup) -> Result<Self> {
+        Self::start_at(setup, Ipv4Addr::LOCALHOST, None).await
+    }
+
+    /// Starts one on another machine, at an address of its own.
+    ///
+    /// # Errors
+    /// Where it doesn't come up.
+    pub async fn start_on(setup: &Setup, machine: &Namespace, ip: Ipv4Addr) -> Result<Self> {
+        Self::start_at(setup, ip, Some(machine)).await
+    }
+
+    async fn start_at(setup: &Setup, ip: Ipv4Addr, machine: Option<&Namespace>) -> Result<Self> {
         let peers = Peers::find()?;
         let folder = tempfile::tempdir()?;
         let keys = Keys::make(folder.path(), "asterisk")?;
@@ -49,13 +90,16 @@ impl Asterisk {
         for name in ["run", "spool", "log", "db"] {
             std::fs::create_dir(folder.path().join(name))?;
         }
-        write_configuration(&folder, &keys, setup, [sip, tls, http])?;
+        write_configuration(&folder, &keys, setup, ip, [sip, tls, http])?;
         let mut command = peers.command("/usr/sbin/asterisk");
         command.args(["-f", "-C"]).arg(folder.path().join("asterisk.conf"));
+        if let Some(machine) = machine {
+            command = machine.enter(&command);
+        }
         let mut running = process::start(&mut command, &folder.path().join("stderr.log"))?;
         running.ignore_output();
-        let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        let ws = format!("ws://127.0.0.1:{http}/ws");
+        let at = |port| SocketAddr::from((ip, port));
+        let ws = format!("ws://{ip}:{http}/ws");
         let asterisk = Self { sip: at(sip), sip_tls: at(tls), ws, keys, peers, running, folder };
         process::eventually("Asterisk has booted", Duration::from_secs(30), || async {
             Ok(asterisk.cli("core waitfullybooted").await.ok().filter(|said| said.contains("booted")))
@@ -121,7 +165,7 @@ impl Asterisk {
     }
 }
 
-fn write_configuration(folder: &tempfile::TempDir, keys: &Keys, setup: &Setup, ports: [u16; 3]) -> Result<()> {
+fn write_configuration(folder: &tempfile::TempDir, keys: &Keys, setup: &Setup, ip: Ipv4Addr, ports: [u16; 3]) -> Result<()> {
     let here = text(folder.path());
     let [sip, tls, http] = ports;
     let (cert, key) = (text(&keys.cert), text(&keys.key));
@@ -143,13 +187,13 @@ fn write_configuration(folder: &tempfile::TempDir, keys: &Keys, setup: &Setup, p
             format!("[general]\nformat=wav\nminsecs=1\nmaxsilence=0\npollmailboxes=yes\npollfreq=1\n[default]\n{mailboxes}\n"),
         ),
         ("rtp.conf", format!("[general]\nrtpstart={rtp}\nrtpend={}\nicesupport=yes\n", rtp + 38)),
-        ("http.conf", format!("[general]\nenabled=yes\nbindaddr=127.0.0.1\nbindport={http}\n")),
+        ("http.conf", format!("[general]\nenabled=yes\nbindaddr={ip}\nbindport={http}\n")),
         (
             "pjsip.conf",
             format!(
-                "[udp]\ntype=transport\nprotocol=udp\nbind=127.0.0.1:{sip}\n[tcp]\ntype=transport\nprotocol=tcp\nbind=127.0.0.1:{sip}\n\
-             [tls]\ntype=transport\nprotocol=tls\nbind=127.0.0.1:{tls}\ncert_file={cert}\npriv_key_file={key}\nmethod=tlsv1_2\n\
-             [ws]\ntype=transport\nprotocol=ws\nbind=127.0.0.1\n{TEMPLATES}{pjsip}\n"
+                "[udp]\ntype=transport\nprotocol=udp\nbind={ip}:{sip}\n[tcp]\ntype=transport\nprotocol=tcp\nbind={ip}:{sip}\n\
+             [tls]\ntype=transport\nprotocol=tls\nbind={ip}:{tls}\ncert_file={cert}\npriv_key_file={key}\nmethod=tlsv1_2\n\
+             [ws]\ntype=transport\nprotocol=ws\nbind={ip}\n{TEMPLATES}{pjsip}\n"
             ),
         ),
     ];

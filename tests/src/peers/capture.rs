@@ -31,6 +31,14 @@ impl Capture {
         Self::start_at("lo", name, filter).await
     }
 
+    /// The same on every interface of this machine.
+    ///
+    /// # Errors
+    /// Where tcpdump can't.
+    pub async fn everywhere(name: &str, filter: &str) -> Result<Self> {
+        Self::start_at("any", name, filter).await
+    }
+
     /// The same of another interface.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use std::{
 
 use aftertone_sip::{Flow, RequestId, Uri};
 
+use super::moved::Place;
 use crate::{Network, ReachId, TrunkAccount, TrunkFailure, TrunkReport, TrunkState, TrunkStep, Way};
 
 /// A trunk that runs. Never used twice.
@@ -49,6 +50,8 @@ pub(crate) struct Line {
     pub(crate) expires: u32,
     /// Our address as the peer sees it, where a NAT stands in between (RFC 3581).
     pub(crate) seen_as: Option<SocketAddr>,
+    /// How it was reached when it worked last: its calls go there.
+    pub(super) place: Option<Place>,
     /// It was told so in this registration already: a NAT that gives a new port to each request is not run after.
     pub(crate) corrected: bool,
     /// The contact that is bound there.
@@ -80,6 +83,7 @@ impl Line {
             failure: None,
             expires,
             seen_as: None,
+            place: None,
             corrected: false,
             bound: None,
             service_route: Vec::new(),

@@ -12,6 +12,7 @@
 
 mod contact;
 mod line;
+mod moved;
 mod registration;
 
 use std::{
@@ -23,7 +24,6 @@ use aftertone_model::{Now, Trunk};
 use aftertone_sip::{ConnectionId, Flow, RequestFailure, RequestId, Response, Transport, Uri};
 
 pub(crate) use self::{
-    contact::in_calls as contact_in_calls,
     line::{Line, LineId, Waits},
     registration::credentials,
 };
@@ -180,6 +180,10 @@ impl Exchange {
     /// Addresses have changed, or the machine slept: every trunk is looked up and registered at anew, now.
     pub fn handle_network_changed(&mut self, now: Now) {
         for id in self.lines.keys().copied().collect::<Vec<_>>() {
+            if let Some(line) = self.lines.get_mut(&id) {
+                // Another network has another NAT, or none.
+                line.seen_as = None;
+            }
             self.locate(id, now);
         }
         self.pump(now);

@@ -57,15 +57,25 @@ impl Exchange {
         let registers = line.account.trunk.register;
         match result {
             Ok(response) if registers => self.registration_accepted(id, &response, now),
-            Ok(_) => self.line_is_up(id, PROBE_EVERY, now),
+            Ok(response) => self.probe_answered(id, &response, now),
             Err(RequestFailure::Refused(response)) if registers => self.registration_refused(id, &response, now),
             // Whatever a peer answers, it is there; but 503 and a 408 of something in between say that it isn't.
             Err(RequestFailure::Refused(response)) if !matches!(response.status, 408 | 503 | 504) => {
-                self.line_is_up(id, PROBE_EVERY, now);
+                self.probe_answered(id, &response, now);
             }
             Err(RequestFailure::Refused(response)) => self.line_failed(id, TrunkFailure::Refused(response.status), now),
             Err(_) => self.line_failed(id, TrunkFailure::Silent, now),
         }
+    }
+
+    /// A peer by address is there.
+    fn probe_answered(&mut self, id: LineId, response: &Response, now: Now) {
+        if let Some(line) = self.lines.get_mut(&id)
+            && let Some(flow) = line.flow
+        {
+            contact::learn(line, flow, response);
+        }
+        self.line_is_up(id, PROBE_EVERY, now);
     }
 
     fn registration_accepted(&mut self, id: LineId, response: &Response, now: Now) {
@@ -103,11 +113,12 @@ impl Exchange {
         let Some(line) = self.lines.get_mut(&id) else { return };
         let was_up = line.is_up;
         (line.is_up, line.refused, line.failures, line.failure) = (true, false, 0, None);
-        let (round, registers) = (line.round, line.account.trunk.register);
+        let (round, is_kept) = (line.round, line.account.trunk.register || line.nat().is_some());
         self.timers.set(now.mono + next, Timer::Line(id, round));
-        if registers {
+        if is_kept {
             self.timers.set(now.mono + KEEPALIVE_EVERY, Timer::KeepAlive(id, round));
         }
+        self.bring_calls(id, now);
         if !was_up {
             self.tell_trunk(id, was_up);
             self.light_trunk(id, None, now);

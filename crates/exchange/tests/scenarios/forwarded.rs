@@ -3,10 +3,11 @@
 use aftertone_exchange::{ExchangeConfig, MessageCounts, TrunkAccount, Way};
 use aftertone_model::{Reason, SubscriberId, Trunk};
 use aftertone_sip::{
-    Event, Headers, Invite, Method, NameAddr, OutgoingRequest, RequestFailure, Response, ResponseParts, Transport, Uri,
+    ConnectionId, Event, Headers, Invite, Method, NameAddr, OutgoingRequest, RequestFailure, Response, ResponseParts, Transport,
+    Uri,
 };
 
-use crate::world::{DOMAIN, PhoneId, World, id};
+use crate::world::{DOMAIN, PhoneId, World, flow_of, id};
 
 fn trusting(config: &mut ExchangeConfig) {
     config.trusted = vec!["192.0.2.9".parse().unwrap()];
@@ -53,9 +54,29 @@ fn the_right_mailbox_answers_with_the_right_reason() {
     check(mailbox, ("Diversion", "<sip:1002@pbx.example>;reason=unconditional"), Reason::Direct, "ben");
     let history = "<sip:1001@pbx.example?Reason=SIP%3Bcause%3D408>;index=1, <sip:voicemail@example.org>;index=1.1";
     check(mailbox, ("History-Info", history), Reason::NoAnswer, "anna");
+    // Some write no entry for where they send the call.
+    let history = "<sip:1002@pbx.example?Reason=SIP%3Bcause%3D486>;index=1";
+    check(mailbox, ("History-Info", history), Reason::Busy, "ben");
     // Forwarded to the person's own address after her phone there has rung: she is not rung again.
     check("sip:1001@example.org", ("Diversion", "<sip:1001@pbx.example>;reason=no-answer"), Reason::NoAnswer, "anna");
     assert!(world.incoming(anna).is_none());
+}
+
+#[test]
+fn a_peer_is_believed_by_its_connection_and_only_over_that() {
+    let mut world = World::new();
+    let (pbx, other) = (world.phone_at("pbx", "198.51.100.9:5061"), world.phone_at("pbx", "198.51.100.9:5062"));
+    for (phone, number) in [(pbx, 7), (other, 8)] {
+        let at = world.phones[phone.0].flow.local.to_string();
+        world.phones[phone.0].flow = flow_of(&at, Transport::Tls, Some(number));
+    }
+    world.exchange.handle_believed(ConnectionId(7), world.now);
+    let header = ("Diversion", "<sip:1001@pbx.example>;reason=user-busy");
+    assert_eq!(world.forwards(pbx, "sip:voicemail@example.org", &[header]), Some((Reason::Busy, id("anna"))));
+    assert_eq!(world.forwards(other, "sip:voicemail@example.org", &[header]), None, "the same address is not enough");
+    world.close(pbx);
+    world.phones[pbx.0].gone = false;
+    assert_eq!(world.forwards(pbx, "sip:voicemail@example.org", &[header]), None, "nor a number that was used before");
 }
 
 #[test]

@@ -66,13 +66,60 @@ fn a_scanner_that_guesses_names_is_not_heard_any_more_but_others_are() {
         })
         .collect();
     assert!(
-        answers[..30].iter().all(|answer| *answer == Some(401)),
+        answers[..35].iter().all(|answer| *answer == Some(401)),
         "the same for whoever exists and whoever doesn't: {answers:?}"
     );
-    assert!(answers[31..].iter().all(Option::is_none), "{answers:?}");
+    assert!(answers[37..].iter().all(Option::is_none), "{answers:?}");
     assert_eq!(world.tries(anna, "anna", crate::world::PASSWORD), 200);
     world.wait(700.0);
     assert_eq!(world.asks_as(scanner, "1001"), Some(401), "bans end");
+}
+
+#[test]
+fn a_site_whose_phones_all_start_at_once_is_no_scanner() {
+    let mut world = World::new();
+    // All from one address: every phone asks before the first of them answers its challenge.
+    let phones: Vec<_> = (0..60).map(|number| world.phone_at("desk", &format!("10.0.0.66:{}", 6000 + number))).collect();
+    for (number, phone) in phones.iter().enumerate() {
+        assert_eq!(world.asks_as(*phone, &format!("desk-{number}")), Some(401));
+    }
+    assert_eq!(world.tries(phones[0], "anna", crate::world::PASSWORD), 200);
+    world.wait(10.0);
+    assert_eq!(world.asks_as(phones[1], "desk-1"), Some(401), "and is heard later");
+}
+
+#[test]
+fn this_machine_is_limited_like_any_other() {
+    let mut world = World::new();
+    let hasty = world.phone_at("anna", "127.0.0.1:7000");
+    let answers: Vec<_> = (0..110).map(|_| world.asks_as(hasty, "anna")).collect();
+    assert_eq!((answers[0], answers[105]), (Some(401), Some(503)));
+    world.wait(10.0);
+    for number in 0..60 {
+        world.wait(1.0);
+        world.asks_as(hasty, &format!("{number}"));
+    }
+    assert_eq!(world.asks_as(hasty, "anna"), None, "and banned like any other");
+}
+
+#[test]
+fn calls_and_phones_of_a_banned_source_go_on() {
+    let mut world = World::new();
+    let (desk, scanner, ben) =
+        (world.phone_at("anna", "10.0.0.66:5060"), world.phone_at("scanner", "10.0.0.66:9999"), world.registered("ben", 12));
+    assert_eq!(world.register(desk, "anna", 3600), 200);
+    let session = world.call(desk, "ben");
+    let leg = world.rings(ben);
+    world.answer(ben, leg);
+    // Its proof was believed for an hour.
+    world.wait(3550.0);
+    for number in 0..120 {
+        world.wait(1.0);
+        world.asks_as(scanner, &format!("{number}"));
+    }
+    assert_eq!(world.asks_as(scanner, "anna"), None, "banned");
+    world.hang_up(desk, session);
+    assert!(world.story(ben, leg).last().unwrap().starts_with("ended by Remote"));
 }
 
 #[test]

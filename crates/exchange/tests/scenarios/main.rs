@@ -14,4 +14,5 @@ mod registrar;
 mod senders;
 mod transfers;
 mod trunks;
+mod trunks_moved;
 mod world;

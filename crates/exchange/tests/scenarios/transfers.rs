@@ -176,6 +176,27 @@ fn a_blind_transfer_connects_the_other_party_with_the_target() {
 }
 
 #[test]
+fn a_call_may_be_held_and_transferred_before_its_callers_ack_comes() {
+    let mut world = World::new();
+    let [anna, ben, cleo] = [("anna", 11), ("ben", 12), ("cleo", 13)].map(|(name, host)| world.registered(name, host));
+    let annas = world.call(anna, "ben");
+    let bens = world.rings(ben);
+    // What she sends is lost for a moment.
+    world.phones[anna.0].gone = true;
+    world.answer(ben, bens);
+    let referral = world.refers(ben, bens, ReferTo::new(Uri::sip("1003", DOMAIN)));
+    assert!(world.told(ben, referral).iter().all(|told| !told.starts_with("refused")));
+    let leg = world.rings(cleo);
+    world.phones[anna.0].gone = false;
+    world.wait(1.0);
+    world.answer(cleo, leg);
+    assert!(world.is_over(ben, bens) && !world.is_over(anna, annas));
+    world.hang_up(anna, annas);
+    assert!(world.is_over(cleo, leg));
+    world.check_clean();
+}
+
+#[test]
 fn a_transferor_may_hang_up_at_once() {
     for by in [By::Caller, By::Callee] {
         let mut talk = Talk::new();

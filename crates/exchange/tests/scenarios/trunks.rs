@@ -6,7 +6,7 @@ use aftertone_sip::{Event, Headers, Invite, Method, NameAddr, Request, ResponseP
 
 use crate::world::{DOMAIN, PhoneId, World, id, person};
 
-const PROVIDER: &str = "198.51.100.1:5060";
+pub(crate) const PROVIDER: &str = "198.51.100.1:5060";
 const OTHER: &str = "198.51.100.2:5060";
 
 fn plan(config: &mut ExchangeConfig) {
@@ -14,7 +14,7 @@ fn plan(config: &mut ExchangeConfig) {
 }
 
 /// Anna has the number +49301001, and what has no number goes to Ben.
-fn provider() -> Trunk {
+pub(crate) fn provider() -> Trunk {
     Trunk {
         user: "4930".into(),
         register: true,
@@ -25,16 +25,16 @@ fn provider() -> Trunk {
     }
 }
 
-fn account(trunk: Trunk) -> TrunkAccount {
+pub(crate) fn account(trunk: Trunk) -> TrunkAccount {
     TrunkAccount { trunk, password: "theirs".into() }
 }
 
-fn way(address: &str) -> Way {
+pub(crate) fn way(address: &str) -> Way {
     Way { transport: Transport::Udp, address: address.parse().unwrap(), name: "provider.example".into(), fingerprint: None }
 }
 
 impl World {
-    fn with_trunks(trunks: Vec<Trunk>, at: &[&str]) -> Self {
+    pub(crate) fn with_trunks(trunks: Vec<Trunk>, at: &[&str]) -> Self {
         let mut world = Self::with(plan);
         world.ways = at.iter().map(|address| way(address)).collect();
         world.exchange.handle_trunks(trunks.into_iter().map(account).collect(), world.now);
@@ -59,7 +59,7 @@ impl World {
         }
     }
 
-    fn answers(&mut self, peer: PhoneId, method: Method, response: impl FnOnce(&Request) -> ResponseParts) -> Request {
+    pub(crate) fn answers(&mut self, peer: PhoneId, method: Method, response: impl FnOnce(&Request) -> ResponseParts) -> Request {
         let (id, request) = self.asked(peer, method).expect("a request");
         let now = self.now.mono;
         self.phones[peer.0].ua.respond(id, response(&request), now);
@@ -67,7 +67,7 @@ impl World {
         request
     }
 
-    fn takes_registration(&mut self, peer: PhoneId, expires: u32) -> Request {
+    pub(crate) fn takes_registration(&mut self, peer: PhoneId, expires: u32) -> Request {
         self.answers(peer, Method::Register, |request| {
             let contact = request.headers.contacts().remove(0).with_param("expires", Some(&expires.to_string()));
             ResponseParts::new(200).with("Contact", contact)

@@ -69,3 +69,34 @@ async fn bindings_hold_until_they_are_over_or_their_phone_is_revoked() {
     store.put_bindings(&[(anna.id, vec![binding("sip:d@192.0.2.1", 300)])]).await.unwrap();
     assert!(store.bindings(at(10)).await.unwrap().is_empty(), "a phone that is gone");
 }
+
+#[tokio::test]
+async fn a_change_of_people_phones_and_trunks_is_counted_and_phones_that_register_are_not() {
+    let World { dir: _dir, store, anna, .. } = world(Arc::new(Disk)).await;
+    let anna = anna.id;
+    let mut known = store.directory_version().await.unwrap();
+    let mut changed = async |what: &str, expect: bool| {
+        let found = store.directory_version().await.unwrap();
+        assert_eq!(found > known, expect, "{what}");
+        known = found;
+    };
+    let phone = store.add_phone(anna, "desk", "example.org", at(0)).await.unwrap();
+    changed("a phone", true).await;
+    store.seen_all(&[phone.device.id], at(3600)).await.unwrap();
+    let binding = StoredBinding { device: phone.device.id, contact: "sip:a@b".into(), way: "{}".into(), expires_at: at(7200) };
+    store.put_bindings(&[(anna, vec![binding])]).await.unwrap();
+    changed("a phone that registers", false).await;
+    assert_eq!(store.devices(anna).await.unwrap()[0].last_seen_at, at(3600));
+    store.seen_all(&[phone.device.id], at(3630)).await.unwrap();
+    assert_eq!(store.devices(anna).await.unwrap()[0].last_seen_at, at(3600), "not written each time");
+    let calling = Calling { rights: CallingRights::International, ..Calling::default() };
+    store.put_calling(anna, calling).await.unwrap();
+    changed("rights", true).await;
+    store.put_trunk(&Trunk::new("pbx", "192.0.2.1"), "").await.unwrap();
+    changed("a trunk", true).await;
+    store.remove_trunk("pbx").await.unwrap();
+    changed("a trunk that is gone", true).await;
+    store.revoke(anna, phone.device.id).await.unwrap();
+    changed("a phone that is gone", true).await;
+    changed("nothing", false).await;
+}

@@ -2,10 +2,15 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-/// The address that a description for `peer` names: loopback for loopback, the local one inside a private network, otherwise
-/// the public one, if there is one.
-pub(super) fn reachable(bind: IpAddr, public: Option<IpAddr>, peer: IpAddr) -> IpAddr {
-    let peer = peer.to_canonical();
+use aftertone_exchange::Towards;
+
+/// The address that a description for `peer` names: what the peer sees us as, if it has said so; loopback for loopback, the
+/// local one inside a private network, otherwise the public one, if there is one.
+pub(super) fn reachable(bind: IpAddr, public: Option<IpAddr>, peer: Towards) -> IpAddr {
+    if let Some(seen) = peer.seen_as {
+        return seen;
+    }
+    let peer = peer.ip.to_canonical();
     let public = public.filter(|public| public.is_ipv4() == peer.is_ipv4());
     if peer.is_loopback() && (bind.is_unspecified() || bind.is_loopback()) {
         return if peer.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
@@ -58,27 +63,39 @@ mod tests {
         text.parse().expect("an address")
     }
 
+    fn peer(text: &str) -> Towards {
+        address(text).into()
+    }
+
     #[test]
     fn a_peer_on_this_machine_is_given_loopback() {
-        assert_eq!(reachable(ANY, Some(PUBLIC), address("127.0.0.1")), address("127.0.0.1"));
-        assert_eq!(reachable(ANY, Some(PUBLIC), address("::ffff:127.0.0.1")), address("127.0.0.1"));
-        assert_eq!(reachable(ANY, Some(PUBLIC), address("::1")), address("::1"));
+        assert_eq!(reachable(ANY, Some(PUBLIC), peer("127.0.0.1")), address("127.0.0.1"));
+        assert_eq!(reachable(ANY, Some(PUBLIC), peer("::ffff:127.0.0.1")), address("127.0.0.1"));
+        assert_eq!(reachable(ANY, Some(PUBLIC), peer("::1")), address("::1"));
     }
 
     #[test]
     fn a_peer_in_the_world_is_given_the_public_address() {
-        assert_eq!(reachable(ANY, Some(PUBLIC), address("203.0.113.9")), PUBLIC);
-        assert_eq!(reachable(address("10.0.0.4"), Some(PUBLIC), address("203.0.113.9")), PUBLIC);
+        assert_eq!(reachable(ANY, Some(PUBLIC), peer("203.0.113.9")), PUBLIC);
+        assert_eq!(reachable(address("10.0.0.4"), Some(PUBLIC), peer("203.0.113.9")), PUBLIC);
     }
 
     #[test]
     fn a_peer_in_a_private_network_is_given_the_local_address() {
-        assert_eq!(reachable(address("10.0.0.4"), Some(PUBLIC), address("10.0.0.9")), address("10.0.0.4"));
-        assert_eq!(reachable(address("10.0.0.4"), None, address("203.0.113.9")), address("10.0.0.4"));
+        assert_eq!(reachable(address("10.0.0.4"), Some(PUBLIC), peer("10.0.0.9")), address("10.0.0.4"));
+        assert_eq!(reachable(address("10.0.0.4"), None, peer("203.0.113.9")), address("10.0.0.4"));
     }
 
     #[test]
     fn a_public_address_of_the_other_family_is_not_used() {
-        assert_eq!(reachable(address("2001:db8::4"), Some(PUBLIC), address("2001:db8::9")), address("2001:db8::4"));
+        assert_eq!(reachable(address("2001:db8::4"), Some(PUBLIC), peer("2001:db8::9")), address("2001:db8::4"));
+    }
+
+    #[test]
+    fn a_peer_that_sees_us_behind_a_nat_is_given_what_it_sees() {
+        let seen_as = Some(address("203.0.113.77"));
+        for ip in ["203.0.113.9", "10.0.0.9"].map(address) {
+            assert_eq!(reachable(address("10.0.0.4"), Some(PUBLIC), Towards { ip, seen_as }), address("203.0.113.77"));
+        }
     }
 }

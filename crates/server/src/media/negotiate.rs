@@ -1,12 +1,8 @@
 //! Descriptions of legs: offers and answers, new and anew.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    rc::Rc,
-    time::Instant,
-};
+use std::{net::SocketAddr, rc::Rc, time::Instant};
 
-use aftertone_exchange::{Described, LegId, LegMedia, MediaFailure};
+use aftertone_exchange::{Described, LegId, LegMedia, MediaFailure, Towards};
 use aftertone_media::{
     Codec,
     sdp::{Crypto, Direction, Negotiated, RtpAnswer, RtpOffer, Suite},
@@ -33,7 +29,7 @@ const OFFERED_SUITE: Suite = Suite::AesCm128Sha1_80;
 type Outcome = Result<Described, MediaFailure>;
 
 impl State {
-    pub(super) fn offer(&mut self, id: LegId, media: LegMedia, peer: IpAddr, prefer: &[Codec], now: Instant) -> Outcome {
+    pub(super) fn offer(&mut self, id: LegId, media: LegMedia, peer: Towards, prefer: &[Codec], now: Instant) -> Outcome {
         let codecs = offer_order(prefer);
         let sdp = match media {
             LegMedia::Rtp => {
@@ -52,7 +48,7 @@ impl State {
         &mut self,
         id: LegId,
         media: LegMedia,
-        peer: IpAddr,
+        peer: Towards,
         offer: &str,
         prefer: &[Codec],
         now: Instant,
@@ -96,14 +92,14 @@ impl State {
     }
 
     /// Makes an RTP leg, unless there is one.
-    fn ensure_rtp(&mut self, id: LegId, peer: IpAddr, now: Instant) -> Result<(), MediaFailure> {
+    fn ensure_rtp(&mut self, id: LegId, peer: Towards, now: Instant) -> Result<(), MediaFailure> {
         if let Some(leg) = self.legs.get(&id) {
             return match leg.transport {
                 Transport::Rtp(_) => Ok(()),
                 Transport::WebRtc(_) => Err(MediaFailure::Unacceptable("the leg is of WebRTC".into())),
             };
         }
-        let bind = address::bind_for(self.shared.bind, peer);
+        let bind = address::bind_for(self.shared.bind, peer.ip);
         let sockets = Rc::new(self.shared.ports.take(bind).ok_or(MediaFailure::Exhausted)?);
         let reader = spawn_rtp_reader(self.this.clone(), id, Rc::clone(&sockets));
         self.legs.insert(id, new_leg(Transport::Rtp(Box::new(RtpLeg::new(sockets, reader, peer.ip, now)))));
@@ -111,11 +107,11 @@ impl State {
         Ok(())
     }
 
-    fn rtp_local(&self, port: u16, peer: IpAddr) -> SocketAddr {
+    fn rtp_local(&self, port: u16, peer: Towards) -> SocketAddr {
         SocketAddr::new(address::reachable(self.shared.bind, self.shared.public.get(), peer), port)
     }
 
-    fn rtp_offer(&mut self, id: LegId, peer: IpAddr, codecs: &[Codec]) -> Result<String, MediaFailure> {
+    fn rtp_offer(&mut self, id: LegId, peer: Towards, codecs: &[Codec]) -> Result<String, MediaFailure> {
         let (port, (session_id, version)) = self.rtp_session(id)?;
         let local = self.rtp_local(port, peer);
         let (secure, keys) = match self.shared.encryption {
@@ -127,7 +123,7 @@ impl State {
         Ok(RtpOffer { local, session_id, version, codecs, direction: Direction::Sendrecv, secure, crypto }.to_sdp())
     }
 
-    fn rtp_answer(&mut self, id: LegId, peer: IpAddr, offer: &str, prefer: &[Codec], now: Instant) -> Outcome {
+    fn rtp_answer(&mut self, id: LegId, peer: Towards, offer: &str, prefer: &[Codec], now: Instant) -> Outcome {
         let in_use = self.codec_of_deposit(id);
         let (session, negotiated) = read_rtp_offer(offer, in_use.as_ref().map_or(prefer, std::slice::from_ref))?;
         if in_use.is_some_and(|codec| codec != negotiated.codec) {
@@ -180,7 +176,7 @@ impl State {
         }
     }
 
-    fn webrtc_offer(&mut self, id: LegId, peer: IpAddr, codecs: &[Codec], now: Instant) -> Result<String, MediaFailure> {
+    fn webrtc_offer(&mut self, id: LegId, peer: Towards, codecs: &[Codec], now: Instant) -> Result<String, MediaFailure> {
         if let Some(leg) = self.legs.get_mut(&id) {
             let Transport::WebRtc(webrtc) = &mut leg.transport else {
                 return Err(MediaFailure::Unacceptable("the leg is of plain RTP".into()));
@@ -197,7 +193,7 @@ impl State {
         Ok(with_destination(&drop_duplicate_payload_types(&sdp)))
     }
 
-    fn webrtc_answer(&mut self, id: LegId, peer: IpAddr, offer: &str, prefer: &[Codec], now: Instant) -> Outcome {
+    fn webrtc_answer(&mut self, id: LegId, peer: Towards, offer: &str, prefer: &[Codec], now: Instant) -> Outcome {
         let normal = bundled(&normalise(offer));
         let sdp = match self.legs.get_mut(&id) {
             None => self.webrtc_answer_new(id, peer, &normal, prefer, now)?,
@@ -222,7 +218,7 @@ impl State {
     fn webrtc_answer_new(
         &mut self,
         id: LegId,
-        peer: IpAddr,
+        peer: Towards,
         offer: &str,
         prefer: &[Codec],
         now: Instant,
@@ -240,7 +236,7 @@ impl State {
     fn webrtc_answer_moved(
         &mut self,
         id: LegId,
-        peer: IpAddr,
+        peer: Towards,
         offer: &str,
         prefer: &[Codec],
         now: Instant,
@@ -267,7 +263,7 @@ impl State {
         leg.agreed.as_ref().map(|agreed| agreed.codec)
     }
 
-    fn setup<'a>(&self, stream: &SendStream, peer: IpAddr, formats: &'a [Format]) -> PeerSetup<'a> {
+    fn setup<'a>(&self, stream: &SendStream, peer: Towards, formats: &'a [Format]) -> PeerSetup<'a> {
         // RFC 8445 section 5.3: at least 24 bits of randomness in the ufrag, 128 in the password.
         let ufrag = format!("{:016x}", rand::random::<u64>());
         let password = format!("{:032x}", rand::random::<u128>());

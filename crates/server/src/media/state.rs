@@ -4,13 +4,13 @@ use std::{
     cell::RefCell,
     collections::BTreeMap,
     mem,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     rc::{Rc, Weak},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use aftertone_exchange::{DepositOrder, LegId, MediaCommand, MediaFailure};
+use aftertone_exchange::{DepositOrder, LegId, MediaCommand, MediaFailure, Towards};
 use aftertone_media::rtp::{RtpPacket, is_rtcp};
 use tokio::sync::Notify;
 
@@ -354,9 +354,9 @@ impl State {
     }
 
     /// Our addresses for WebRTC that this peer may reach.
-    pub(super) fn webrtc_addresses(&self, peer: IpAddr) -> Vec<SocketAddr> {
+    pub(super) fn webrtc_addresses(&self, peer: Towards) -> Vec<SocketAddr> {
         let mut addresses = vec![address::reachable(self.shared.bind, self.shared.public.get(), peer)];
-        if peer.to_canonical().is_loopback() && self.shared.bind.is_unspecified() {
+        if peer.ip.to_canonical().is_loopback() && self.shared.bind.is_unspecified() {
             // A program on this machine may have left loopback out of its own sockets.
             addresses.extend(address::outward());
         }

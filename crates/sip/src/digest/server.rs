@@ -90,7 +90,7 @@ impl Verifier {
 
     /// The same for whoever sent `request`: MD5 alone (if it is among ours) for user agents that give up when any
     /// challenge names another algorithm, as baresip before 3 does wherever it stands, or that look at the first
-    /// challenge only, as sipp does, which does not name itself in User-Agent.
+    /// challenge only, as sipp does. Who doesn't name itself is offered everything (RFC 8760 2.4).
     #[must_use]
     pub fn challenge_for(&mut self, request: &Request, stale: bool, now: Instant) -> Headers {
         let md5 = [Algorithm::Md5];
@@ -223,7 +223,7 @@ impl Verifier {
 }
 
 fn knows_only_md5(headers: &Headers) -> bool {
-    let Some(user_agent) = headers.get("User-Agent") else { return true };
+    let Some(user_agent) = headers.get("User-Agent") else { return false };
     ["baresip v0.", "baresip v1.", "baresip v2.", "sipp"].iter().any(|known| user_agent.starts_with(known))
 }
 

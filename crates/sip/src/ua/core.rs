@@ -253,6 +253,10 @@ impl Core {
                 _ => headers.push(name, value),
             }
         }
+        // RFC 3261 8.2.6.1: the caller measures the way with it.
+        if let Some(sent_at) = request.headers.get("Timestamp").filter(|_| parts.status == 100) {
+            headers.push("Timestamp", sent_at);
+        }
         headers.extend(parts.headers);
         let tells = request.method == Method::Invite && makes_dialog || request.method == Method::Options && parts.status < 300;
         if tells || matches!(parts.status, 405 | 501) {

@@ -81,7 +81,9 @@ impl UserAgent {
             self.core.emit(Event::Progress { session: id, response });
             return;
         };
-        let Some(early) = calling.early.get_mut(&tag).filter(|early| early.last.is_none_or(|last| number == last + 1)) else {
+        let Some(early) =
+            calling.early.get_mut(&tag).filter(|early| early.last.is_none_or(|last| Some(number) == last.checked_add(1)))
+        else {
             return;
         };
         early.last = Some(number);

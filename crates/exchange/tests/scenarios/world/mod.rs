@@ -38,6 +38,10 @@ pub(crate) struct World {
     pub(crate) ways: Vec<Way>,
     /// What others see the exchange's datagrams come from, if a NAT stands in between.
     pub(crate) nat: Option<SocketAddr>,
+    /// Our end of the ways to trunks.
+    pub(crate) home: SocketAddr,
+    /// How many connections were opened.
+    dialled: u64,
     /// Addresses to which no connection can be opened.
     pub(crate) closed: Vec<SocketAddr>,
     /// Whole messages of the exchange, for what the first lines don't say.
@@ -108,6 +112,8 @@ impl World {
             wire: Vec::new(),
             ways: Vec::new(),
             nat: None,
+            home: SERVER.parse().unwrap(),
+            dialled: 0,
             closed: Vec::new(),
             sent: Vec::new(),
         }
@@ -220,9 +226,11 @@ impl World {
     }
 
     fn reach(&mut self, request: ReachId, way: &Way) {
-        let connection = way.transport.is_reliable().then(|| u64::from(way.address.port()));
-        let flow = Flow { remote: way.address, ..flow_of(SERVER, way.transport, connection) };
+        // The first connection has the port's number, and none has another one's.
+        let connection = way.transport.is_reliable().then(|| u64::from(way.address.port()) + self.dialled * 100_000);
+        let flow = Flow { local: self.home, remote: way.address, ..flow_of(SERVER, way.transport, connection) };
         let flow = (!self.closed.contains(&way.address)).then_some(flow);
+        self.dialled += u64::from(flow.is_some() && connection.is_some());
         if let Some(flow) = flow {
             self.exchange.handle_connected(flow, None, self.now);
         }

@@ -128,7 +128,7 @@ impl Plane {
     ) -> Result<Described, MediaFailure> {
         let request = self.request();
         let prefer = prefer.to_vec();
-        self.media.send(MediaCommand::Answer { request, call, leg: LegId(leg), media, peer: LOOPBACK, offer, prefer });
+        self.media.send(MediaCommand::Answer { request, call, leg: LegId(leg), media, peer: LOOPBACK.into(), offer, prefer });
         self.described(request).await
     }
 
@@ -141,7 +141,7 @@ impl Plane {
     ) -> Result<Described, MediaFailure> {
         let request = self.request();
         let prefer = prefer.to_vec();
-        self.media.send(MediaCommand::Offer { request, call, leg: LegId(leg), media, peer: LOOPBACK, prefer });
+        self.media.send(MediaCommand::Offer { request, call, leg: LegId(leg), media, peer: LOOPBACK.into(), prefer });
         self.described(request).await
     }
 

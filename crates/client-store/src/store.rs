@@ -286,7 +286,9 @@ impl Mailbox {
     /// Where the sound of a message belongs; whether it is there, only the file says.
     #[must_use]
     pub fn sound_path(&self, message: &Message) -> PathBuf {
-        self.sounds.join(sound_file(message))
+        // The server makes sounds small some time after they came: what is here already is the same sound, and stays.
+        let [path, other] = sound_files(message).map(|file| self.sounds.join(file));
+        if !path.exists() && other.exists() { other } else { path }
     }
 
     /// Messages outside the trash whose sound was never fetched, the newest first. Those that were dropped to make room
@@ -298,8 +300,10 @@ impl Mailbox {
     /// The sound of a message is in its file now. Then drops those that were used longest ago until all of them have at
     /// most `limit` bytes; this one is the last to go.
     pub async fn sound_fetched(&self, message: &Message, limit: u64, now: Timestamp) -> Result<(), StoreError> {
-        let bytes = std::fs::metadata(self.sound_path(message))?.len();
-        sounds::put(&self.writer, message.envelope.id, &sound_file(message), bytes, now).await?;
+        let path = self.sound_path(message);
+        let file = path.file_name().and_then(|file| file.to_str()).unwrap_or_default();
+        let bytes = std::fs::metadata(&path)?.len();
+        sounds::put(&self.writer, message.envelope.id, file, bytes, now).await?;
         for (id, file) in sounds::over(&self.readers, limit).await? {
             if id != message.envelope.id {
                 self.remove_sound(&file)?;
@@ -345,9 +349,10 @@ fn own(name: &str) -> Result<&str, StoreError> {
     if name.starts_with('.') { Err(StoreError::ReservedName) } else { Ok(name) }
 }
 
-fn sound_file(message: &Message) -> String {
-    let extension = if message.media_type == "audio/ogg" { "ogg" } else { "wav" };
-    format!("{}.{extension}", message.envelope.id)
+/// The name of a message's sound by what kind it is, and the one that it may have had before.
+fn sound_files(message: &Message) -> [String; 2] {
+    let extensions = if message.media_type == "audio/ogg" { ["ogg", "wav"] } else { ["wav", "ogg"] };
+    extensions.map(|extension| format!("{}.{extension}", message.envelope.id))
 }
 
 /// What a snapshot has.

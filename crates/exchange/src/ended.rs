@@ -4,8 +4,9 @@ use aftertone_model::{CallId, CallRecord, Caller, Direction, EndReason, Now, Rea
 use aftertone_sip::{ConnectionId, EndedBy, Headers, SessionId};
 
 use crate::{
-    Event, Exchange, LegId, MediaCommand, MediaFailure,
+    Directory, Event, Exchange, LegId, MediaCommand, MediaFailure,
     call::{Call, Called, Partner, RETURN_WAIT, State, TRUNK_RETURN_WAIT},
+    incoming::RETRY_AFTER,
     party,
     ringing::GivenUp,
     timers::Timer,
@@ -93,6 +94,26 @@ impl Exchange {
         }
     }
 
+    /// The calls of phones whose credentials are gone in `directory` end.
+    pub(crate) fn hang_up_revoked(&mut self, directory: &Directory, now: Now) {
+        let people = self.directory.people().map(|person| person.subscriber.id);
+        let bindings = people.flat_map(|owner| self.bindings.of(owner).iter().map(move |binding| (owner, binding)));
+        let gone = bindings.filter(|(owner, binding)| binding.is_phone && !directory.has_phone(*owner, binding.device));
+        let flows: Vec<_> = gone.map(|(_, binding)| (binding.flow.remote, binding.flow.connection)).collect();
+        if flows.is_empty() {
+            return;
+        }
+        let over_one =
+            |session| self.ua.session_flow(session).is_some_and(|flow| flows.contains(&(flow.remote, flow.connection)));
+        let talks = |call: &Call, leg: LegId| leg == call.caller.leg || call.is_partner(leg);
+        let calls = self.calls.values();
+        let theirs = calls.filter(|call| call.sessions().any(|(leg, session)| talks(call, leg) && over_one(session)));
+        for id in theirs.map(|call| call.id).collect::<Vec<_>>() {
+            // Both sides are hung up on.
+            self.finish(id, End::Failed, now);
+        }
+    }
+
     /// A connection closed: established legs over it have a moment to come back over another one.
     pub(crate) fn await_return(&mut self, connection: ConnectionId, now: Now) {
         let over = |session| self.ua.session_flow(session).is_some_and(|flow| flow.connection == Some(connection));
@@ -142,7 +163,11 @@ impl Exchange {
         match call.state {
             _ if *end == End::CallerGone => {}
             State::Ringing | State::Deciding(_) if !call.caller.is_answered => {
-                self.ua.reject(session, end.status(), Headers::new(), now.mono);
+                let headers = match end.status() {
+                    503 => Headers::new().with("Retry-After", RETRY_AFTER),
+                    _ => Headers::new(),
+                };
+                self.ua.reject(session, end.status(), headers, now.mono);
             }
             State::Ringing | State::Deciding(_) | State::Accepted(_) | State::Running(_) => {
                 self.ua.hang_up(session, Headers::new(), now.mono);

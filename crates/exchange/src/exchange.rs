@@ -113,6 +113,8 @@ pub struct Exchange {
     pub(crate) last_reach: u64,
     pub(crate) timers: Timers,
     pub(crate) draining: bool,
+    /// Whoever calls now is told to come back.
+    pub(crate) overloaded: bool,
     pub(crate) last_request: u64,
     last_leg: u64,
     drawn: u64,
@@ -160,6 +162,7 @@ impl Exchange {
             last_reach: 0,
             timers: Timers::default(),
             draining: false,
+            overloaded: false,
             last_request: 0,
             last_leg: 0,
             drawn: 0,
@@ -169,8 +172,16 @@ impl Exchange {
         }
     }
 
-    /// Replaces the directory. Bindings and lamps of people and phones that are gone end; running calls don't.
+    /// Whether the machine is at its limit: then new calls are answered with 503 and Retry-After, and those that run go on.
+    /// Emergency calls are taken all the same.
+    pub fn handle_overload(&mut self, overloaded: bool) {
+        self.overloaded = overloaded;
+    }
+
+    /// Replaces the directory. Bindings, lamps and calls of phones that are gone end at once; those of our
+    /// own devices end with their connections.
     pub fn handle_directory(&mut self, directory: Directory, now: Now) {
+        self.hang_up_revoked(&directory, now);
         self.directory = directory;
         let changed = self.bindings.keep_known(&self.directory);
         self.tell_bindings(changed);

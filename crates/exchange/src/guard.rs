@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    hash::{DefaultHasher, Hash, Hasher},
     net::{IpAddr, Ipv6Addr, SocketAddr},
     time::{Duration, Instant},
 };
@@ -104,7 +105,7 @@ impl Guard {
         if is_believed {
             return;
         }
-        source.names.entry(name.to_ascii_lowercase()).or_insert(now);
+        source.names.entry(key_of(name)).or_insert(now);
         let unanswered = source.names.values().filter(|since| now.saturating_duration_since(**since) >= ANSWER_WITHIN).count();
         if unanswered > MOST_NAMES {
             source.ban(now);
@@ -113,7 +114,7 @@ impl Guard {
 
     /// Whether a proof for this user name is looked at now. If not, it counts as wrong.
     pub(crate) fn may_try(&self, ip: IpAddr, user: &str, now: Instant) -> bool {
-        self.accounts.get(&(source_of(ip), user.to_owned())).is_none_or(|account| account.open_at <= now)
+        self.accounts.get(&(source_of(ip), key_of(user))).is_none_or(|account| account.open_at <= now)
     }
 
     pub(crate) fn failed(&mut self, ip: IpAddr, user: &str, now: Instant) {
@@ -121,7 +122,7 @@ impl Guard {
             let oldest = self.accounts.iter().min_by_key(|(_, account)| account.open_at).map(|(key, _)| key.clone());
             oldest.map(|key| self.accounts.remove(&key));
         }
-        let account = self.accounts.entry((source_of(ip), user.to_owned())).or_insert(Account { failures: 0, open_at: now });
+        let account = self.accounts.entry((source_of(ip), key_of(user))).or_insert(Account { failures: 0, open_at: now });
         account.failures += 1;
         if let Some(beyond) = account.failures.checked_sub(FREE_TRIES) {
             account.open_at = now + FIRST_PAUSE.saturating_mul(1 << beyond.min(10)).min(LONGEST_PAUSE);
@@ -135,7 +136,7 @@ impl Guard {
     }
 
     pub(crate) fn proved(&mut self, ip: IpAddr, user: &str, now: Instant) {
-        self.accounts.remove(&(source_of(ip), user.to_owned()));
+        self.accounts.remove(&(source_of(ip), key_of(user)));
         let source = self.source(ip, now);
         source.names.clear();
         source.failures = 0;
@@ -177,9 +178,42 @@ fn way_of(flow: Flow) -> Way {
     (SocketAddr::new(flow.remote.ip().to_canonical(), flow.remote.port()), flow.connection)
 }
 
+/// Longer names are remembered by their beginning and a hash: nobody fills the memory with them.
+const LONGEST_KEY: usize = 64;
+
+fn key_of(name: &str) -> String {
+    if name.len() <= LONGEST_KEY {
+        return name.to_ascii_lowercase();
+    }
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    let beginning: String = name.chars().take(LONGEST_KEY / 4).collect();
+    format!("{beginning}#{:016x}", hasher.finish())
+}
+
 fn source_of(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V4(ip) => ip.into(),
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_names_fill_no_memory_and_stay_apart() {
+        let (mut guard, ip) = (Guard::default(), IpAddr::from([203, 0, 113, 9]));
+        #[expect(clippy::disallowed_methods, reason = "virtual time has to begin somewhere")]
+        let now = Instant::now();
+        let long = |last: char| format!("{}{last}", "é".repeat(30_000));
+        for _ in 0..20 {
+            guard.failed(ip, &long('a'), now);
+            guard.challenged(ip, &long('b'), now);
+        }
+        assert!(!guard.may_try(ip, &long('a'), now));
+        assert!(guard.may_try(ip, &long('b'), now), "another name");
+        assert!(guard.accounts.keys().all(|(_, name)| name.len() <= LONGEST_KEY));
     }
 }

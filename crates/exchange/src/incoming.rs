@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// After so many seconds a caller who met a full exchange may try again.
-const RETRY_AFTER: u32 = 30;
+pub(crate) const RETRY_AFTER: u32 = 30;
 
 /// Of a request that doesn't say (RFC 3261 section 8.1.1.6).
 pub(crate) const MAX_FORWARDS: u8 = 70;
@@ -87,7 +87,7 @@ impl Exchange {
             }
         };
         let is_emergency = matches!(&called, Called::Outside(outside) if outside.number.reach == Reach::Emergency);
-        if (self.draining || self.calls.len() >= self.config.max_calls) && !is_emergency {
+        if (self.draining || self.overloaded || self.calls.len() >= self.config.max_calls) && !is_emergency {
             return Err(full());
         }
         let offer = offer_of(request, flow)?;

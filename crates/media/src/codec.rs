@@ -263,6 +263,21 @@ impl Encoder {
     }
 }
 
+/// Turns PCM at 48 kHz into Opus packets for a file.
+pub(crate) struct StorageEncoder(OpusEncoder);
+
+impl StorageEncoder {
+    /// For sound that came at `rate` Hz.
+    pub(crate) fn new(rate: u32) -> Result<Self, CodecError> {
+        OpusEncoder::for_storage(rate).map(Self)
+    }
+
+    /// Encodes 20 ms.
+    pub(crate) fn encode(&mut self, pcm: &[i16]) -> Result<Vec<u8>, CodecError> {
+        self.0.encode(pcm)
+    }
+}
+
 /// Turns payloads into PCM at [`Decoder::sample_rate`], and makes up for those that never came.
 pub struct Decoder {
     codec: Codec,

@@ -20,8 +20,8 @@ pub fn dbfs(pcm: &[i16]) -> f32 {
 const FRAME_MS: u64 = 20;
 /// Never sound, however quiet the line is.
 const THRESHOLD_MIN_DBFS: f32 = -52.0;
-/// Always sound, however noisy the line is: quiet speech on a loud line still counts.
-const THRESHOLD_MAX_DBFS: f32 = -25.0;
+/// No line is noisier: what goes on louder than this and [`ABOVE_NOISE_DB`], be it a steady tone, is meant to be heard.
+const NOISE_MAX_DBFS: f32 = -45.0;
 /// Sound is what stands out of the noise by this.
 const ABOVE_NOISE_DB: f32 = 9.0;
 /// The floor follows a quieter frame at once and a louder one at 3 dB per second: a caller's pauses hold it down.
@@ -60,11 +60,21 @@ impl SoundDetector {
         frames.for_each(|frame| self.judge(dbfs(frame)));
     }
 
+    /// Takes sound, and says whether something was heard in it and for how long: what a deposit counts by.
+    pub fn hear(&mut self, pcm: &[i16], rate: u32) -> (bool, Duration) {
+        let before = self.sound();
+        self.push(pcm);
+        let sound = self.sound().saturating_sub(before);
+        let whole = Duration::from_micros(pcm.len() as u64 * 1_000_000 / u64::from(rate.max(1)));
+        if sound.is_zero() { (false, whole) } else { (true, sound) }
+    }
+
     fn judge(&mut self, level: f32) {
         self.total_frames += 1;
-        let threshold = (self.noise + ABOVE_NOISE_DB).clamp(THRESHOLD_MIN_DBFS, THRESHOLD_MAX_DBFS);
+        let threshold = (self.noise + ABOVE_NOISE_DB).max(THRESHOLD_MIN_DBFS);
         if level > DIGITAL_SILENCE_DBFS {
-            self.noise = if level < self.noise { level } else { (self.noise + NOISE_RISE_DB).min(level) };
+            let risen = if level < self.noise { level } else { (self.noise + NOISE_RISE_DB).min(level) };
+            self.noise = risen.min(NOISE_MAX_DBFS);
         }
         if level < threshold {
             self.run = 0;

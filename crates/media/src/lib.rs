@@ -19,6 +19,7 @@
 #![warn(missing_docs)]
 
 pub mod codec;
+pub mod compact;
 pub mod container;
 pub mod dtmf;
 pub mod import;

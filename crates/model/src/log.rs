@@ -34,6 +34,8 @@ pub enum EndReason {
     AnsweredElsewhere,
     /// The mailbox took the call.
     Diverted,
+    /// The mailbox took the call, and the caller heard that no message could be left: the disk is full.
+    NoRoom,
     /// The network, the media or the other end failed.
     Failed,
 }

@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 mod number;
+mod places;
 mod resolve;
 mod stream;
 pub mod stun;
@@ -15,6 +16,7 @@ mod watch;
 mod websocket;
 
 pub use number::{ConnectionNumber, ConnectionNumbers};
+pub use places::{Place, Places};
 pub use resolve::{Protocol, Question, Resolver, Target};
 pub use rustls::pki_types::ServerName;
 pub use stream::{Dial, StreamConfig, StreamEvent, StreamPort, StreamSender, dial};

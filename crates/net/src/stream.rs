@@ -14,7 +14,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use crate::{ConnectionNumber, ConnectionNumbers};
+use crate::{ConnectionNumber, ConnectionNumbers, Places};
 
 /// Limits of a listening port, and of the connections that are opened from here.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +24,8 @@ pub struct StreamConfig {
     pub idle: Duration,
     /// More connections at once are closed at their opening.
     pub max_connections: usize,
+    /// More connections at once from one address (not this machine's) are closed at their opening.
+    pub max_connections_of_address: usize,
     /// Pieces that wait to be sent on one connection; a connection whose queue overflows is closed.
     pub send_queue: usize,
     /// A peer that takes nothing for so long while we write is cut off.
@@ -37,6 +39,7 @@ impl Default for StreamConfig {
         Self {
             idle: Duration::from_secs(7200),
             max_connections: 4096,
+            max_connections_of_address: 512,
             send_queue: 256,
             write_timeout: Duration::from_secs(15),
             open_timeout: Duration::from_secs(8),
@@ -195,18 +198,23 @@ struct Ends {
 
 async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, outlet: Outlet) {
     let mut connections = JoinSet::new();
+    let places = Places::new(outlet.config.max_connections, outlet.config.max_connections_of_address);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             Some(_) = connections.join_next() => continue,
         };
         match accepted {
-            Ok(_) if connections.len() >= outlet.config.max_connections => {
-                tracing::warn!("too many TCP connections: one was refused");
-            }
-            Ok((stream, remote)) => {
-                connections.spawn(greet(stream, remote, tls.clone(), outlet.clone()));
-            }
+            Ok((stream, remote)) => match places.take_for(remote.ip()) {
+                None => tracing::warn!("too many TCP connections: one was refused"),
+                Some(place) => {
+                    let greeting = greet(stream, remote, tls.clone(), outlet.clone());
+                    connections.spawn(async move {
+                        greeting.await;
+                        drop(place);
+                    });
+                }
+            },
             Err(error) => {
                 // Out of file descriptors, most likely; give others time to close.
                 tracing::warn!(%error, "accepting a TCP connection failed");

@@ -18,6 +18,26 @@ pub(crate) const SCHEMA_1: &str = "
     ) STRICT;
 ";
 
+/// How loud a sound is, in hundredths of LUFS; 0 where that isn't known, for nothing that is recorded is as loud.
+pub(crate) const SCHEMA_LOUDNESS: &str = "
+    ALTER TABLE blobs ADD COLUMN loudness_clufs INTEGER NOT NULL DEFAULT 0;
+";
+
+/// A file that is about to be written: until it is a blob it is rubbish, also after a crash.
+pub(crate) async fn announce(executor: impl SqliteExecutor<'_>, file: &str) -> Result<(), StoreError> {
+    sqlx::query("INSERT INTO blob_trash (file) VALUES (?) ON CONFLICT DO NOTHING").bind(file).execute(executor).await?;
+    Ok(())
+}
+
+pub(crate) async fn set_loudness(executor: impl SqliteExecutor<'_>, content: &str, clufs: Option<i32>) -> Result<(), StoreError> {
+    sqlx::query("UPDATE blobs SET loudness_clufs = ? WHERE content = ?")
+        .bind(i64::from(clufs.unwrap_or(0)))
+        .bind(content)
+        .execute(executor)
+        .await?;
+    Ok(())
+}
+
 /// Notes a blob. If there is one of the same content, that one is kept, and the new file goes to the trash.
 pub(crate) async fn add(connection: &mut SqliteConnection, sound: &Sound) -> Result<(), StoreError> {
     let row =

@@ -5,7 +5,8 @@ use aftertone_sync::{Forwarded, IdempotencyKey};
 use sqlx::SqliteConnection;
 
 use crate::{
-    Acted, Committed, Fate, FinishedRecording, ForwardOrder, ForwardOutcome, Lookup, StoreError, blobs, call_records,
+    Acted, Committed, Fate, FinishedRecording, ForwardOrder, ForwardOutcome, Lookup, Replaced, Sound, StoreError, blobs,
+    call_records,
     columns::word,
     feed,
     idempotency::{self, Known},
@@ -135,4 +136,27 @@ async fn deliver(
     messages::insert(connection, &copy, &stored.content).await?;
     feed::message_changed(connection, to, id).await?;
     Ok(id)
+}
+
+/// The announced file becomes the sound of every message of `from`, unless `message` has gone or has another one by now.
+pub(crate) async fn replace_sound(
+    connection: &mut SqliteConnection,
+    message: MessageId,
+    from: &str,
+    sound: &Sound,
+    loudness_clufs: Option<i32>,
+) -> Result<Replaced, StoreError> {
+    if messages::content(&mut *connection, message).await?.as_deref() != Some(from) || sound.content == from {
+        return Ok(Replaced::Gone);
+    }
+    blobs::unlinked(&mut *connection, &sound.file).await?;
+    blobs::add(connection, sound).await?;
+    blobs::set_loudness(&mut *connection, &sound.content, loudness_clufs).await?;
+    let mut mailboxes = Vec::new();
+    for (mailbox, id) in messages::change_content(&mut *connection, from, &sound.content, &sound.media_type).await? {
+        feed::message_changed(connection, mailbox, id).await?;
+        mailboxes.push(mailbox);
+    }
+    blobs::release(connection, from).await?;
+    Ok(Replaced::Done(mailboxes))
 }

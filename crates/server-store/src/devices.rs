@@ -179,6 +179,27 @@ pub(crate) async fn seen_if_stale(executor: impl SqliteExecutor<'_>, device: Dev
     Ok(())
 }
 
+pub(crate) async fn is_of(
+    executor: impl SqliteExecutor<'_>,
+    subscriber: SubscriberId,
+    device: DeviceId,
+) -> Result<bool, StoreError> {
+    let row = sqlx::query("SELECT 1 FROM devices WHERE id = ? AND subscriber = ?")
+        .bind(device.to_string())
+        .bind(subscriber.to_string())
+        .fetch_optional(executor)
+        .await?;
+    Ok(row.is_some())
+}
+
+/// Takes these away, whosever they are.
+pub(crate) async fn forget(connection: &mut SqliteConnection, devices: &[DeviceId]) -> Result<(), StoreError> {
+    for device in devices {
+        sqlx::query("DELETE FROM devices WHERE id = ?").bind(device.to_string()).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
 pub(crate) async fn revoke(
     executor: impl SqliteExecutor<'_>,
     subscriber: SubscriberId,

@@ -68,6 +68,13 @@ impl FileLayer for Disk {
         sync_dir(dir)
     }
 
+    fn sync_all(&self, files: &mut [&mut dyn OpenFile]) -> Vec<io::Result<()>> {
+        if files.len() >= MANY && sync_file_system(files) {
+            return files.iter().map(|_| Ok(())).collect();
+        }
+        files.iter_mut().map(|file| file.sync()).collect()
+    }
+
     fn free_space(&self, dir: &Path) -> io::Result<u64> {
         fs4::available_space(dir)
     }
@@ -77,6 +84,22 @@ impl FileLayer for Disk {
         file.try_lock()?;
         Ok(Box::new(file))
     }
+}
+
+/// From so many files on the whole file system is synced at once: a thousand files of a few kilobytes took 200 ms one after
+/// the other, and 20 ms so.
+const MANY: usize = 32;
+
+/// Whether everything written to the file system of these files, which is one, is durable. If not, each file has to say
+/// for itself what is wrong.
+#[cfg(target_os = "linux")]
+fn sync_file_system(files: &[&mut dyn OpenFile]) -> bool {
+    files.first().and_then(|file| file.as_file()).is_some_and(|file| rustix::fs::syncfs(file).is_ok())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn sync_file_system(_files: &[&mut dyn OpenFile]) -> bool {
+    false
 }
 
 struct DiskFile(File);
@@ -97,6 +120,10 @@ impl OpenFile for DiskFile {
 
     fn sync(&mut self) -> io::Result<()> {
         self.0.sync_data()
+    }
+
+    fn as_file(&self) -> Option<&File> {
+        Some(&self.0)
     }
 }
 
@@ -132,5 +159,17 @@ mod tests {
         Disk.remove(&deep.join("y")).unwrap();
         assert!(!Disk.exists(&deep.join("y")).unwrap());
         assert!(Disk.free_space(&deep).unwrap() > 0);
+    }
+
+    #[test]
+    fn many_files_are_synced_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        for count in [1, MANY - 1, MANY, 3 * MANY] {
+            let mut files: Vec<_> = (0..count).map(|n| Disk.create(&dir.path().join(format!("{count}-{n}"))).unwrap()).collect();
+            files.iter_mut().for_each(|file| file.append(b"sound").unwrap());
+            let mut open: Vec<&mut dyn OpenFile> = files.iter_mut().map(|file| file.as_mut() as &mut dyn OpenFile).collect();
+            let results = Disk.sync_all(&mut open);
+            assert_eq!((results.len(), results.iter().all(Result::is_ok)), (count, true));
+        }
     }
 }

@@ -48,3 +48,8 @@ pub(crate) async fn forget_expired(executor: impl SqliteExecutor<'_>, now: Times
     sqlx::query("DELETE FROM invitations WHERE expires_ns <= ?").bind(ns(now)).execute(executor).await?;
     Ok(())
 }
+
+pub(crate) async fn forget_all(executor: impl SqliteExecutor<'_>) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM invitations").execute(executor).await?;
+    Ok(())
+}

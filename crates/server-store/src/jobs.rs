@@ -64,3 +64,8 @@ pub(crate) async fn finish(executor: impl SqliteExecutor<'_>, id: i64) -> Result
     sqlx::query("DELETE FROM jobs WHERE id = ?").bind(id).execute(executor).await?;
     Ok(())
 }
+
+pub(crate) async fn retry(executor: impl SqliteExecutor<'_>, id: i64, due_at: Timestamp) -> Result<(), StoreError> {
+    sqlx::query("UPDATE jobs SET due_ns = ? WHERE id = ?").bind(ns(due_at)).bind(id).execute(executor).await?;
+    Ok(())
+}

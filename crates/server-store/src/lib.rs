@@ -22,6 +22,7 @@ mod idempotency;
 mod invitations;
 mod jobs;
 mod messages;
+mod revoked;
 mod schema;
 mod secrets;
 mod spool;
@@ -30,17 +31,18 @@ mod store;
 pub mod testing;
 mod users;
 
+pub use backup::{BackedUp, RestoreError, restore};
 pub use disk::Disk;
 pub use exchange::{Calling, StoredBinding};
 pub use files::{FileLayer, OpenFile};
 pub use secrets::{HashedPassword, PasswordError, Secret};
 pub use spool::{
     AppendError, BeginError, FinishError, Finished, FinishedSound, NewRecording, Recovered, RepairedSound, SoundFormat,
-    SoundRepair, Spool, SpoolConfig, SpoolHandle,
+    SoundRepair, Spool, SpoolConfig, SpoolHandle, SpoolMonitor,
 };
 pub use sqlite::{OpenError, SqliteStore};
 pub use store::{
     Acted, Changes, Commits, Committed, Fate, FinishedRecording, ForwardOrder, ForwardOutcome, Job, Lookup, MailboxCounts,
-    NewApp, NewJob, NewPhone, NewSubscriber, PhoneCredentials, Sound, Store, StoreError, StoredDevice, StoredSound,
-    SubscriberError, SubscriberSettings,
+    NewApp, NewJob, NewPhone, NewSubscriber, PhoneCredentials, Rendition, Replaced, Sound, Store, StoreError, StoredDevice,
+    StoredSound, SubscriberError, SubscriberSettings,
 };

@@ -158,6 +158,28 @@ pub(crate) async fn expunge(
     Ok(())
 }
 
+/// The content of a message, whoever's it is.
+pub(crate) async fn content(executor: impl SqliteExecutor<'_>, id: MessageId) -> Result<Option<String>, StoreError> {
+    let row = sqlx::query("SELECT content FROM messages WHERE id = ?").bind(id.to_string()).fetch_optional(executor).await?;
+    row.map(|row| row.string("content")).transpose()
+}
+
+/// Gives every message of one content another one; which they are.
+pub(crate) async fn change_content(
+    executor: impl SqliteExecutor<'_>,
+    from: &str,
+    to: &str,
+    media_type: &str,
+) -> Result<Vec<(SubscriberId, MessageId)>, StoreError> {
+    let rows = sqlx::query("UPDATE messages SET content = ?, media_type = ? WHERE content = ? RETURNING mailbox, id")
+        .bind(to)
+        .bind(media_type)
+        .bind(from)
+        .fetch_all(executor)
+        .await?;
+    rows.iter().map(|row| Ok((row.parsed("mailbox")?, row.parsed("id")?))).collect()
+}
+
 pub(crate) async fn page(
     executor: impl SqliteExecutor<'_>,
     mailbox: SubscriberId,

@@ -18,6 +18,7 @@ const STEPS: &[&[&str]] = &[
     ],
     &[exchange::SCHEMA],
     &[exchange::SCHEMA_2],
+    &[blobs::SCHEMA_LOUDNESS],
 ];
 
 /// One row: which life of the database this is. A copy that was made as a backup says so, and gets a new epoch when it
@@ -52,17 +53,25 @@ pub(crate) async fn migrate(connection: &mut SqliteConnection) -> Result<(), Sto
     Ok(())
 }
 
+/// The epoch of a database, and whether it is a new one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Life {
+    pub(crate) epoch: u32,
+    pub(crate) is_new: bool,
+}
+
 /// The epoch, a new one if this file was made as a backup (or just now).
-pub(crate) async fn begin_life(connection: &mut SqliteConnection) -> Result<u32, StoreError> {
+pub(crate) async fn begin_life(connection: &mut SqliteConnection) -> Result<Life, StoreError> {
     let row = sqlx::query("SELECT epoch, is_backup FROM life WHERE id = 1").fetch_one(&mut *connection).await?;
     let (epoch, is_backup): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
     if is_backup == 0 {
-        return u32::try_from(epoch).map_err(|_| StoreError::Corrupt("epoch"));
+        let epoch = u32::try_from(epoch).map_err(|_| StoreError::Corrupt("epoch"))?;
+        return Ok(Life { epoch, is_new: false });
     }
     let mut fresh = rand::random_range(1..=u32::MAX);
     if i64::from(fresh) == epoch {
         fresh = fresh.wrapping_add(1).max(1);
     }
     sqlx::query("UPDATE life SET epoch = ?, is_backup = 0 WHERE id = 1").bind(i64::from(fresh)).execute(connection).await?;
-    Ok(fresh)
+    Ok(Life { epoch: fresh, is_new: true })
 }

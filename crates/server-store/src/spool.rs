@@ -1,4 +1,5 @@
 mod finish;
+mod monitor;
 mod recover;
 mod sidecar;
 mod writer;
@@ -13,14 +14,15 @@ use std::{
         mpsc,
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use aftertone_model::{CallRecord, Envelope, Language, Message, MessageId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use self::finish::Finisher;
+pub use self::monitor::SpoolMonitor;
+use self::{finish::Finisher, monitor::Gauges};
 use crate::{Commits, FileLayer, NewJob, StoreError};
 
 /// How a spool works.
@@ -36,12 +38,14 @@ pub struct SpoolConfig {
     pub sync_every: Duration,
     /// No recording begins when less than this many bytes are free.
     pub reserve_bytes: u64,
+    /// How long after a failure to make a message of a recording it is tried again.
+    pub retry_every: Duration,
     /// So much of one recording may wait for a slow disk, in bytes; then appending fails.
     pub max_queued_bytes: usize,
 }
 
 impl SpoolConfig {
-    /// Two threads, a sync each half second, 64 MiB kept free, 4 MiB of queue per recording.
+    /// Two threads, a sync each half second, a new try after five seconds, 64 MiB kept free, 4 MiB of queue per recording.
     #[must_use]
     pub fn new(spool_dir: PathBuf, blobs_dir: PathBuf) -> Self {
         Self {
@@ -49,6 +53,7 @@ impl SpoolConfig {
             blobs_dir,
             writers: 2,
             sync_every: Duration::from_millis(500),
+            retry_every: Duration::from_secs(5),
             reserve_bytes: 64 << 20,
             max_queued_bytes: 4 << 20,
         }
@@ -224,6 +229,7 @@ struct Shared {
     files: Arc<dyn FileLayer>,
     /// Recordings that a handle or the finisher works on: a scan passes them over.
     active: Mutex<BTreeSet<MessageId>>,
+    gauges: Arc<Gauges>,
     /// Next to the spool, `spool.lock`.
     _lock: Box<dyn Send + Sync>,
 }
@@ -260,7 +266,7 @@ impl Spool {
         files.create_dir_all(&config.spool_dir)?;
         files.create_dir_all(&config.blobs_dir)?;
         let lock = files.lock(&config.spool_dir.with_extension("lock"))?;
-        let shared = Arc::new(Shared { config, files, active: Mutex::default(), _lock: lock });
+        let shared = Arc::new(Shared { config, files, active: Mutex::default(), gauges: Arc::default(), _lock: lock });
         let (finisher, commands) = mpsc::channel();
         let runtime = tokio::runtime::Handle::current();
         let work = Finisher::new(shared.clone(), store, repair, runtime);
@@ -273,6 +279,18 @@ impl Spool {
             writers.push(sender);
         }
         Ok(Self { shared, writers, finisher, threads })
+    }
+
+    /// How it does.
+    #[must_use]
+    pub fn monitor(&self) -> SpoolMonitor {
+        let Shared { config, files, gauges, .. } = &*self.shared;
+        SpoolMonitor {
+            files: Arc::clone(files),
+            dir: config.spool_dir.clone(),
+            reserve_bytes: config.reserve_bytes,
+            gauges: Arc::clone(gauges),
+        }
     }
 
     /// Makes a message of every recording that nobody is working on. Doing it twice, or after a crash at any point of
@@ -364,7 +382,7 @@ impl SpoolHandle {
     /// Appends bytes of the container. They are durable a second later at most.
     pub fn append(&self, bytes: Vec<u8>) -> Result<(), AppendError> {
         self.queue(bytes.len())?;
-        self.writer.send(writer::Command::Append { id: self.id, bytes }).map_err(|_| AppendError::Closed)
+        self.writer.send(writer::Command::Append { id: self.id, bytes, at: Instant::now() }).map_err(|_| AppendError::Closed)
     }
 
     /// Overwrites bytes that were appended before, such as a length in a header.

@@ -9,16 +9,21 @@ use std::{
 use aftertone_model::{CallRecord, DeviceId, Message, MessageAction, MessageId, Subscriber, SubscriberId, Timestamp, Trunk};
 use aftertone_sync::{Cursor, IdempotencyKey};
 use async_trait::async_trait;
+use sha2::{Digest, Sha256};
 use sqlx::{
-    Sqlite, SqlitePool, Transaction,
+    Sqlite, SqliteConnection, SqlitePool, Transaction,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
 use crate::{
     Acted, Calling, Changes, Commits, Committed, Fate, FileLayer, FinishedRecording, ForwardOrder, ForwardOutcome,
-    HashedPassword, Job, Lookup, MailboxCounts, NewApp, NewJob, NewPhone, NewSubscriber, PhoneCredentials, Secret, Store,
-    StoreError, StoredBinding, StoredDevice, StoredSound, SubscriberError, SubscriberSettings, backup, blobs, call_records,
-    columns::Columns, commit, devices, exchange, feed, idempotency, invitations, jobs, messages, schema, secrets::ServerKey,
+    HashedPassword, Job, Lookup, MailboxCounts, NewApp, NewJob, NewPhone, NewSubscriber, PhoneCredentials, Rendition, Replaced,
+    Secret, Sound, Store, StoreError, StoredBinding, StoredDevice, StoredSound, SubscriberError, SubscriberSettings,
+    backup::{self, BackedUp},
+    blobs, call_records,
+    columns::Columns,
+    commit, devices, exchange, feed, idempotency, invitations, jobs, messages, revoked, schema,
+    secrets::{ServerKey, hex},
     users,
 };
 
@@ -75,7 +80,12 @@ impl SqliteStore {
             .map_err(StoreError::from)?;
         let mut connection = writer.acquire().await.map_err(StoreError::from)?;
         schema::migrate(&mut connection).await?;
-        let epoch = schema::begin_life(&mut connection).await?;
+        let life = schema::begin_life(&mut connection).await?;
+        if life.is_new {
+            // Of an earlier life come back: what was taken away since stays away, and nobody knows which invitations were used.
+            devices::forget(&mut connection, &revoked::all(dir).map_err(folder)?).await?;
+            invitations::forget_all(&mut *connection).await?;
+        }
         drop(connection);
         let readers = SqlitePoolOptions::new()
             .max_connections(4)
@@ -83,8 +93,16 @@ impl SqliteStore {
             .await
             .map_err(StoreError::from)?;
         let dir = dir.to_owned();
-        let store =
-            Self { writer, readers, files, dir, key, epoch, nobody: OnceLock::new(), unlinking: tokio::sync::Mutex::default() };
+        let store = Self {
+            writer,
+            readers,
+            files,
+            dir,
+            key,
+            epoch: life.epoch,
+            nobody: OnceLock::new(),
+            unlinking: tokio::sync::Mutex::default(),
+        };
         store.unlink_given_up().await?;
         Ok(store)
     }
@@ -101,10 +119,45 @@ impl SqliteStore {
         self.dir.join("blobs")
     }
 
+    /// Makes a backup of everything in a new folder, consistent while servers and other programs go on: the database as it is
+    /// at one moment, every sound that it knows, and the server's key. [`restore`](crate::restore) takes it.
+    ///
+    /// # Errors
+    /// Where the folder is there and not empty, or something can't be read or written: then it isn't complete, and no
+    /// restore takes it.
+    pub async fn back_up(&self, to: &Path, now: Timestamp) -> Result<BackedUp, StoreError> {
+        let to = to.to_owned();
+        backup::make_empty(&to)?;
+        let _one_at_a_time = self.unlinking.lock().await;
+        let _alone = self.wait_for_unlink_lock().await?;
+        let copy = to.join("aftertone.db");
+        self.backup(&copy).await?;
+        let sounds = backup::sounds_of(&copy).await?;
+        let dir = self.dir.clone();
+        let all = move || backup::copy_all(&dir, &to, &sounds, now);
+        Ok(tokio::task::spawn_blocking(all).await.map_err(io::Error::other)??)
+    }
+
+    async fn wait_for_unlink_lock(&self) -> io::Result<Box<dyn Send + Sync>> {
+        loop {
+            match self.unlink_lock()? {
+                Some(lock) => return Ok(lock),
+                // A few files are being unlinked, or one is written.
+                None => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    }
+
     /// Closes the connections, after what is being written.
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
+    }
+
+    async fn stored(&self, connection: &mut SqliteConnection, content: String) -> Result<StoredSound, StoreError> {
+        let row = sqlx::query("SELECT * FROM blobs WHERE content = ?").bind(&content).fetch_one(connection).await?;
+        let path = self.blobs_dir().join(row.string("file")?);
+        Ok(StoredSound { content, bytes: row.count("bytes")?, media_type: row.string("media_type")?, path })
     }
 
     async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
@@ -114,6 +167,8 @@ impl SqliteStore {
     /// Tombstone and row are committed; the files can go. What fails is tried again later.
     async fn unlink_given_up(&self) -> Result<(), StoreError> {
         let _one_at_a_time = self.unlinking.lock().await;
+        // Another program makes a backup, or writes a file that nothing points to yet.
+        let Some(_alone) = self.unlink_lock()? else { return Ok(()) };
         for file in blobs::trash(&self.readers).await? {
             let (files, path) = (self.files.clone(), self.blobs_dir().join(&file));
             let unlink = move || {
@@ -126,11 +181,38 @@ impl SqliteStore {
         Ok(())
     }
 
+    /// Nobody unlinks while this is held; `None` if another program holds it.
+    fn unlink_lock(&self) -> io::Result<Option<Box<dyn Send + Sync>>> {
+        match self.files.lock(&self.dir.join("unlinking.lock")) {
+            Ok(lock) => Ok(Some(lock)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn unlink_soon(&self) {
         if let Err(error) = self.unlink_given_up().await {
             tracing::warn!(error = &error as &dyn std::error::Error, "a sound that nobody holds could not be unlinked yet");
         }
     }
+}
+
+/// The name of a content. Equal bytes of different codecs are different sounds.
+pub(crate) fn content_of(codec: &str, sound: &[u8]) -> String {
+    format!("{}-{}", codec.to_ascii_lowercase(), hex(&Sha256::digest(sound)))
+}
+
+/// Writes a file that nothing points to yet.
+fn write_blob(files: &dyn FileLayer, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let dir = path.parent().unwrap_or(path);
+    files.create_dir_all(dir)?;
+    files.remove(path)?;
+    let mut file = files.create(path)?;
+    file.append(bytes)?;
+    file.sync()?;
+    drop(file);
+    files.sync_dir(dir)?;
+    if files.read(path)? == bytes { Ok(()) } else { Err(io::Error::other("what was written reads otherwise")) }
 }
 
 fn connect_options(path: &Path) -> SqliteConnectOptions {
@@ -149,6 +231,8 @@ impl Commits for SqliteStore {
         let mut tx = self.begin().await?;
         let committed = commit::recording(&mut tx, recording).await?;
         tx.commit().await?;
+        // The sound of this one may have been there already.
+        self.unlink_soon().await;
         Ok(committed)
     }
 
@@ -262,6 +346,11 @@ impl Store for SqliteStore {
     }
 
     async fn revoke(&self, subscriber: SubscriberId, device: DeviceId) -> Result<bool, StoreError> {
+        if !devices::is_of(&self.readers, subscriber, device).await? {
+            return Ok(false);
+        }
+        let dir = self.dir.clone();
+        tokio::task::spawn_blocking(move || revoked::note(&dir, device)).await.map_err(io::Error::other)??;
         devices::revoke(&self.writer, subscriber, device).await
     }
 
@@ -336,9 +425,38 @@ impl Store for SqliteStore {
             Lookup::Gone => return Ok(Lookup::Gone),
             Lookup::NotFound => return Ok(Lookup::NotFound),
         };
-        let row = sqlx::query("SELECT * FROM blobs WHERE content = ?").bind(&content).fetch_one(&mut *snapshot).await?;
-        let path = self.blobs_dir().join(row.string("file")?);
-        Ok(Lookup::Found(StoredSound { content, bytes: row.count("bytes")?, media_type: row.string("media_type")?, path }))
+        self.stored(&mut snapshot, content).await.map(Lookup::Found)
+    }
+
+    async fn sound_of(&self, message: MessageId) -> Result<Option<StoredSound>, StoreError> {
+        let mut snapshot = self.readers.begin().await?;
+        let Some(content) = messages::content(&mut *snapshot, message).await? else { return Ok(None) };
+        self.stored(&mut snapshot, content).await.map(Some)
+    }
+
+    async fn replace_sound(&self, message: MessageId, of: &str, rendition: Rendition) -> Result<Replaced, StoreError> {
+        let Rendition { bytes, codec, media_type, loudness_clufs } = rendition;
+        let (id, content) = (message.to_string(), content_of(&codec, &bytes));
+        let ending = if media_type == "audio/ogg" { "ogg" } else { "wav" };
+        // Never the name of the file that it replaces: that one is of another kind, or an unlink could hit the new one.
+        let file = format!("{}/{id}-{}.{ending}", &id[..2], &content[content.len() - 8..]);
+        let length = bytes.len() as u64;
+        let unlinking = self.unlinking.lock().await;
+        let alone = self.unlink_lock()?.ok_or_else(|| io::Error::from(io::ErrorKind::WouldBlock))?;
+        blobs::announce(&self.writer, &file).await?;
+        let (files, path) = (Arc::clone(&self.files), self.blobs_dir().join(&file));
+        tokio::task::spawn_blocking(move || write_blob(files.as_ref(), &path, &bytes)).await.map_err(io::Error::other)??;
+        let sound = Sound { content, file, bytes: length, media_type, duration_ms: 0, peaks: Vec::new() };
+        let mut tx = self.begin().await?;
+        let replaced = commit::replace_sound(&mut tx, message, of, &sound, loudness_clufs).await?;
+        tx.commit().await?;
+        drop((alone, unlinking));
+        self.unlink_soon().await;
+        Ok(replaced)
+    }
+
+    async fn note_loudness(&self, content: &str, loudness_clufs: Option<i32>) -> Result<(), StoreError> {
+        blobs::set_loudness(&self.writer, content, loudness_clufs).await
     }
 
     async fn call_records(
@@ -394,6 +512,10 @@ impl Store for SqliteStore {
 
     async fn take_jobs(&self, kind: &str, now: Timestamp, held_until: Timestamp, limit: u32) -> Result<Vec<Job>, StoreError> {
         jobs::take(&self.writer, kind, now, held_until, limit).await
+    }
+
+    async fn retry_job(&self, id: i64, due_at: Timestamp) -> Result<(), StoreError> {
+        jobs::retry(&self.writer, id, due_at).await
     }
 
     async fn finish_job(&self, id: i64) -> Result<(), StoreError> {

@@ -35,6 +35,18 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// Whether the disk has no space left.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Full(_) => true,
+            Self::File(error) => matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded),
+            Self::Database(_) | Self::Corrupt(_) | Self::TooNew { .. } => false,
+        }
+    }
+}
+
 /// SQLITE_FULL, of SQLite's result codes.
 const SQLITE_FULL: &str = "13";
 
@@ -306,6 +318,28 @@ pub struct StoredSound {
     pub path: PathBuf,
 }
 
+/// Another form of a message's sound, to take its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendition {
+    /// The whole file.
+    pub bytes: Vec<u8>,
+    /// The codec's SDP name.
+    pub codec: String,
+    /// `audio/ogg`.
+    pub media_type: String,
+    /// How loud the sound is, in hundredths of LUFS (EBU R 128); `None` where nothing can be heard.
+    pub loudness_clufs: Option<i32>,
+}
+
+/// What became of a rendition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Replaced {
+    /// Every message of the old sound has the new one; the feeds of these mailboxes say so.
+    Done(Vec<SubscriberId>),
+    /// The message was expunged meanwhile, or has another sound by now: nothing was changed.
+    Gone,
+}
+
 /// What the message-waiting lamp shows (RFC 3842): messages in the trash count nowhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MailboxCounts {
@@ -453,6 +487,13 @@ pub trait Store: Commits {
     async fn counts(&self, mailbox: SubscriberId) -> Result<MailboxCounts, StoreError>;
     /// The sound of one message.
     async fn sound(&self, mailbox: SubscriberId, message: MessageId) -> Result<Lookup<StoredSound>, StoreError>;
+    /// The sound of a message, whoever's it is. For jobs alone: people ask by mailbox.
+    async fn sound_of(&self, message: MessageId) -> Result<Option<StoredSound>, StoreError>;
+    /// Puts a rendition in the place of the sound `of` (its content's name) that it was made of. The old file goes when the
+    /// new one is durable and every message of the old one has it, in one transaction.
+    async fn replace_sound(&self, message: MessageId, of: &str, rendition: Rendition) -> Result<Replaced, StoreError>;
+    /// Notes how loud a sound is, in hundredths of LUFS.
+    async fn note_loudness(&self, content: &str, loudness_clufs: Option<i32>) -> Result<(), StoreError>;
     /// Call log entries, the newest first, those that began before `before`.
     async fn call_records(
         &self,
@@ -484,6 +525,8 @@ pub trait Store: Commits {
 
     /// Adds a job by itself.
     async fn add_job(&self, job: NewJob) -> Result<(), StoreError>;
+    /// The job failed: it is due again then.
+    async fn retry_job(&self, id: i64, due_at: Timestamp) -> Result<(), StoreError>;
     /// Takes due jobs and holds them until `held_until`: if they aren't finished by then, they are due again.
     async fn take_jobs(&self, kind: &str, now: Timestamp, held_until: Timestamp, limit: u32) -> Result<Vec<Job>, StoreError>;
     /// The job is done.

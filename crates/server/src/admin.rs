@@ -14,7 +14,10 @@ use aftertone_server_store::{Disk, HashedPassword, NewSubscriber, SqliteStore, S
 use anyhow::{Context, bail, ensure};
 use serde_json::json;
 
-use crate::{lock::make_folder, qr, settings};
+use crate::{
+    lock::{FolderLock, make_folder},
+    qr, settings,
+};
 
 /// A person to be added.
 #[derive(Debug, Clone)]
@@ -127,6 +130,33 @@ pub async fn add_device(data: &Path, user: &str, name: &str, domain: Option<Stri
     }
     Ok(format!(
         "SIP user name  {username}\nSIP password   {password}\nSIP domain     {domain}\nThe password is shown this once.\n"
+    ))
+}
+
+/// Makes a backup in a new folder, while the server runs or not.
+///
+/// # Errors
+/// Where there is no account, or the backup could not be completed.
+pub async fn back_up(data: &Path, to: &Path) -> anyhow::Result<String> {
+    let store = open(data).await?;
+    let made = store.back_up(to, Timestamp::now()).await.with_context(|| format!("no backup was made in {}", to.display()))?;
+    Ok(format!("{}: {} sounds, {} bytes\n", to.display(), made.sounds, made.bytes))
+}
+
+/// Puts a backup into a data folder that no server is running on.
+///
+/// # Errors
+/// Where a server runs on it, there is an account that isn't to be replaced, or the backup isn't complete.
+pub fn restore(data: &Path, from: &Path, replace: bool) -> anyhow::Result<String> {
+    make_folder(data)?;
+    let _lock = FolderLock::take(data)?;
+    let made = aftertone_server_store::restore(from, data, replace, Timestamp::now())
+        .with_context(|| format!("{} was not restored", from.display()))?;
+    Ok(format!(
+        "{} is as it was at {}: {} sounds. Passwords are those of that time; invitations of before are void.\n",
+        data.display(),
+        made.made_at,
+        made.sounds
     ))
 }
 

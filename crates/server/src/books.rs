@@ -13,7 +13,7 @@ use aftertone_model::{CallRecord, DeviceId, MessageId, SubscriberId, Timestamp};
 use aftertone_server_store::{Calling, Commits, Committed, Fate, FinishedRecording, Store, StoreError};
 use async_trait::async_trait;
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{Notify, mpsc, watch},
     time::{MissedTickBehavior, interval, sleep},
 };
 
@@ -35,6 +35,8 @@ pub(crate) struct Books {
     /// Trunks beside those of the store.
     pub(crate) trunks: Vec<TrunkAccount>,
     pub(crate) data: PathBuf,
+    /// Rings when people or phones were added or taken away here.
+    pub(crate) look: Arc<Notify>,
 }
 
 /// How soon a running server sees what `user add`, `device add` and the like have written.
@@ -104,6 +106,7 @@ impl Books {
             tokio::select! {
                 () = stopped(&mut stopping) => return,
                 _ = look.tick() => {}
+                () = self.look.notified() => {}
             }
             // Whatever is read below has to be counted by the store's version.
             match self.store.directory_version().await {

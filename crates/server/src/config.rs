@@ -62,6 +62,8 @@ pub struct Config {
     pub dial_plan: DialPlan,
     /// Trunks beside those of the store.
     pub trunks: Vec<TrunkAccount>,
+    /// More calls at once are told to come back; `None`: what the machine, the RTP ports and the open files are enough for.
+    pub max_calls: Option<usize>,
     /// How long a shutdown waits for running recordings.
     pub grace: std::time::Duration,
 }
@@ -128,6 +130,7 @@ impl Config {
             open: false,
             dial_plan: DialPlan::default(),
             trunks: Vec::new(),
+            max_calls: None,
             grace: std::time::Duration::from_secs(10),
         }
     }
@@ -310,6 +313,10 @@ pub struct Options {
     #[arg(long, env = "AFTERTONE_MEDIA_WORKERS", value_name = "N")]
     #[serde(alias = "media_workers")]
     pub media_workers: Option<usize>,
+    /// More calls at once are told to come back (default: what the machine is enough for)
+    #[arg(long, env = "AFTERTONE_MAX_CALLS", value_name = "N")]
+    #[serde(alias = "max_calls")]
+    pub max_calls: Option<usize>,
     /// The address that the outside reaches this server at, behind a NAT
     #[arg(long, env = "AFTERTONE_PUBLIC_ADDRESS", value_name = "IP")]
     #[serde(alias = "public_address")]
@@ -414,6 +421,7 @@ impl Options {
             rtp_ports: self.rtp_ports.or(others.rtp_ports),
             webrtc_port: self.webrtc_port.or(others.webrtc_port),
             media_workers: self.media_workers.or(others.media_workers),
+            max_calls: self.max_calls.or(others.max_calls),
             public_address: self.public_address.or(others.public_address),
             srtp: self.srtp.or(others.srtp),
             stun: self.stun.or(others.stun),
@@ -455,6 +463,7 @@ impl Options {
             webrtc_port: self.webrtc_port.unwrap_or(default.webrtc_port),
             media_workers: self.media_workers.unwrap_or(default.media_workers),
             public_address: self.public_address,
+            max_calls: self.max_calls,
             encryption: self.srtp.unwrap_or_default(),
             stun: self.stun,
             turn: Turn::new(self.turn, self.turn_secret)?,

@@ -17,7 +17,10 @@ mod bells;
 mod bindings;
 mod books;
 mod config;
+mod jobs;
+mod limits;
 mod listen;
+mod load;
 mod lock;
 mod media;
 mod oversize;
@@ -35,6 +38,7 @@ mod turn;
 
 pub use aftertone_exchange::{TrunkFailure, TrunkReport, TrunkStep};
 pub use config::{Config, Https, Listen, Options, Ports};
+pub use limits::raise_open_files;
 pub use server::{Addresses, Running, Server};
 pub use turn::{Turn, TurnSecret};
 

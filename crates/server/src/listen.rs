@@ -1,17 +1,19 @@
 //! Accepts HTTP connections, plain or over TLS, and serves the router on them.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr, time::Duration};
 
+use aftertone_net::Places;
 use axum::{Router, extract::Request};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
+    sync::watch,
     task::{JoinHandle, JoinSet},
     time::timeout,
 };
+use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
@@ -59,13 +61,17 @@ pub(crate) async fn stopped(stopping: &mut watch::Receiver<bool>) {
 }
 
 const MAX_CONNECTIONS: usize = 4096;
+/// An office behind one address has a few for each of its people.
+const MAX_CONNECTIONS_OF_ADDRESS: usize = 512;
+/// Who takes nothing of an answer for so long is cut off.
+const WRITE: Duration = Duration::from_secs(30);
 const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
 const HEADERS: Duration = Duration::from_secs(20);
 /// What running requests get after the word to stop.
 const LINGER: Duration = Duration::from_secs(2);
 
 async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, router: Router, mut stopping: watch::Receiver<bool>) {
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let places = Places::new(MAX_CONNECTIONS, MAX_CONNECTIONS_OF_ADDRESS);
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -81,14 +87,14 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, router: Router,
                 continue;
             }
         };
-        let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {
+        let Some(place) = places.take_for(remote.ip()) else {
             tracing::warn!("too many HTTP connections: one was refused");
             continue;
         };
         let connection = serve(stream, remote, tls.clone(), router.clone(), stopping.clone());
         connections.spawn(async move {
             connection.await;
-            drop(permit);
+            drop(place);
         });
     }
     drop(listener);
@@ -122,10 +128,12 @@ where
             )
         }
     });
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(WRITE));
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Box::pin(stream)), service)
         .with_upgrades();
     tokio::pin!(connection);
     let ended = tokio::select! {

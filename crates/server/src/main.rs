@@ -10,6 +10,7 @@ use aftertone_model::{CallingRights, Language};
 use aftertone_server::{
     Addresses, Config, Options, Running, Server,
     admin::{self, AddUser, InviteTo},
+    raise_open_files,
     trunks::{self, AddTrunk},
 };
 use anyhow::Context;
@@ -60,6 +61,23 @@ enum Command {
     /// Ways to the telephone network and to other exchanges
     #[command(subcommand)]
     Trunk(TrunkCommand),
+    /// Copy everything into a new folder, while the server runs or not
+    Backup {
+        /// The folder: new, or empty
+        dir: PathBuf,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Put a backup into a data folder that no server is running on
+    Restore {
+        /// The backup's folder
+        dir: PathBuf,
+        /// Replace the account that is there; its database is kept aside
+        #[arg(long)]
+        replace: bool,
+        #[command(flatten)]
+        data: Data,
+    },
 }
 
 #[derive(Subcommand)]
@@ -203,6 +221,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Trunk(TrunkCommand::List { json, data }) => trunks::list_trunks(&data.folder, json).await?,
         Command::Trunk(TrunkCommand::Remove { name, data }) => trunks::remove_trunk(&data.folder, &name).await?,
+        Command::Backup { dir, data } => admin::back_up(&data.folder, &dir).await?,
+        Command::Restore { dir, replace, data } => admin::restore(&data.folder, &dir, replace)?,
         Command::Invite { name, server, cert, qr, data } => {
             admin::invite(&data.folder, &name, InviteTo { server, cert, qr }).await?
         }
@@ -218,6 +238,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&filter).with_context(|| format!("AFTERTONE_LOG={filter} is no filter"))?;
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
+    raise_open_files();
     // Before anybody can know that the server runs: from here on no signal kills it.
     let mut stop = StopSignals::new()?;
     let mut running = tokio::select! {

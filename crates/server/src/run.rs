@@ -16,11 +16,12 @@ use aftertone_sip::{ConnectionId, Flow, Transport};
 use bytes::Bytes;
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::sleep_until,
+    time::{MissedTickBehavior, interval, sleep_until},
 };
 
 use crate::{
     bindings::Saved,
+    load::Gauge,
     media::{MediaEvent, MediaPlane},
     oversize::{How, Oversize},
     public::Public,
@@ -28,6 +29,9 @@ use crate::{
     routes::Routes,
     trunks::state_word,
 };
+
+/// How often the exchange looks whether the machine is at its limit.
+const LOOK_AT_LOAD: Duration = Duration::from_millis(250);
 
 /// What others tell the exchange.
 #[derive(Debug)]
@@ -124,6 +128,8 @@ pub(crate) struct ExchangeLoop {
     pub(crate) trunks: watch::Sender<BTreeMap<String, TrunkReport>>,
     pub(crate) links: BTreeMap<ConnectionId, Link>,
     pub(crate) deposits: BTreeSet<CallId>,
+    /// Whether the machine is at its limit.
+    pub(crate) gauge: Gauge,
     pub(crate) reach: Reach,
     pub(crate) bindings: mpsc::UnboundedSender<Saved>,
     /// Whose certificates are believed.
@@ -168,6 +174,8 @@ enum Step {
 
 impl ExchangeLoop {
     pub(crate) async fn run(mut self, mut inputs: Inputs) {
+        let mut look = interval(LOOK_AT_LOAD);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let deadline = self.drain().into_iter().chain(self.oversize.deadline()).chain([self.swept_at + SWEEP_EVERY]).min();
             let due = async {
@@ -177,6 +185,11 @@ impl ExchangeLoop {
                 }
             };
             let step = tokio::select! {
+                _ = look.tick() => {
+                    let overloaded = self.gauge.is_over(self.exchange.calls(), Instant::now());
+                    self.exchange.handle_overload(overloaded);
+                    Step::GoOn
+                }
                 () = due => self.time_has_come(),
                 Some(datagram) = inputs.datagrams.recv() => self.datagram(datagram),
                 Some(event) = inputs.streams.recv() => self.stream(event),

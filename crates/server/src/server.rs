@@ -12,11 +12,12 @@ use std::{
 use aftertone_exchange::{Direct, Exchange, ExchangeConfig, TrunkReport};
 use aftertone_net::{ConnectionNumbers, Fingerprint, NetworkWatch, ServerKeys, StreamConfig, StreamPort, UdpPort};
 use aftertone_server_store::{Disk, Spool, SpoolConfig, SqliteStore, Store};
+use aftertone_sync::Repaired;
 use anyhow::Context;
 use axum::Router;
 use serde::{Deserialize, Serialize};
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     task::JoinHandle,
     time::timeout,
 };
@@ -28,7 +29,9 @@ use crate::{
     bindings,
     books::{Books, TellingCommits, directory},
     config::Config,
+    jobs::Jobs,
     listen::{HttpPort, stopped},
+    load::{Gauge, Lateness},
     lock::{FolderLock, make_folder},
     media::{Greetings, MediaConfig, MediaEvent, MediaPlane},
     oversize::Oversize,
@@ -128,11 +131,12 @@ impl Server {
         make_folder(&config.data)?;
         let lock = FolderLock::take(&config.data)?;
         let (notices, notice_queue) = mpsc::unbounded_channel();
-        let (store, spool) = open_store(&config.data, notices.clone()).await?;
+        let (store, spool, repaired) = open_store(&config.data, notices.clone()).await?;
         let domain = settings::domain(&config, store.as_ref()).await?;
         let known = directory(store.as_ref(), &domain).await?;
         let public = Public::new(config.public_address);
-        let (media, media_events) = start_media(&config, &public, &spool, &store)?;
+        let lateness = Lateness::default();
+        let (media, media_events) = start_media(&config, &public, &spool, &store, lateness.clone())?;
         let webrtc = media.webrtc_addresses();
         let numbers = ConnectionNumbers::default();
         let (stop, stopping) = watch::channel(false);
@@ -166,6 +170,7 @@ impl Server {
             trunks: trunks_told,
             links: BTreeMap::new(),
             deposits: BTreeSet::new(),
+            gauge: Gauge::new(lateness, spool.monitor()),
             reach: Reach::new(commands.clone(), sip.outlet, numbers.clone()),
             bindings: saved_bindings,
             trust_names: config.trust_names.clone(),
@@ -182,7 +187,9 @@ impl Server {
         let exchange = Task(tokio::spawn(owner.run(inputs)));
 
         let (bells, revocations) = (Arc::new(Doorbells::default()), Arc::new(Revocations::default()));
+        let look = Arc::new(Notify::new());
         let books = Arc::new(Books {
+            look: Arc::clone(&look),
             store: Arc::clone(&store),
             bells: Arc::clone(&bells),
             revocations: Arc::clone(&revocations),
@@ -199,6 +206,8 @@ impl Server {
             tokio::spawn(ask_stun(server, commands.clone(), stopping.clone()));
         }
 
+        let jobs = Jobs { store: Arc::clone(&store), spool: spool.monitor(), notices: notices.clone() };
+        tokio::spawn(jobs.run(stopping.clone()));
         let app = api::App::new(api::Parts {
             store: Arc::clone(&store),
             domain: domain.clone(),
@@ -209,6 +218,9 @@ impl Server {
             notices,
             numbers,
             stopping: stopping.clone(),
+            spool: spool.monitor(),
+            repaired,
+            look,
         });
         let (http, web_addresses) = serve_http(&config, keys.as_ref(), api::router(app), &stopping).await?;
         let addresses = Addresses {
@@ -312,7 +324,9 @@ const QUEUE: usize = 1024;
 /// What committing the last recordings may take.
 const COMMIT: Duration = Duration::from_secs(5);
 
-async fn open_store(data: &Path, notices: mpsc::UnboundedSender<Notice>) -> anyhow::Result<(Arc<dyn Store>, Arc<Spool>)> {
+type OpenStore = (Arc<dyn Store>, Arc<Spool>, Repaired);
+
+async fn open_store(data: &Path, notices: mpsc::UnboundedSender<Notice>) -> anyhow::Result<OpenStore> {
     let store =
         SqliteStore::open(data, Arc::new(Disk)).await.with_context(|| format!("can't open the store in {}", data.display()))?;
     let config = SpoolConfig::new(store.spool_dir(), store.blobs_dir());
@@ -320,14 +334,7 @@ async fn open_store(data: &Path, notices: mpsc::UnboundedSender<Notice>) -> anyh
     let commits = Arc::new(TellingCommits { store: Arc::clone(&store), notices });
     let spool = Spool::open(config, Arc::new(Disk), commits, Arc::new(repair::repair)).context("can't open the spool")?;
     let recovered = spool.recover().await.context("can't look through the spool")?;
-    for (file, error) in &recovered.failed {
-        tracing::error!(file, error, "a recording in the spool could not be dealt with");
-    }
-    let rescued = recovered.interrupted.len() + recovered.completed.len();
-    if rescued > 0 {
-        tracing::warn!(rescued, "recordings of an earlier run are messages now");
-    }
-    Ok((store, Arc::new(spool)))
+    Ok((store, Arc::new(spool), repair::report(&recovered)))
 }
 
 fn start_media(
@@ -335,6 +342,7 @@ fn start_media(
     public: &Public,
     spool: &Arc<Spool>,
     store: &Arc<dyn Store>,
+    lateness: Lateness,
 ) -> anyhow::Result<(MediaPlane, mpsc::Receiver<MediaEvent>)> {
     let media = MediaConfig {
         bind: config.media_address(),
@@ -346,6 +354,7 @@ fn start_media(
         spool: Arc::clone(spool),
         store: Arc::clone(store),
         greetings: Greetings::bundled(),
+        lateness,
     };
     MediaPlane::start(media).context("can't start the media workers")
 }
@@ -360,8 +369,21 @@ fn exchange_config(config: &Config, domain: &str) -> ExchangeConfig {
         open: config.open,
         dial_plan: config.dial_plan.clone(),
         direct: if config.turn.is_some() { Direct::Everywhere } else { Direct::InOneNetwork },
+        max_calls: config.max_calls.unwrap_or_else(|| most_calls(&config.rtp_ports)),
         ..ExchangeConfig::new(domain, rand::random())
     }
+}
+
+/// A core takes so many calls, by measurement a fraction of what it could; the gauge sees to the rest.
+const CALLS_PER_CORE: usize = 2_000;
+
+/// How many calls at once are taken where the configuration doesn't say: what the cores, the RTP ports (two of them for each
+/// of two sides) and the files (a socket for each port) are enough for.
+fn most_calls(rtp_ports: &std::ops::RangeInclusive<u16>) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let by_ports = usize::from(rtp_ports.end().saturating_sub(*rtp_ports.start())) / 4;
+    let by_files = usize::try_from(crate::limits::open_files().saturating_sub(1_000) / 5).unwrap_or(usize::MAX);
+    (cores * CALLS_PER_CORE).min(by_ports).min(by_files).max(8)
 }
 
 /// Trunks are registered at anew when the machine has another address or has slept.

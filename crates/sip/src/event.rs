@@ -50,6 +50,9 @@ pub struct UaConfig {
     pub session_expires: Option<u32>,
     /// The shortest session interval that is granted, in seconds; wishes below get 422 (RFC 4028). At least 90.
     pub min_session_expires: u32,
+    /// How much the requests that are being served, and their answers, may take of the memory, in bytes. A new request
+    /// beyond that outside of dialogs is answered with 503 and not remembered.
+    pub max_served_bytes: usize,
     /// RFC 3261's T1, T2 and T4; only tests change them.
     pub timers: Timers,
 }
@@ -65,6 +68,7 @@ impl UaConfig {
             takes_refer: false,
             session_expires: Some(1800),
             min_session_expires: 90,
+            max_served_bytes: 256 << 20,
             timers: Timers::default(),
         }
     }

@@ -67,6 +67,32 @@ fn answered_stranger(world: &mut World, invite: &str, from: SocketAddr) -> (Sess
     (session, ok)
 }
 
+/// A flood from made-up addresses must not fill the memory: what can't be remembered is answered and forgotten.
+#[test]
+fn a_flood_of_requests_takes_bounded_memory() {
+    let mut world = World::with_configs(Transport::Udp, common::Network::default(), 1, |config| config.max_served_bytes = 50_000);
+    let flood = |world: &mut World, numbers: std::ops::Range<u32>| {
+        for number in numbers {
+            let from = SocketAddr::from(([198, 51, 100, 7], 1024 + number as u16));
+            let options = in_dialog("OPTIONS", 1, &format!("z9hG4bK-{number}"), "<sip:bob@127.0.0.2>");
+            world.inject(BOB, from, &options.replace("1-2@", &format!("{number}@")));
+            let asked = world.agents[BOB].events.pop_front();
+            if let Some(Event::Request { id, .. }) = asked {
+                world.act(BOB, |ua, now| ua.respond(id, ResponseParts::new(200), now));
+            }
+        }
+    };
+    flood(&mut world, 0..2_000);
+    let answers: Vec<Response> = std::iter::from_fn(|| (!world.strangers.is_empty()).then(|| response(&mut world).1)).collect();
+    let refused: Vec<_> = answers.iter().filter(|answer| answer.status == 503).collect();
+    assert_eq!(answers.len(), 2_000, "everybody is answered");
+    assert!((1_900..2_000).contains(&refused.len()), "{}", refused.len());
+    assert!(refused.iter().all(|answer| answer.headers.get("Retry-After") == Some("32")));
+    world.run(Duration::from_secs(33));
+    flood(&mut world, 2_000..2_010);
+    assert!(statuses(&mut world).iter().all(|status| *status == 200), "and taken again when the flood is over");
+}
+
 #[test]
 fn a_simple_callers_whole_call_works() {
     let mut world = World::new(Transport::Udp);

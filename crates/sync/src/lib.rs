@@ -15,5 +15,5 @@ pub use outbox::{IdempotencyKey, InvalidIdempotencyKey, Pending, PendingWrite, S
 pub use pull::{FetchFailure, FetchId, PullOutput, Puller};
 pub use wire::{
     ActionBody, Credentials, Device, DeviceKind, DirectoryEntry, ForwardBody, Forwarded, Health, Me, Problem, ProblemCode,
-    SignIn, SignedIn, TurnCredentials,
+    Repaired, SignIn, SignedIn, TurnCredentials,
 };

@@ -139,6 +139,40 @@ pub struct Health {
     pub status: String,
     /// The server's version.
     pub version: String,
+    /// Bytes that may still be written where the messages are.
+    #[serde(default)]
+    pub free_bytes: u64,
+    /// Messages that are being left now.
+    #[serde(default)]
+    pub recordings: u32,
+    /// Recordings that are over and could not be made messages yet; they are tried again every few seconds.
+    #[serde(default)]
+    pub waiting: u32,
+    /// How long the sound that waited longest had waited to be durable, when something was last synced, in milliseconds.
+    #[serde(default)]
+    pub sync_gap_ms: u32,
+    /// The same at its worst since the start.
+    #[serde(default)]
+    pub worst_sync_gap_ms: u32,
+    /// What the last start found of recordings that an earlier run had left.
+    #[serde(default)]
+    pub repaired: Repaired,
+}
+
+/// What a start found of recordings that an earlier run had left; the log names them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Repaired {
+    /// They broke off, and are messages now.
+    pub interrupted: u32,
+    /// They had been finished but not committed, and are messages now.
+    pub completed: u32,
+    /// They had less than a second of sound: only the call is logged.
+    pub too_short: u32,
+    /// Leftovers of messages that are there, or were expunged.
+    pub cleared: u32,
+    /// They could not be dealt with, and are where they were.
+    pub failed: u32,
 }
 
 /// `GET /v1/turn`: how to use the account's TURN servers (RFC 8656).

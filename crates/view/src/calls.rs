@@ -136,6 +136,8 @@ pub enum Outcome {
     Missed {
         /// Why the mailbox answered.
         diverted: Option<Reason>,
+        /// The caller heard that no message could be left, for the server's disk is full.
+        no_room: bool,
     },
     /// The owner declined.
     Declined,
@@ -180,7 +182,10 @@ fn outcome(record: &CallRecord) -> Outcome {
         (_, aftertone_model::Direction::Outgoing) => Outcome::NotReached { reason: record.end.into() },
         _ if record.end == aftertone_model::EndReason::AnsweredElsewhere => Outcome::AnsweredElsewhere,
         _ if declined => Outcome::Declined,
-        _ => Outcome::Missed { diverted: record.diverted.map(Into::into) },
+        _ => Outcome::Missed {
+            diverted: record.diverted.map(Into::into),
+            no_room: record.end == aftertone_model::EndReason::NoRoom,
+        },
     }
 }
 
@@ -217,9 +222,11 @@ mod tests {
         check(incoming, None, EndReason::AnsweredElsewhere, None, Outcome::AnsweredElsewhere);
         check(incoming, None, EndReason::Declined, None, Outcome::Declined);
         check(incoming, None, EndReason::Diverted, Some(Reason::Declined), Outcome::Declined);
-        check(incoming, None, EndReason::Cancelled, None, Outcome::Missed { diverted: None });
+        check(incoming, None, EndReason::Cancelled, None, Outcome::Missed { diverted: None, no_room: false });
         let diverted = Some(Reason::NoAnswer);
-        let missed = Outcome::Missed { diverted: diverted.map(Into::into) };
+        let missed = Outcome::Missed { diverted: diverted.map(Into::into), no_room: false };
+        let turned_away = Outcome::Missed { diverted: diverted.map(Into::into), no_room: true };
+        check(incoming, Some(20), EndReason::NoRoom, diverted, turned_away);
         check(incoming, None, EndReason::Diverted, diverted, missed);
         check(incoming, Some(20), EndReason::Diverted, diverted, missed);
         check(outgoing, None, EndReason::Busy, None, Outcome::NotReached { reason: crate::EndReason::Busy });

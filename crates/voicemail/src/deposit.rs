@@ -46,6 +46,8 @@ pub enum Ending {
     TooLong,
     /// We broke it off: a shutdown, a full disk, dead media.
     Interrupted,
+    /// There was no place for a message, and the caller was told so.
+    Unavailable,
 }
 
 /// What the media worker has to do.
@@ -53,6 +55,8 @@ pub enum Ending {
 pub enum Event {
     /// Play the mailbox's greeting; `handle_prompt_finished` at its end (or at once if it can't be played).
     PlayGreeting,
+    /// Stop what plays and say that no message can be left; `handle_prompt_finished` at its end.
+    PlayUnavailable,
     /// Stop what plays and play the beep; `handle_prompt_finished` at its end.
     Beep,
     /// Record from here on, and report what is heard with `handle_sound`.
@@ -84,6 +88,7 @@ pub enum Output {
 ///  Waiting --start--> Greeting --finished or #--> Beeping --finished--> Recording --hang-up, #, silence, length--> Over
 ///     |                  |                           |                                                              ^
 ///     +------------------+------ hang-up, interrupted (nothing to keep) --------------------------------------------+
+///     +------------------+------ unavailable ──> Refusing --finished------------------------------------------------+
 /// ```
 #[derive(Debug)]
 pub struct Deposit {
@@ -106,6 +111,10 @@ enum State {
         until: Instant,
     },
     Recording(Recording),
+    /// The caller hears that no message can be left.
+    Refusing {
+        until: Instant,
+    },
     Over,
 }
 
@@ -115,10 +124,34 @@ struct Recording {
     end_at: Instant,
     /// When the last sound ended, or the recording began: silence counts from here.
     quiet_since: Instant,
-    /// How much sound was heard, with its short pauses.
+    tally: Tally,
+}
+
+/// How much sound was heard, with its short pauses: what decides whether a recording is a message.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
     sound: Duration,
     /// The pause since the last sound; `None` before the first.
     pause: Option<Duration>,
+}
+
+impl Tally {
+    /// What was heard during the next `duration`.
+    pub fn count(&mut self, heard: bool, duration: Duration, limits: &DepositLimits) {
+        if heard {
+            let pause = self.pause.filter(|pause| *pause <= limits.pause).unwrap_or_default();
+            self.sound += pause + duration;
+            self.pause = Some(Duration::ZERO);
+        } else if let Some(pause) = &mut self.pause {
+            *pause += duration;
+        }
+    }
+
+    /// Whether there is enough sound for a message.
+    #[must_use]
+    pub fn is_enough(&self, limits: &DepositLimits) -> bool {
+        self.sound >= limits.least_sound
+    }
 }
 
 impl Deposit {
@@ -136,7 +169,19 @@ impl Deposit {
                 self.state = State::Greeting { until: now + self.limits.greeting };
                 self.events.push(Event::PlayGreeting);
             }
-            State::Greeting { .. } | State::Beeping { .. } | State::Recording(_) | State::Over => {}
+            State::Greeting { .. } | State::Beeping { .. } | State::Recording(_) | State::Refusing { .. } | State::Over => {}
+        }
+    }
+
+    /// There is no place for a message: instead of greeting or beep the caller hears that none can be left. A recording
+    /// that runs goes on.
+    pub fn handle_unavailable(&mut self, now: Instant) {
+        match self.state {
+            State::Waiting { .. } | State::Greeting { .. } | State::Beeping { .. } => {
+                self.state = State::Refusing { until: now + self.limits.greeting };
+                self.events.push(Event::PlayUnavailable);
+            }
+            State::Recording(_) | State::Refusing { .. } | State::Over => {}
         }
     }
 
@@ -145,6 +190,7 @@ impl Deposit {
         match self.state {
             State::Greeting { .. } => self.beep(now),
             State::Beeping { .. } => self.record(now),
+            State::Refusing { .. } => self.stop(Ending::Unavailable),
             State::Waiting { .. } | State::Recording(_) | State::Over => {}
         }
     }
@@ -155,7 +201,12 @@ impl Deposit {
             State::Waiting { .. } if digit == '#' => self.state = State::Waiting { skip: true },
             State::Greeting { .. } if digit == '#' => self.beep(now),
             State::Recording(_) if digit == '#' => self.stop(Ending::Finished),
-            State::Waiting { .. } | State::Greeting { .. } | State::Beeping { .. } | State::Recording(_) | State::Over => {}
+            State::Waiting { .. }
+            | State::Greeting { .. }
+            | State::Beeping { .. }
+            | State::Recording(_)
+            | State::Refusing { .. }
+            | State::Over => {}
         }
     }
 
@@ -163,13 +214,9 @@ impl Deposit {
     /// reported (no packets), the caller is silent.
     pub fn handle_sound(&mut self, speech: bool, duration: Duration, now: Instant) {
         let State::Recording(recording) = &mut self.state else { return };
+        recording.tally.count(speech, duration, &self.limits);
         if speech {
-            let pause = recording.pause.filter(|pause| *pause <= self.limits.pause).unwrap_or_default();
-            recording.sound += pause + duration;
-            recording.pause = Some(Duration::ZERO);
             recording.quiet_since = now;
-        } else if let Some(pause) = &mut recording.pause {
-            *pause += duration;
         }
     }
 
@@ -188,6 +235,7 @@ impl Deposit {
         match &mut self.state {
             State::Greeting { until } if *until <= now => self.beep(now),
             State::Beeping { until } if *until <= now => self.record(now),
+            State::Refusing { until } if *until <= now => self.stop(Ending::Unavailable),
             State::Recording(recording) => {
                 let silent = now >= recording.quiet_since + self.limits.silence;
                 let ended = now >= recording.end_at;
@@ -200,7 +248,7 @@ impl Deposit {
                     self.stop(Ending::Silence);
                 }
             }
-            State::Waiting { .. } | State::Greeting { .. } | State::Beeping { .. } | State::Over => {}
+            State::Waiting { .. } | State::Greeting { .. } | State::Beeping { .. } | State::Refusing { .. } | State::Over => {}
         }
     }
 
@@ -212,7 +260,7 @@ impl Deposit {
     fn timeout(&self) -> Option<Instant> {
         match &self.state {
             State::Waiting { .. } | State::Over => None,
-            State::Greeting { until } | State::Beeping { until } => Some(*until),
+            State::Greeting { until } | State::Beeping { until } | State::Refusing { until } => Some(*until),
             State::Recording(recording) => {
                 let end = recording.end_at.min(recording.quiet_since + self.limits.silence);
                 Some(recording.warn_at.map_or(end, |warn| warn.min(end)))
@@ -228,7 +276,7 @@ impl Deposit {
     fn record(&mut self, now: Instant) {
         let end_at = now + self.limits.recording;
         let warn_at = end_at.checked_sub(self.limits.warning).filter(|at| *at > now);
-        let recording = Recording { warn_at, end_at, quiet_since: now, sound: Duration::ZERO, pause: None };
+        let recording = Recording { warn_at, end_at, quiet_since: now, tally: Tally::default() };
         self.state = State::Recording(recording);
         self.events.push(Event::StartRecording);
     }
@@ -236,8 +284,8 @@ impl Deposit {
     fn stop(&mut self, ending: Ending) {
         let keep = match std::mem::replace(&mut self.state, State::Over) {
             State::Over => return,
-            State::Waiting { .. } | State::Greeting { .. } | State::Beeping { .. } => false,
-            State::Recording(recording) => recording.sound >= self.limits.least_sound,
+            State::Waiting { .. } | State::Greeting { .. } | State::Beeping { .. } | State::Refusing { .. } => false,
+            State::Recording(recording) => recording.tally.is_enough(&self.limits),
         };
         self.events.push(Event::Stop { ending, keep });
     }

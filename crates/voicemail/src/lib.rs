@@ -8,4 +8,4 @@
 
 mod deposit;
 
-pub use deposit::{Deposit, DepositLimits, Ending, Event, Output};
+pub use deposit::{Deposit, DepositLimits, Ending, Event, Output, Tally};

@@ -73,6 +73,7 @@ const ended: Record<EndReason, string> = {
   cancelled: "Anrufer hat aufgelegt",
   answered_elsewhere: "Auf anderem Gerät angenommen",
   diverted: "Ging zur Mailbox",
+  no_room: "Verpasst: Es konnte keine Nachricht hinterlassen werden, die Festplatte des Servers ist voll",
   failed: "Anruf fehlgeschlagen",
 };
 

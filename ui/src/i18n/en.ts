@@ -73,6 +73,7 @@ const ended: Record<EndReason, string> = {
   cancelled: "Caller gave up",
   answered_elsewhere: "Answered on another device",
   diverted: "Went to the mailbox",
+  no_room: "Missed: no message could be left, the server's disk is full",
   failed: "The call failed",
 };
 

@@ -52,3 +52,21 @@ async fn a_sound_goes_with_its_message() {
     mailbox.drop_orphaned_sounds().await.unwrap();
     assert_eq!((mailbox.sound_path(&gone).exists(), mailbox.sound_bytes().await.unwrap()), (false, 0));
 }
+
+/// The server makes a message's sound small: offline it still plays, and it isn't fetched twice.
+#[tokio::test]
+async fn a_sound_that_is_here_stays_when_the_server_has_another_form_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mailbox = Mailbox::open(folder.path()).await.unwrap();
+    let recorded = message(1, MessageState::New);
+    assert_eq!(recorded.media_type, "audio/wav");
+    mailbox.apply(page(1, vec![put(&recorded)])).await.unwrap();
+    fetch(&mailbox, &recorded, 100, 1).await;
+    let small = Message { media_type: "audio/ogg".into(), ..recorded.clone() };
+    mailbox.apply(page(2, vec![put(&small)])).await.unwrap();
+    assert_eq!(mailbox.sound_path(&small), mailbox.sound_path(&recorded));
+    assert!(mailbox.sound_path(&small).exists());
+    assert_eq!(mailbox.missing_sounds(9).await.unwrap(), []);
+    std::fs::remove_file(mailbox.sound_path(&small)).unwrap();
+    assert_eq!(mailbox.sound_path(&small).extension().and_then(|kind| kind.to_str()), Some("ogg"));
+}

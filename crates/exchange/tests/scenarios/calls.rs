@@ -51,6 +51,37 @@ fn the_called_side_hangs_up() {
 }
 
 #[test]
+fn the_call_of_a_revoked_phone_ends_at_once_and_no_other() {
+    let Talking { mut world, anna, at_anna, ben, at_ben } = Talking::new();
+    let cleo = world.registered("cleo", 13);
+    let others = world.call(cleo, "1001");
+    let mut people = ["anna", "ben", "cleo"].map(crate::world::person);
+    people[0].phones.clear();
+    world.exchange.handle_directory(aftertone_exchange::Directory::new(people), world.now);
+    world.settle();
+    assert_eq!(world.story(anna, at_anna), ["ended by Remote"]);
+    assert_eq!(world.story(ben, at_ben), ["ended by Remote"]);
+    assert!(!world.story(cleo, others).iter().any(|told| told.starts_with("ended")));
+    assert_eq!(world.log_of("ben")[0].end, EndReason::Failed);
+}
+
+#[test]
+fn a_machine_at_its_limit_takes_no_new_call_and_keeps_those_that_run() {
+    let Talking { mut world, anna, at_anna, ben, at_ben } = Talking::new();
+    let cleo = world.registered("cleo", 13);
+    world.exchange.handle_overload(true);
+    let refused = world.call(cleo, "ben");
+    assert_eq!(world.story(cleo, refused), ["503"]);
+    world.wait(60.0);
+    assert!(world.story(anna, at_anna).is_empty(), "they talk on");
+    world.exchange.handle_overload(false);
+    let taken = world.call(cleo, "ben");
+    assert!(!world.story(cleo, taken).contains(&"503".to_owned()));
+    world.hang_up(ben, at_ben);
+    assert_eq!(world.story(anna, at_anna), ["ended by Remote"]);
+}
+
+#[test]
 fn a_phone_holds_and_resumes() {
     let mut talking = Talking::new();
     let (a, _) = talking.legs();

@@ -2,7 +2,7 @@
 
 use aftertone_exchange::{MediaCommand, MediaFailure};
 use aftertone_model::{EndReason, Reason};
-use aftertone_sip::{Body, Headers, NameAddr, Uri};
+use aftertone_sip::{Body, Headers, NameAddr, RequestFailure, Uri};
 
 use crate::world::{DOMAIN, PhoneId, World, id};
 
@@ -147,6 +147,11 @@ fn a_mailbox_that_can_not_answer_is_a_missed_call() {
         let anna = world.registered("anna", 11);
         world.plane.refuses = Some(Box::new(move |_| Some(failure.clone())));
         let call = world.call(anna, "ben");
+        assert_eq!(
+            retry_after(&world, anna, call).is_some(),
+            status == "503",
+            "who meets a full server is told when to come back"
+        );
         assert_eq!(world.story(anna, call), [status]);
         let (anna, ben) = (world.log_of("anna")[0], world.log_of("ben")[0]);
         assert_eq!((anna.end, ben.end, ben.diverted), (EndReason::Failed, EndReason::Failed, Some(Reason::Offline)));
@@ -209,4 +214,13 @@ fn several_callers_leave_messages_at_once() {
     world.hang_up(anna, first);
     world.hang_up(cleo, second);
     world.check_clean();
+}
+
+fn retry_after(world: &World, phone: crate::world::PhoneId, call: aftertone_sip::SessionId) -> Option<String> {
+    world.phones[phone.0].events.iter().find_map(|event| match event {
+        aftertone_sip::Event::Rejected { session, failure: RequestFailure::Refused(response) } if *session == call => {
+            response.headers.get("Retry-After").map(str::to_owned)
+        }
+        _ => None,
+    })
 }

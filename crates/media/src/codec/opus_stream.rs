@@ -91,6 +91,21 @@ impl OpusEncoder {
         Ok(encoder)
     }
 
+    /// For keeping speech that came at `rate` Hz: nothing is lost on the way to a file.
+    pub(super) fn for_storage(rate: u32) -> Result<Self, CodecError> {
+        let mut encoder = opusic_c::Encoder::new(Channels::Mono, SampleRate::Hz48000, Application::Voip)?;
+        let (bitrate, band) = match rate {
+            0..=8_000 => (16_000, Bandwidth::Narrow),
+            8_001..=16_000 => (24_000, Bandwidth::Wide),
+            _ => (32_000, Bandwidth::Full),
+        };
+        encoder.set_bitrate(Bitrate::Value(bitrate))?;
+        encoder.set_max_bandwidth(band)?;
+        encoder.set_complexity(COMPLEXITY)?;
+        encoder.set_signal(Signal::Voice)?;
+        Ok(Self { encoder, complexity: COMPLEXITY, trend: 0, input: Vec::new() })
+    }
+
     pub(super) fn encode(&mut self, pcm: &[i16]) -> Result<Vec<u8>, CodecError> {
         if !matches!(pcm.len(), 480 | 960 | 1_920 | 2_880) {
             return Err(CodecError::FrameSize { samples: pcm.len() });

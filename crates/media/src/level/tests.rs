@@ -58,6 +58,16 @@ fn a_hum_that_begins_becomes_silence_in_time() {
 }
 
 #[test]
+fn a_steady_tone_is_sound_for_as_long_as_it_lasts() {
+    let mut detector = SoundDetector::new(8_000);
+    detector.push(&noise(-65.0, 8_000, 1_000));
+    // -23 dBFS: hold music, a modem, a fax, somebody who hums.
+    detector.push(&sine(8_000, 3_276.7, 60_000));
+    assert_eq!(detector.silence(), Duration::ZERO);
+    assert!(detector.sound() >= Duration::from_secs(59), "{:?}", detector.sound());
+}
+
+#[test]
 fn clicks_are_no_sound() {
     let mut detector = SoundDetector::new(8_000);
     for _ in 0..50 {

@@ -3,24 +3,20 @@ use std::{
     io, panic,
     path::Path,
     sync::{Arc, mpsc},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use aftertone_model::{CallRecord, MessageId};
-use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 
 use super::{
     FinishError, Finished, FinishedSound, NewRecording, Recovered, RepairedSound, Shared, SoundFormat, SoundRepair,
     sidecar::{Done, Names},
 };
-use crate::{Commits, Committed, Sound, StoreError, secrets::hex};
+use crate::{Commits, Committed, Sound, StoreError, sqlite::content_of};
 
 /// Below this a recording is no message, in milliseconds.
 pub(super) const SHORTEST_MESSAGE_MS: u64 = 1_000;
-
-/// How long after a failure the spool is scanned again.
-const RETRY: Duration = Duration::from_secs(5);
 
 pub(super) enum Command {
     Finish {
@@ -45,8 +41,8 @@ pub(super) struct Finisher {
     store: Arc<dyn Commits>,
     repair: Arc<dyn SoundRepair>,
     runtime: tokio::runtime::Handle,
-    /// Something was left in the spool.
-    pub(super) leftovers: Cell<bool>,
+    /// When to scan the spool again, where something was left: at that time, however much there is to do meanwhile.
+    retry_at: Cell<Option<Instant>>,
 }
 
 impl Finisher {
@@ -56,12 +52,16 @@ impl Finisher {
         repair: Arc<dyn SoundRepair>,
         runtime: tokio::runtime::Handle,
     ) -> Self {
-        Self { shared, store, repair, runtime, leftovers: Cell::new(false) }
+        Self { shared, store, repair, runtime, retry_at: Cell::new(None) }
     }
 
     pub(super) fn run(self, commands: &mpsc::Receiver<Command>) {
         loop {
-            match commands.recv_timeout(RETRY) {
+            let command = match self.retry_at.get() {
+                Some(at) => commands.recv_timeout(at.saturating_duration_since(Instant::now())),
+                None => commands.recv().map_err(|_| mpsc::RecvTimeoutError::Disconnected),
+            };
+            match command {
                 Ok(Command::Finish { recording, sound, broken, reply }) => {
                     let id = recording.envelope.id;
                     let result = self.finish(*recording, *sound, broken);
@@ -76,9 +76,10 @@ impl Finisher {
                 Ok(Command::Recover { reply }) => {
                     let _ = reply.send(self.recover());
                 }
-                Err(mpsc::RecvTimeoutError::Timeout) => self.retry(),
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
                 Ok(Command::Stop) | Err(mpsc::RecvTimeoutError::Disconnected) => break,
             }
+            self.retry();
         }
     }
 
@@ -86,16 +87,26 @@ impl Finisher {
         self.shared.release(id);
         if let Some(error) = error {
             tracing::error!(message = %id, error = error as &dyn std::error::Error, "a recording stays in the spool for now");
-            self.leftovers.set(true);
+            self.retry_later();
+        }
+    }
+
+    /// Something was left in the spool.
+    pub(super) fn retry_later(&self) {
+        if self.retry_at.get().is_none() {
+            self.retry_at.set(Some(Instant::now() + self.shared.config.retry_every));
+            self.shared.gauges.some_left();
         }
     }
 
     fn retry(&self) {
-        if self.leftovers.take()
-            && let Err(error) = self.recover()
-        {
+        if self.retry_at.get().is_none_or(|at| Instant::now() < at) {
+            return;
+        }
+        self.retry_at.set(None);
+        if let Err(error) = self.recover() {
             tracing::error!(%error, "the spool can't be scanned");
-            self.leftovers.set(true);
+            self.retry_later();
         }
     }
 
@@ -168,7 +179,7 @@ impl Finisher {
         if let Err(error) = names.clear() {
             // It is a message; the next scan clears the rest.
             tracing::warn!(message = %id, %error, "the spool keeps files of a message");
-            self.leftovers.set(true);
+            self.retry_later();
         }
         Ok(finished)
     }
@@ -211,8 +222,7 @@ impl Finisher {
 fn describe(names: &Names<'_>, format: &SoundFormat, sound: RepairedSound) -> Sound {
     let RepairedSound { bytes, header_bytes, duration_ms, mut peaks } = sound;
     let header = usize::try_from(header_bytes).unwrap_or(usize::MAX).min(bytes.len());
-    // Equal bytes of different codecs are different sounds.
-    let content = format!("{}-{}", format.codec.to_ascii_lowercase(), hex(&Sha256::digest(&bytes[header..])));
+    let content = content_of(&format.codec, &bytes[header..]);
     peaks.truncate(120);
     let file = names.blob(format);
     Sound { content, file, bytes: bytes.len() as u64, media_type: format.media_type.clone(), duration_ms, peaks }

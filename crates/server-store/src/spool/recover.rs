@@ -28,6 +28,7 @@ impl Finisher {
                 None => recovered.failed.push((name, "not a file of the spool".into())),
             }
         }
+        let mut left = 0;
         for id in ids {
             if self.shared.is_active(id) || !self.shared.claim(id) {
                 continue;
@@ -41,10 +42,14 @@ impl Finisher {
                 Ok(Outcome::Cleared) => recovered.cleared.push(id),
                 Err(error) => {
                     tracing::error!(message = %id, error = &error as &dyn std::error::Error, "a recording can't be recovered");
-                    self.leftovers.set(true);
+                    left += 1;
                     recovered.failed.push((id.to_string(), error.to_string()));
                 }
             }
+        }
+        self.shared.gauges.left(left);
+        if left > 0 {
+            self.retry_later();
         }
         Ok(recovered)
     }

@@ -12,11 +12,30 @@ use super::{BeginError, FinishError, Finished, FinishedSound, Health, NewRecordi
 use crate::OpenFile;
 
 pub(super) enum Command {
-    Begin { recording: Box<NewRecording>, health: Arc<Health>, reply: oneshot::Sender<Result<(), BeginError>> },
-    Append { id: MessageId, bytes: Vec<u8> },
-    Patch { id: MessageId, offset: u64, bytes: Vec<u8> },
-    Finish { id: MessageId, sound: Box<FinishedSound>, reply: oneshot::Sender<Result<Finished, FinishError>> },
-    Abandon { id: MessageId },
+    Begin {
+        recording: Box<NewRecording>,
+        health: Arc<Health>,
+        reply: oneshot::Sender<Result<(), BeginError>>,
+    },
+    /// `at`: when it was said.
+    Append {
+        id: MessageId,
+        bytes: Vec<u8>,
+        at: Instant,
+    },
+    Patch {
+        id: MessageId,
+        offset: u64,
+        bytes: Vec<u8>,
+    },
+    Finish {
+        id: MessageId,
+        sound: Box<FinishedSound>,
+        reply: oneshot::Sender<Result<Finished, FinishError>>,
+    },
+    Abandon {
+        id: MessageId,
+    },
     Stop,
 }
 
@@ -31,7 +50,8 @@ struct Recording {
     recording: Box<NewRecording>,
     file: Box<dyn OpenFile>,
     health: Arc<Health>,
-    dirty: bool,
+    /// When the oldest of what is not synced was said.
+    dirty_since: Option<Instant>,
 }
 
 impl Writer {
@@ -69,8 +89,10 @@ impl Writer {
                 // Whoever asked may be gone: the dropped handle then sends `Abandon`.
                 let _ = reply.send(result);
             }
-            Command::Append { id, bytes } => self.write(id, bytes.len(), |file| file.append(&bytes)),
-            Command::Patch { id, offset, bytes } => self.write(id, bytes.len(), |file| file.write_at(offset, &bytes)),
+            Command::Append { id, bytes, at } => self.write(id, bytes.len(), at, |file| file.append(&bytes)),
+            Command::Patch { id, offset, bytes } => {
+                self.write(id, bytes.len(), Instant::now(), |file| file.write_at(offset, &bytes));
+            }
             Command::Finish { id, sound, reply } => self.finish(id, sound, reply),
             Command::Abandon { id } => self.abandon(id),
             Command::Stop => {}
@@ -89,7 +111,8 @@ impl Writer {
             let _ = Names::new(&self.shared, id).clear();
             if error.kind() == io::ErrorKind::StorageFull { BeginError::Full } else { BeginError::File(error) }
         })?;
-        self.open.insert(id, Recording { recording, file, health, dirty: false });
+        self.shared.gauges.opened();
+        self.open.insert(id, Recording { recording, file, health, dirty_since: None });
         Ok(())
     }
 
@@ -106,20 +129,20 @@ impl Writer {
         Ok(sound)
     }
 
-    fn write(&mut self, id: MessageId, bytes: usize, write: impl FnOnce(&mut dyn OpenFile) -> io::Result<()>) {
+    fn write(&mut self, id: MessageId, bytes: usize, at: Instant, write: impl FnOnce(&mut dyn OpenFile) -> io::Result<()>) {
         let Some(recording) = self.open.get_mut(&id) else { return };
         recording.health.queued.fetch_sub(bytes, Ordering::Relaxed);
         if recording.health.broken.load(Ordering::Relaxed) {
             return;
         }
         match write(recording.file.as_mut()) {
-            Ok(()) => recording.dirty = true,
+            Ok(()) => recording.dirty_since = Some(recording.dirty_since.map_or(at, |since| since.min(at))),
             Err(error) => recording.fail(id, &error),
         }
     }
 
     fn finish(&mut self, id: MessageId, sound: Box<FinishedSound>, reply: oneshot::Sender<Result<Finished, FinishError>>) {
-        let Some(mut recording) = self.open.remove(&id) else {
+        let Some(mut recording) = self.close(id) else {
             let _ = reply.send(Err(FinishError::Missing));
             return;
         };
@@ -132,25 +155,38 @@ impl Writer {
     }
 
     fn abandon(&mut self, id: MessageId) {
-        let Some(mut recording) = self.open.remove(&id) else { return };
+        let Some(mut recording) = self.close(id) else { return };
         recording.sync(id);
         drop(recording.file);
         let _ = self.finisher.send(finish::Command::Abandoned { id });
     }
 
+    fn close(&mut self, id: MessageId) -> Option<Recording> {
+        let recording = self.open.remove(&id)?;
+        self.shared.gauges.closed();
+        Some(recording)
+    }
+
     fn sync_all(&mut self) {
-        for (id, recording) in &mut self.open {
-            recording.sync(*id);
+        let mut dirty: Vec<_> = self.open.iter_mut().filter(|(_, recording)| recording.dirty_since.is_some()).collect();
+        let Some(oldest) = dirty.iter().filter_map(|(_, recording)| recording.dirty_since).min() else { return };
+        let mut files: Vec<_> = dirty.iter_mut().map(|(_, recording)| recording.file.as_mut() as &mut dyn OpenFile).collect();
+        let results = self.shared.files.sync_all(&mut files);
+        for ((id, recording), result) in dirty.into_iter().zip(results) {
+            recording.dirty_since = None;
+            if let Err(error) = result {
+                recording.fail(*id, &error);
+            }
         }
+        self.shared.gauges.synced(oldest.elapsed());
     }
 }
 
 impl Recording {
     fn sync(&mut self, id: MessageId) {
-        if !self.dirty {
+        if self.dirty_since.take().is_none() {
             return;
         }
-        self.dirty = false;
         if let Err(error) = self.file.sync() {
             self.fail(id, &error);
         }

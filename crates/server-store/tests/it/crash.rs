@@ -90,16 +90,19 @@ async fn an_expunged_message_does_not_come_back_from_the_spool() {
 }
 
 /// A store that is on the same power line as the files.
-struct Powered {
-    files: ForgetfulFiles,
-    store: Arc<SqliteStore>,
+pub(crate) struct Powered {
+    pub(crate) files: ForgetfulFiles,
+    pub(crate) store: Arc<SqliteStore>,
 }
 
 #[async_trait]
 impl Commits for Powered {
     async fn commit_recording(&self, recording: FinishedRecording) -> Result<Committed, StoreError> {
         self.files.tick()?;
-        self.store.commit_recording(recording).await
+        let committed = self.store.commit_recording(recording).await;
+        // It may fail between the commit and the word of it.
+        self.files.tick()?;
+        committed
     }
 
     async fn commit_call_record(&self, record: &CallRecord) -> Result<(), StoreError> {

@@ -4,5 +4,6 @@
 mod common;
 mod crash;
 mod exchange;
+mod model;
 mod spool;
 mod store;

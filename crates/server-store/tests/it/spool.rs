@@ -250,6 +250,48 @@ async fn a_disk_that_does_not_keep_up_ends_the_deposit_and_not_the_server() {
     assert_eq!(handle.finish(finished(&world, 1, 10_000)).await.unwrap(), Finished::TooShort);
 }
 
+/// A busy spool has always something else to do: what was left is not put off by that.
+#[tokio::test]
+async fn what_was_left_is_tried_again_while_others_call() {
+    let files = ForgetfulFiles::new();
+    let world = world(Arc::new(files.clone())).await;
+    let mut config = SpoolConfig::new("/account/spool".into(), "/account/blobs".into());
+    config.retry_every = Duration::from_millis(60);
+    let spool = Spool::open(config, Arc::new(files.clone()), world.store.clone(), Arc::new(repair)).unwrap();
+    let handle = spool.begin(new_recording(&world, 1)).await.unwrap();
+    record_pieces(&handle, 1, 3);
+    wait_until(|| files.snapshot().values().any(|bytes| bytes.len() == HEADER + 3 * SECOND / 2)).await;
+    files.set_space(Some(0));
+    assert!(handle.finish(finished(&world, 1, 600)).await.is_err());
+    assert_eq!(spool.monitor().left(), 1);
+    files.set_space(None);
+    for number in 2..500 {
+        drop(spool.begin(new_recording(&world, number)).await.unwrap());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        if world.store.counts(world.anna.id).await.unwrap().new == 1 {
+            return wait_until(|| spool.monitor().left() == 0).await;
+        }
+    }
+    panic!("the message was never tried again");
+}
+
+#[tokio::test]
+async fn the_monitor_tells_how_the_spool_does() {
+    let files = ForgetfulFiles::new();
+    let world = world(Arc::new(files.clone())).await;
+    let spool = start(Arc::new(files.clone()), world.store.clone(), Path::new("/account")).unwrap();
+    let monitor = spool.monitor();
+    let handle = spool.begin(new_recording(&world, 1)).await.unwrap();
+    handle.append(header(0)).unwrap();
+    wait_until(|| monitor.sync_gap() > Duration::ZERO).await;
+    assert_eq!((monitor.recordings(), monitor.left(), monitor.has_room().unwrap()), (1, 0, true));
+    assert!(monitor.worst_sync_gap() >= monitor.sync_gap());
+    files.set_space(Some(1 << 20));
+    assert_eq!((monitor.has_room().unwrap(), monitor.free_bytes().unwrap()), (false, 1 << 20));
+    handle.finish(finished(&world, 1, 0)).await.unwrap();
+    assert_eq!(monitor.recordings(), 0);
+}
+
 #[tokio::test]
 async fn what_was_said_a_second_ago_survives() {
     let files = ForgetfulFiles::new();

@@ -325,6 +325,33 @@ async fn a_backup_opens_as_a_new_life_and_a_restart_as_the_same() {
     assert_eq!(open(restored.path(), Arc::new(Disk)).await.epoch(), epoch, "once");
 }
 
+/// The backup is of before; the folder that it is restored into has seen what came after.
+#[tokio::test]
+async fn a_restored_backup_gives_nobody_their_access_back() {
+    let World { dir, store, anna, .. } = world(Arc::new(Disk)).await;
+    let app = store.add_app(anna.id, "stolen laptop", at(1)).await.unwrap();
+    let other = store.add_app(anna.id, "desk", at(1)).await.unwrap();
+    let phone = store.add_phone(anna.id, "old phone", "example.test", at(1)).await.unwrap();
+    let invitation = store.invite(anna.id, at(9_000)).await.unwrap();
+    let backup = dir.path().join("backup.db");
+    store.backup(&backup).await.unwrap();
+    assert!(store.revoke(anna.id, app.device.id).await.unwrap() && store.revoke(anna.id, phone.device.id).await.unwrap());
+    assert!(!store.revoke(anna.id, app.device.id).await.unwrap(), "it is gone");
+    assert!(store.accept_invitation(invitation.expose(), "phone", at(2)).await.unwrap().is_some());
+    store.close().await;
+    drop(store);
+    for file in ["aftertone.db-wal", "aftertone.db-shm"] {
+        let _ = std::fs::remove_file(dir.path().join(file));
+    }
+    std::fs::rename(&backup, dir.path().join("aftertone.db")).unwrap();
+
+    let store = open(dir.path(), Arc::new(Disk)).await;
+    assert_eq!(store.authenticate(app.token.expose()).await.unwrap(), None);
+    assert_eq!(store.phone_credentials().await.unwrap(), []);
+    assert!(store.accept_invitation(invitation.expose(), "again", at(3)).await.unwrap().is_none());
+    assert_eq!(store.authenticate(other.token.expose()).await.unwrap().map(|device| device.id), Some(other.device.id));
+}
+
 #[tokio::test]
 async fn a_newer_database_is_left_alone() {
     let World { dir, store, .. } = world(Arc::new(Disk)).await;
@@ -390,4 +417,36 @@ async fn page(store: &dyn Store, mailbox: &SubscriberId, since: Option<Cursor>) 
 
 async fn changes(store: &dyn Store, mailbox: SubscriberId, since: Option<Cursor>) -> Vec<Change> {
     page(store, &mailbox, since).await.0
+}
+
+/// A database of every version that the program ever wrote opens, and has what it had.
+#[tokio::test]
+async fn databases_of_every_earlier_version_open() {
+    let schemas = [include_str!("../schemas/1.sql"), include_str!("../schemas/2.sql")];
+    for (number, sql) in (1..).zip(schemas) {
+        let dir = tempfile::tempdir().unwrap();
+        let options = sqlx::sqlite::SqliteConnectOptions::new()
+            .filename(dir.path().join("aftertone.db"))
+            .create_if_missing(true)
+            .foreign_keys(false);
+        let mut connection = sqlx::ConnectOptions::connect(&options).await.unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
+        sqlx::Connection::close(connection).await.unwrap();
+
+        let store = open(dir.path(), Arc::new(Disk)).await;
+        assert_eq!(store.epoch(), 77, "version {number}: the same life");
+        let anna = store.find_subscriber("anna").await.unwrap().unwrap();
+        assert_eq!((anna.display_name.as_str(), anna.extension.as_str()), ("Anna Ä.", "1001"));
+        assert!(store.check_password("1001", "a long sentence").await.unwrap().is_some(), "version {number}");
+        let message = store.messages(anna.id, None, 9).await.unwrap().remove(0);
+        assert_eq!((message.state, message.envelope.caller.name.as_deref()), (MessageState::Saved, Some("Zoë")));
+        assert_eq!(store.sound(anna.id, message.envelope.id).await.unwrap().found().unwrap().bytes, 8_058);
+        assert_eq!(store.call_records(anna.id, None, 9).await.unwrap()[0].message, Some(message.envelope.id));
+        let Changes::Page(page) = store.changes(anna.id, None, 9).await.unwrap() else { panic!("a reset") };
+        assert_eq!((page.changes.len(), page.cursor.n), (3, 3), "version {number}");
+        assert_eq!(store.take_jobs("mail", at(9), at(10), 9).await.unwrap()[0].payload, "hello");
+        // And it goes on.
+        store.commit_recording(recording(&anna, 7)).await.unwrap();
+        assert_eq!(store.counts(anna.id).await.unwrap().new, 1);
+    }
 }

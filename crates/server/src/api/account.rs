@@ -13,23 +13,44 @@ use super::{
 use crate::{VERSION, bells::Revocation};
 
 /// Whether the server works.
+///
+/// And how much room there is, how the recordings do, and what the last start had to repair.
 #[utoipa::path(get, path = "/v1/health", tag = "server", security(()),
     responses(
         (status = 200, description = "It works.", body = Health),
         (status = 503, description = "It doesn't; `status` says why.", body = Health),
     ))]
 pub(super) async fn health(State(app): State<SharedApp>) -> (StatusCode, Json<Health>) {
-    let health = |status: &str| Json(Health { status: status.to_owned(), version: VERSION.to_owned() });
-    if *app.stopping.borrow() {
-        return (StatusCode::SERVICE_UNAVAILABLE, health("stopping"));
-    }
-    match app.store.subscriber(aftertone_model::SubscriberId::from_random(0)).await {
-        Ok(_) => (StatusCode::OK, health("ok")),
-        Err(error) => {
-            tracing::error!(%error, "the store doesn't answer");
-            (StatusCode::SERVICE_UNAVAILABLE, health("the store failed"))
+    let spool = app.spool.clone();
+    let free = tokio::task::spawn_blocking(move || Ok::<_, std::io::Error>((spool.free_bytes()?, spool.has_room()?))).await;
+    let free = free.map_err(std::io::Error::other).flatten();
+    let ill = if *app.stopping.borrow() {
+        Some("stopping")
+    } else if let Err(error) = app.store.subscriber(aftertone_model::SubscriberId::from_random(0)).await {
+        tracing::error!(%error, "the store doesn't answer");
+        Some("the store failed")
+    } else {
+        match &free {
+            Ok((_, true)) => None,
+            Ok((_, false)) => Some("the disk is full: callers can leave no message"),
+            Err(error) => {
+                tracing::error!(%error, "the spool's disk doesn't answer");
+                Some("the disk failed: callers can leave no message")
+            }
         }
-    }
+    };
+    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let health = Health {
+        status: ill.unwrap_or("ok").to_owned(),
+        version: VERSION.to_owned(),
+        free_bytes: free.map_or(0, |(free, _)| free),
+        recordings: count(app.spool.recordings()),
+        waiting: count(app.spool.left()),
+        sync_gap_ms: u32::try_from(app.spool.sync_gap().as_millis()).unwrap_or(u32::MAX),
+        worst_sync_gap_ms: u32::try_from(app.spool.worst_sync_gap().as_millis()).unwrap_or(u32::MAX),
+        repaired: app.repaired.clone(),
+    };
+    (if ill.is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(health))
 }
 
 /// Who I am.
@@ -122,6 +143,8 @@ pub(super) async fn revoke(
     }
     tracing::info!(device = %id, "a device was revoked");
     app.revocations.tell(Revocation::Device(id));
+    // SIP credentials die with it, and calls that were made by them.
+    app.look.notify_one();
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -10,6 +10,7 @@ use axum::{
 };
 
 use super::{SharedApp, problem::ApiError};
+use crate::listen::Peer;
 
 /// A request with a valid token.
 pub(super) struct SignedInDevice {
@@ -26,6 +27,9 @@ impl FromRequestParts<SharedApp> for SignedInDevice {
         let device = app.store.authenticate(token).await?.ok_or_else(ApiError::unauthorized)?;
         if let Err(error) = app.store.seen(device.id, Timestamp::now()).await {
             tracing::warn!(%error, "can't note that a device was seen");
+        }
+        if let Some(peer) = parts.extensions.get::<Peer>() {
+            app.is_used_from(&device, peer.remote.ip()).await?;
         }
         Ok(Self { device, token: token.into() })
     }

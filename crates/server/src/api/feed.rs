@@ -61,10 +61,12 @@ pub(super) async fn doorbell(
 ) -> ApiResult<Response> {
     let upgrade = upgrade.map_err(|_| not_an_upgrade())?;
     // Listening begins before the answer: what changes after the device sees the open socket rings.
+    let place = app.place_of(&asking)?;
     let mut bell = app.bells.listen(asking.device.subscriber);
     let session = Session::begin(app, Some(asking));
     let limited = upgrade.max_message_size(1024).max_frame_size(1024);
     Ok(limited.on_upgrade(async move |socket| {
+        let _place = place;
         let mut session = session.over(socket);
         loop {
             match session.next(async { bell.changed().await.ok() }).await {

@@ -15,12 +15,17 @@ mod sign_in;
 mod sip;
 mod socket;
 
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
-use aftertone_model::SubscriberId;
-use aftertone_net::ConnectionNumbers;
-use aftertone_server_store::{Store, StoreError};
-use aftertone_sync::ProblemCode;
+use aftertone_model::{DeviceId, SubscriberId};
+use aftertone_net::{ConnectionNumbers, Place, Places};
+use aftertone_server_store::{SpoolMonitor, Store, StoreError, StoredDevice};
+use aftertone_sync::{ProblemCode, Repaired};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Request},
@@ -28,7 +33,7 @@ use axum::{
     middleware::{self, Next},
     response::Response,
 };
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use self::{limit::Limiter, problem::ApiError};
@@ -42,14 +47,24 @@ use crate::{
 pub(crate) struct App {
     parts: Parts,
     limiter: Mutex<Limiter>,
+    /// Where each device was last used from, and when that was told to the limiter.
+    used: Mutex<HashMap<DeviceId, (IpAddr, Instant)>>,
     /// Argon2 takes a core and many megabytes for a while: few at once.
     hashing: Semaphore,
-    /// WebSockets of those who showed no token: so many at once.
-    strangers: Arc<Semaphore>,
+    /// WebSockets of those who showed no token.
+    strangers: Places<IpAddr>,
+    /// WebSockets of devices.
+    sockets_of: Places<DeviceId>,
 }
 
-/// A browser or a phone of another make takes one.
+/// A browser or a phone of another make takes one WebSocket; an office behind one address has many of them.
 const STRANGERS: usize = 512;
+const STRANGERS_OF_ONE: usize = 64;
+/// A device takes one for calls and one for the doorbell, and may open new ones before it notices that the old are dead.
+const SOCKETS_OF_DEVICE: usize = 16;
+const SOCKETS: usize = 20_000;
+/// So often the limiter is told where a device is used.
+const TELL_USED: Duration = Duration::from_secs(3600);
 
 /// What an [`App`] is made of.
 pub(crate) struct Parts {
@@ -64,11 +79,46 @@ pub(crate) struct Parts {
     pub(crate) notices: mpsc::UnboundedSender<Notice>,
     pub(crate) numbers: ConnectionNumbers,
     pub(crate) stopping: watch::Receiver<bool>,
+    /// How the recordings do.
+    pub(crate) spool: SpoolMonitor,
+    /// What the start had to repair.
+    pub(crate) repaired: Repaired,
+    /// The directory has changed: look at once.
+    pub(crate) look: Arc<Notify>,
 }
 
 impl App {
     pub(crate) fn new(parts: Parts) -> Self {
-        Self { parts, limiter: Mutex::default(), hashing: Semaphore::new(2), strangers: Arc::new(Semaphore::new(STRANGERS)) }
+        Self {
+            parts,
+            limiter: Mutex::default(),
+            used: Mutex::default(),
+            hashing: Semaphore::new(2),
+            strangers: Places::new(STRANGERS, STRANGERS_OF_ONE),
+            sockets_of: Places::new(SOCKETS, SOCKETS_OF_DEVICE),
+        }
+    }
+
+    /// A place for one more WebSocket of this device.
+    fn place_of(&self, asking: &auth::SignedInDevice) -> Result<Place<DeviceId>, ApiError> {
+        self.sockets_of.take(asking.device.id).ok_or_else(ApiError::too_many_connections)
+    }
+
+    fn limiter(&self) -> MutexGuard<'_, Limiter> {
+        self.limiter.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes where an account is used from: there nobody locks its owner out.
+    async fn is_used_from(&self, device: &StoredDevice, address: IpAddr) -> Result<(), StoreError> {
+        let now = Instant::now();
+        let known = self.used.lock().unwrap_or_else(PoisonError::into_inner).get(&device.id).copied();
+        if known.is_some_and(|(at, told)| at == address && now.saturating_duration_since(told) < TELL_USED) {
+            return Ok(());
+        }
+        let Some(subscriber) = self.store.subscriber(device.subscriber).await? else { return Ok(()) };
+        self.limiter().used(address, &[subscriber.user.as_str(), subscriber.extension.as_str()], now);
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(device.id, (address, now));
+        Ok(())
     }
 
     /// The feed of this mailbox grew: devices are told at once, lamps right after.
@@ -150,14 +200,29 @@ fn set(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Full(_) => {
+            error if error.is_full() => {
                 tracing::error!("the disk is full");
                 let detail = "the server has no space left; nothing was stored";
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, ProblemCode::StorageFull, detail)
             }
-            StoreError::Database(_) | StoreError::Corrupt(_) | StoreError::File(_) | StoreError::TooNew { .. } => {
-                Self::internal(error)
-            }
+            error => Self::internal(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use axum::response::IntoResponse;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_said_to_be_full_wherever_it_is_met() {
+        let status = |kind| ApiError::from(StoreError::File(io::Error::from(kind))).into_response().status();
+        assert_eq!(status(io::ErrorKind::StorageFull), StatusCode::INSUFFICIENT_STORAGE);
+        assert_eq!(status(io::ErrorKind::QuotaExceeded), StatusCode::INSUFFICIENT_STORAGE);
+        assert_eq!(status(io::ErrorKind::PermissionDenied), StatusCode::INTERNAL_SERVER_ERROR);
     }
 }

@@ -60,7 +60,8 @@ impl ApiError {
     }
 
     pub(crate) fn too_many_connections() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, ProblemCode::RateLimited, "too many connections without a token")
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, ProblemCode::RateLimited, "too many connections")
+            .with_header(header::RETRY_AFTER, HeaderValue::from_static("30"))
     }
 
     pub(crate) fn not_found(what: &str) -> Self {

@@ -1,7 +1,4 @@
-use std::{
-    sync::PoisonError,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use aftertone_model::{Subscriber, Timestamp};
 use aftertone_server_store::NewApp;
@@ -11,7 +8,6 @@ use axum::{Extension, extract::State};
 use super::{
     App, SharedApp,
     document::{BodyProblems, CommonProblems, SignInProblems},
-    limit::Key,
     problem::{ApiError, ApiResult, Json},
 };
 use crate::listen::Peer;
@@ -20,7 +16,7 @@ use crate::listen::Peer;
 ///
 /// With the user name or extension and a password, or with the one-time token of an invitation. The answer holds the device's
 /// bearer token; it is shown this once. An unknown name, a wrong password and a used invitation answer alike. Tries are
-/// counted per account and per address; after some failures one has to wait (`Retry-After`), longer each time.
+/// counted per name and address; after some failures one has to wait (`Retry-After`), longer each time.
 #[utoipa::path(post, path = "/v1/sign-in", tag = "account", request_body = SignIn, security(()),
     responses((status = 200, description = "Signed in.", body = SignedIn), SignInProblems, BodyProblems, CommonProblems))]
 pub(super) async fn sign_in(
@@ -29,19 +25,18 @@ pub(super) async fn sign_in(
     Json(body): Json<SignIn>,
 ) -> ApiResult<axum::Json<SignedIn>> {
     let name = device_name(&body.device_name)?;
-    let mut keys = vec![Key::address(peer.remote.ip())];
-    if let Credentials::Password { user, .. } = &body.credentials {
-        // One account under both of its names; a name that doesn't exist is limited all the same.
-        let known = app.store.find_subscriber(user).await?;
-        keys.push(Key::Account(known.map_or_else(|| user.to_ascii_lowercase(), |subscriber| subscriber.id.to_string())));
-    }
-    limiter(&app).try_now(&keys, Instant::now()).map_err(ApiError::rate_limited)?;
+    let user = match &body.credentials {
+        Credentials::Password { user, .. } => Some(user.as_str()),
+        Credentials::Invitation { .. } => None,
+    };
+    let who = app.limiter().who(peer.remote.ip(), user);
+    app.limiter().try_now(who, Instant::now()).map_err(ApiError::rate_limited)?;
     let checked = match &body.credentials {
         Credentials::Password { user, password } => by_password(&app, user, password, &name).await?,
         Credentials::Invitation { invitation } => app.store.accept_invitation(invitation, &name, Timestamp::now()).await?,
     };
     let (subscriber, NewApp { device, token }) = checked.ok_or_else(ApiError::wrong_credentials)?;
-    limiter(&app).forgive(&keys);
+    app.limiter().forgive(who, Instant::now());
     tracing::info!(device = %device.id, subscriber = %subscriber.id, "a device signed in");
     let me = Me { subscriber, domain: app.domain.clone() };
     Ok(axum::Json(SignedIn { token: token.expose().to_owned(), device: device.id, me }))
@@ -56,10 +51,6 @@ async fn by_password(app: &App, user: &str, password: &str, name: &str) -> ApiRe
     let Some(subscriber) = app.store.check_password(user, password).await? else { return Ok(None) };
     let new = app.store.add_app(subscriber.id, name, Timestamp::now()).await?;
     Ok(Some((subscriber, new)))
-}
-
-fn limiter(app: &App) -> std::sync::MutexGuard<'_, super::limit::Limiter> {
-    app.limiter.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn device_name(name: &str) -> ApiResult<String> {

@@ -1,5 +1,7 @@
-use std::sync::Arc;
+use std::net::IpAddr;
 
+use aftertone_model::DeviceId;
+use aftertone_net::Place;
 use axum::{
     Extension,
     extract::{State, WebSocketUpgrade, ws::Message, ws::rejection::WebSocketUpgradeRejection},
@@ -25,6 +27,12 @@ const MAX_MESSAGE: usize = 64 * 1024;
 /// Messages that may wait to be sent to one device.
 const QUEUE: usize = 256;
 
+/// A place among the open WebSockets.
+enum Taken {
+    OfDevice(#[expect(dead_code, reason = "held until the end")] Place<DeviceId>),
+    OfStranger(#[expect(dead_code, reason = "held until the end")] Place<IpAddr>),
+}
+
 /// SIP over a WebSocket (RFC 7118), subprotocol `sip`.
 ///
 /// One SIP message per WebSocket message. The token of a device authenticates everything on it. Without one, every request is
@@ -42,8 +50,8 @@ pub(super) async fn sip(
         return Err(ApiError::bad_request("the subprotocol must be sip: Sec-WebSocket-Protocol: sip"));
     }
     let place = match &asking {
-        Some(_) => None,
-        None => Some(Arc::clone(&app.strangers).try_acquire_owned().map_err(|_| ApiError::too_many_connections())?),
+        Some(asking) => Taken::OfDevice(app.place_of(asking)?),
+        None => Taken::OfStranger(app.strangers.take_for(peer.remote.ip()).ok_or_else(ApiError::too_many_connections)?),
     };
     let session = Session::begin(app, asking);
     let limited = upgrade.max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE);

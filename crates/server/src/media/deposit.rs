@@ -13,7 +13,7 @@ use aftertone_media::{
     dtmf::{Digit, DtmfReceiver, ToneReceiver},
     rtp::RtpPacket,
 };
-use aftertone_model::{CallRecord, Envelope, Timestamp};
+use aftertone_model::{CallRecord, EndReason, Envelope, Timestamp};
 use aftertone_server_store::{BeginError, Finished, FinishedSound, NewRecording, SpoolHandle};
 use aftertone_voicemail::{Deposit, DepositLimits, Ending, Event, Output};
 use bytes::Bytes;
@@ -26,6 +26,7 @@ use super::{
     recording::{Heard, Recording},
     stream::SendStream,
 };
+use crate::jobs::compact_later;
 
 /// One packet.
 const FRAME: Duration = Duration::from_millis(20);
@@ -33,6 +34,9 @@ const FRAME: Duration = Duration::from_millis(20);
 const LOST_PLACE: Duration = Duration::from_millis(200);
 /// The greeting begins so long after packets get through: the other end's decryption and loudspeaker may be a moment later.
 const LEAD_IN: Duration = Duration::from_millis(300);
+/// A disk that takes longer to make the place for a recording is not waited for any more: the greeting begins, and the beep
+/// waits.
+const SPOOL_PATIENCE: Duration = Duration::from_secs(2);
 /// While recording the caller is sent a packet of silence so often: it keeps NATs open, and gateways from giving up.
 const KEEP_ALIVE: Duration = Duration::from_secs(1);
 
@@ -45,6 +49,8 @@ pub(super) struct DepositRun {
     flows_since: Option<Instant>,
     player: Option<Player>,
     spool: SpoolSlot,
+    /// The caller heard, or hears, that no message can be left.
+    unavailable: bool,
     /// The beep waits for the spool.
     beep_due: bool,
     /// When to look again for what is waited for. It stays where it is whatever the caller sends meanwhile.
@@ -95,9 +101,11 @@ pub(super) struct Effects {
 }
 
 impl DepositRun {
-    /// A deposit in the leg's codec. `None` while the plane shuts down.
+    /// A deposit in the leg's codec, whose place on the disk is being made from now on: what the caller hears first depends
+    /// on it. `None` while the plane shuts down.
     pub(super) fn new(order: DepositOrder, codec: Codec, shared: Arc<Shared>) -> Option<Self> {
         let finisher = shared.finisher()?;
+        let spool = begin_spool(&order, codec, &shared);
         Some(Self {
             order,
             machine: Deposit::new(DepositLimits::default()),
@@ -105,7 +113,8 @@ impl DepositRun {
             started: false,
             flows_since: None,
             player: None,
-            spool: SpoolSlot::None,
+            spool,
+            unavailable: false,
             beep_due: false,
             look_at: None,
             recording: None,
@@ -208,17 +217,43 @@ impl DepositRun {
             return;
         }
         let since = *self.flows_since.get_or_insert(now);
-        if now >= since + LEAD_IN && self.shared.prompts.get(self.codec).is_some() {
-            self.started = true;
-            // Also where the caller has skipped the greeting already.
-            self.begin_spool();
-            self.machine.handle_start(now);
+        if now < since + LEAD_IN || self.shared.prompts.get(self.codec).is_none() {
+            return;
         }
+        self.look_for_spool();
+        match self.spool {
+            SpoolSlot::Beginning(_) if now < since + SPOOL_PATIENCE => return,
+            SpoolSlot::Beginning(_) | SpoolSlot::Ready(_) => self.machine.handle_start(now),
+            SpoolSlot::None => self.refuse(now),
+        }
+        self.started = true;
+    }
+
+    /// Whether the place on the disk is there by now.
+    fn look_for_spool(&mut self) {
+        let SpoolSlot::Beginning(answer) = &mut self.spool else { return };
+        self.spool = match answer.try_recv() {
+            Ok(Ok(handle)) => SpoolSlot::Ready(handle),
+            Ok(Err(error)) => self.without_spool(&error),
+            Err(oneshot::error::TryRecvError::Closed) => self.without_spool(&BeginError::Closed),
+            Err(oneshot::error::TryRecvError::Empty) => return,
+        };
+    }
+
+    fn refuse(&mut self, now: Instant) {
+        self.unavailable = true;
+        self.machine.handle_unavailable(now);
     }
 
     fn drain(&mut self, stream: &mut SendStream, now: Instant, effects: &mut Effects) {
         while let Output::Event(event) = self.machine.poll_output() {
             match event {
+                Event::PlayUnavailable => {
+                    self.beep_due = false;
+                    let shared = Arc::clone(&self.shared);
+                    let said = shared.prompts.get(self.codec).map(|prompts| prompts.unavailable(self.order.language));
+                    self.start_playing(said, Prompt::Greeting, stream, now);
+                }
                 Event::PlayGreeting => {
                     let shared = Arc::clone(&self.shared);
                     let greeting = shared.prompts.get(self.codec).map(|prompts| prompts.greeting(self.order.language));
@@ -243,38 +278,24 @@ impl DepositRun {
         }
     }
 
-    /// Makes the place for the recording, before the greeting plays.
-    fn begin_spool(&mut self) {
-        let (media_type, codec) = (Recording::media_type(self.codec), self.codec.name());
-        let format = aftertone_server_store::SoundFormat { media_type: media_type.into(), codec: codec.into() };
-        let DepositOrder { envelope, record, language } = self.order.clone();
-        let recording = NewRecording { envelope, record, format, language, jobs: Vec::new() };
-        let (reply, answer) = oneshot::channel();
-        let spool = Arc::clone(&self.shared.spool);
-        self.shared.runtime.spawn(async move { reply.send(spool.begin(recording).await) });
-        self.spool = SpoolSlot::Beginning(answer);
-    }
-
     /// Beeps once the message's sidecar is durable, and never if it can't be.
     fn beep_if_ready(&mut self, stream: &mut SendStream, now: Instant) {
         if !self.beep_due {
             return;
         }
-        if let SpoolSlot::Beginning(answer) = &mut self.spool {
-            self.spool = match answer.try_recv() {
-                Ok(Ok(handle)) => SpoolSlot::Ready(handle),
-                Ok(Err(error)) => self.without_spool(&error),
-                Err(oneshot::error::TryRecvError::Closed) => self.without_spool(&BeginError::Closed),
-                Err(oneshot::error::TryRecvError::Empty) => return,
-            };
-        }
-        self.beep_due = false;
-        let shared = Arc::clone(&self.shared);
-        if matches!(self.spool, SpoolSlot::Ready(_)) {
-            let beep = shared.prompts.get(self.codec).map(|prompts| &prompts.beep);
-            self.start_playing(beep, Prompt::Beep, stream, now);
-        } else {
-            self.machine.handle_interruption();
+        self.look_for_spool();
+        match self.spool {
+            SpoolSlot::Beginning(_) => {}
+            SpoolSlot::Ready(_) => {
+                self.beep_due = false;
+                let shared = Arc::clone(&self.shared);
+                let beep = shared.prompts.get(self.codec).map(|prompts| &prompts.beep);
+                self.start_playing(beep, Prompt::Beep, stream, now);
+            }
+            SpoolSlot::None => {
+                self.beep_due = false;
+                self.refuse(now);
+            }
         }
     }
 
@@ -397,7 +418,8 @@ impl DepositRun {
         }
         self.player = None;
         self.keep_alive_at = None;
-        let record = CallRecord { ended_at: Timestamp::now(), ..self.order.record.clone() };
+        let end = if self.unavailable { EndReason::NoRoom } else { self.order.record.end };
+        let record = CallRecord { ended_at: Timestamp::now(), end, ..self.order.record.clone() };
         let mut sound = FinishedSound {
             duration_ms: 0,
             peaks: Vec::new(),
@@ -422,6 +444,19 @@ impl DepositRun {
             drop(finisher);
         });
     }
+}
+
+/// Makes the place for the recording.
+fn begin_spool(order: &DepositOrder, codec: Codec, shared: &Shared) -> SpoolSlot {
+    let (media_type, codec) = (Recording::media_type(codec), codec.name());
+    let format = aftertone_server_store::SoundFormat { media_type: media_type.into(), codec: codec.into() };
+    let DepositOrder { envelope, record, language } = order.clone();
+    let jobs = vec![compact_later(envelope.id, envelope.received_at)];
+    let recording = NewRecording { envelope, record, format, language, jobs };
+    let (reply, answer) = oneshot::channel();
+    let spool = Arc::clone(&shared.spool);
+    shared.runtime.spawn(async move { reply.send(spool.begin(recording).await) });
+    SpoolSlot::Beginning(answer)
 }
 
 /// Makes the recording a message, or logs the call alone, and tells of it.

@@ -54,7 +54,7 @@ use aftertone_server_store::{Spool, Store};
 use tokio::sync::mpsc::{self, error::TrySendError};
 
 pub(crate) use self::prompts::Greetings;
-use crate::public::Public;
+use crate::{load::Lateness, public::Public};
 
 use self::{
     ports::Ports,
@@ -88,6 +88,8 @@ pub(crate) struct MediaConfig {
     pub(crate) store: Arc<dyn Store>,
     /// What callers hear before the beep.
     pub(crate) greetings: Greetings,
+    /// Where the workers note how late they are.
+    pub(crate) lateness: Lateness,
 }
 
 /// What the media plane reports.
@@ -160,6 +162,7 @@ impl MediaPlane {
             crossings: OnceLock::new(),
             spool: config.spool,
             store: config.store,
+            lateness: config.lateness,
             runtime: tokio::runtime::Handle::current(),
             finisher: Mutex::new(Some(finisher)),
         });
@@ -249,6 +252,7 @@ struct Shared {
     crossings: OnceLock<Vec<mpsc::Sender<Crossing>>>,
     spool: Arc<Spool>,
     store: Arc<dyn Store>,
+    lateness: Lateness,
     /// The server's runtime: store and files are waited for there, not on a worker.
     runtime: tokio::runtime::Handle,
     /// Held by everything that has a recording to finish; a shutdown waits until nobody holds it.

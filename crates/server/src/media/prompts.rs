@@ -11,13 +11,17 @@ use aftertone_model::Language;
 use anyhow::Context;
 use bytes::Bytes;
 
-/// The greetings, as WAV files (16 bits, mono, any rate).
+/// What is said to callers, as WAV files (16 bits, mono, any rate).
 #[derive(Debug, Clone)]
 pub(crate) struct Greetings {
     /// English.
     pub(crate) en: Bytes,
     /// German.
     pub(crate) de: Bytes,
+    /// That no message can be left.
+    pub(crate) unavailable_en: Bytes,
+    /// The same in German.
+    pub(crate) unavailable_de: Bytes,
 }
 
 impl Greetings {
@@ -27,6 +31,8 @@ impl Greetings {
         Self {
             en: Bytes::from_static(include_bytes!("../../../../assets/greeting-en.wav")),
             de: Bytes::from_static(include_bytes!("../../../../assets/greeting-de.wav")),
+            unavailable_en: Bytes::from_static(include_bytes!("../../../../assets/unavailable-en.wav")),
+            unavailable_de: Bytes::from_static(include_bytes!("../../../../assets/unavailable-de.wav")),
         }
     }
 }
@@ -39,6 +45,8 @@ pub(super) type Frames = Arc<[Bytes]>;
 pub(super) struct CodecPrompts {
     en: Frames,
     de: Frames,
+    unavailable_en: Frames,
+    unavailable_de: Frames,
     pub(super) beep: Frames,
     pub(super) warning: Frames,
     pub(super) silence: Bytes,
@@ -52,12 +60,22 @@ impl CodecPrompts {
         }
     }
 
-    fn encode(codec: Codec, en: &Pcm, de: &Pcm) -> anyhow::Result<Self> {
+    /// That no message can be left.
+    pub(super) fn unavailable(&self, language: Language) -> &Frames {
+        match language {
+            Language::En => &self.unavailable_en,
+            Language::De => &self.unavailable_de,
+        }
+    }
+
+    fn encode(codec: Codec, spoken: &Spoken) -> anyhow::Result<Self> {
         let rate = codec.sample_rate();
-        let greeting = |pcm: &Pcm| anyhow::Ok(resample(&pcm.samples, pcm.rate, rate)?);
+        let say = |pcm: &Pcm| anyhow::Ok(frames(codec, resample(&pcm.samples, pcm.rate, rate)?)?);
         Ok(Self {
-            en: frames(codec, greeting(en)?)?,
-            de: frames(codec, greeting(de)?)?,
+            en: say(&spoken.en)?,
+            de: say(&spoken.de)?,
+            unavailable_en: say(&spoken.unavailable_en)?,
+            unavailable_de: say(&spoken.unavailable_de)?,
             beep: frames(codec, tones::beep(rate))?,
             warning: frames(codec, tones::warning_beep(rate))?,
             silence: frames(codec, vec![0; codec.frame()])?.first().cloned().unwrap_or_default(),
@@ -72,16 +90,21 @@ pub(super) struct Prompts(Arc<[(Codec, OnceLock<CodecPrompts>)]>);
 impl Prompts {
     pub(super) fn start(greetings: &Greetings) -> io::Result<Self> {
         let read = |name: &str, wav: &[u8]| {
-            Pcm::read(wav).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("the {name} greeting: {error:#}")))
+            Pcm::read(wav).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("the {name}: {error:#}")))
         };
-        let (en, de) = (read("English", &greetings.en)?, read("German", &greetings.de)?);
+        let spoken = Spoken {
+            en: read("English greeting", &greetings.en)?,
+            de: read("German greeting", &greetings.de)?,
+            unavailable_en: read("English announcement", &greetings.unavailable_en)?,
+            unavailable_de: read("German announcement", &greetings.unavailable_de)?,
+        };
         // G.711 first: it takes the least time, and it is what callers from outside have.
         let codecs = [Codec::Pcma, Codec::Pcmu, Codec::G722, Codec::Opus];
         let prompts = Self(codecs.into_iter().map(|codec| (codec, OnceLock::new())).collect());
         let filling = prompts.clone();
         thread::Builder::new().name("prompts".into()).spawn(move || {
             for (codec, slot) in filling.0.iter() {
-                let made = CodecPrompts::encode(*codec, &en, &de).unwrap_or_else(|error| {
+                let made = CodecPrompts::encode(*codec, &spoken).unwrap_or_else(|error| {
                     tracing::error!(%codec, "the prompts can't be encoded, callers hear nothing: {error:#}");
                     CodecPrompts::default()
                 });
@@ -95,6 +118,13 @@ impl Prompts {
     pub(super) fn get(&self, codec: Codec) -> Option<&CodecPrompts> {
         self.0.iter().find(|(known, _)| *known == codec)?.1.get()
     }
+}
+
+struct Spoken {
+    en: Pcm,
+    de: Pcm,
+    unavailable_en: Pcm,
+    unavailable_de: Pcm,
 }
 
 struct Pcm {
@@ -133,6 +163,9 @@ mod tests {
             let seconds = |frames: &Frames| frames.len() as f64 / 50.0;
             assert!((7.0..9.0).contains(&seconds(made.greeting(Language::En))), "{codec}");
             assert!((7.0..9.0).contains(&seconds(made.greeting(Language::De))), "{codec}");
+            for language in [Language::En, Language::De] {
+                assert!((6.0..8.0).contains(&seconds(made.unavailable(language))), "{codec}");
+            }
             assert_eq!((made.beep.len(), made.warning.len()), (20, 16), "{codec}");
             assert!(made.beep.iter().all(|frame| codec.duration_of(frame) == codec.frame_ticks()), "{codec}");
         }

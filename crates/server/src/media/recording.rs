@@ -165,15 +165,7 @@ impl Recording {
 
     fn listen(&mut self, pcm: &[i16], heard: &mut Heard) {
         self.peaks.push(pcm);
-        let before = self.detector.sound();
-        self.detector.push(pcm);
-        let sound = self.detector.sound().saturating_sub(before);
-        let whole = Duration::from_micros(pcm.len() as u64 * 1_000_000 / u64::from(LISTEN_RATE));
-        if sound.is_zero() {
-            heard.push((false, whole));
-        } else {
-            heard.push((true, sound));
-        }
+        heard.push(self.detector.hear(pcm, LISTEN_RATE));
     }
 }
 

@@ -345,6 +345,11 @@ impl State {
         }
     }
 
+    /// A deadline was met so late.
+    pub(super) fn note_lateness(&self, late: std::time::Duration) {
+        self.shared.lateness.note(late);
+    }
+
     pub(super) fn set_timer(&mut self, timer: Timer, at: Option<Instant>) {
         let before = self.timers.next();
         self.timers.set(timer, at);

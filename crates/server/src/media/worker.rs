@@ -160,7 +160,14 @@ async fn keep_time(state: Rc<RefCell<State>>, wake: Rc<Notify>) {
             }
         };
         tokio::select! {
-            () = due => state.borrow_mut().handle_deadlines(Instant::now()),
+            () = due => {
+                let now = Instant::now();
+                let mut state = state.borrow_mut();
+                if let Some(next) = next {
+                    state.note_lateness(now.saturating_duration_since(next));
+                }
+                state.handle_deadlines(now);
+            }
             () = wake.notified() => {}
         }
     }

@@ -3,7 +3,7 @@ use aftertone_sync::{ChangeBody, ChangesPage, Forwarded, ProblemCode};
 use reqwest::{Method, Response};
 use serde_json::json;
 
-use crate::world::{Phone, World, problem};
+use crate::world::{Phone, World, problem, soon};
 
 async fn changes(phone: &Phone, query: &str) -> ChangesPage {
     serde_json::from_value(phone.json(&format!("/v1/changes{query}")).await).unwrap()
@@ -173,4 +173,41 @@ async fn sound_comes_whole_in_parts_and_not_twice() {
     assert_eq!((head.status().as_u16(), head.headers()["content-length"].to_str().unwrap()), (200, "200000"));
     assert_eq!(head.headers()["etag"], tag);
     assert_eq!(head.bytes().await.unwrap().len(), 0);
+}
+
+/// The job that makes sounds small, over the running server: the feed says so, the sound stays, the old file goes.
+#[tokio::test]
+async fn a_sound_becomes_small_after_a_while() {
+    let world = World::start().await;
+    let phone = world.sign_in("ada").await;
+    let wav = aftertone_media::container::decode(include_bytes!("../../../../assets/test-message.wav")).unwrap();
+    let pcm = aftertone_media::resample::resample(&wav.samples, wav.rate, 8_000).unwrap();
+    let recorded = aftertone_media::container::wav_pcm16(&pcm, 8_000);
+    let message = world.leave_message(&phone, &recorded).await;
+    let path = format!("/v1/messages/{}", message.envelope.id);
+    let job = aftertone_server_store::NewJob {
+        kind: "compact".into(),
+        payload: message.envelope.id.to_string(),
+        due_at: aftertone_model::Timestamp::now(),
+    };
+    world.server.store().add_job(job).await.unwrap();
+    soon(until(async || phone.json(&path).await["media_type"] == "audio/ogg")).await;
+    let response = phone.get(&format!("{path}/audio")).await;
+    assert_eq!(response.headers()["content-type"], "audio/ogg");
+    let small = response.bytes().await.unwrap();
+    assert!(small.len() * 6 < recorded.len(), "{} of {}", small.len(), recorded.len());
+    let again = aftertone_media::container::decode(&small).unwrap();
+    assert!(again.duration().as_secs_f64() - pcm.len() as f64 / 8_000.0 < 0.1);
+    let changes = phone.json("/v1/changes").await;
+    let fed =
+        changes["changes"].as_array().unwrap().iter().find(|change| change["message"]["id"] == message.envelope.id.to_string());
+    assert_eq!(fed.map(|change| &change["message"]["media_type"]), Some(&serde_json::json!("audio/ogg")), "{changes}");
+    let old = world.folder.path().join("blobs").join(format!("{}.wav", message.envelope.id));
+    soon(until(async || !old.exists())).await;
+}
+
+async fn until(mut done: impl AsyncFnMut() -> bool) {
+    while !done().await {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
 }

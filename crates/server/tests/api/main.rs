@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod account;
+mod authorisation;
+mod backup;
 mod document;
 mod mailbox;
 mod sockets;

@@ -24,6 +24,8 @@ pub(crate) struct ServerTransactions {
     matching: BTreeMap<Key, TxId>,
     /// By what stays the same when a request comes over two ways (RFC 3261 8.2.2.2).
     merging: BTreeMap<String, TxId>,
+    /// What all of it takes, more or less.
+    bytes: usize,
 }
 
 /// RFC 3261 17.2.1. Not at once: a refusal or a challenge that comes within that time needs no 100 before it, and
@@ -49,6 +51,7 @@ pub(crate) struct ServerTransaction {
     key: Key,
     merge_key: Option<String>,
     state: State,
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -71,6 +74,11 @@ pub(crate) enum AckOutcome {
 impl ServerTransactions {
     pub(crate) fn len(&self) -> usize {
         self.all.len()
+    }
+
+    /// What all requests and answers take of the memory, more or less.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub(crate) fn get(&self, id: TxId) -> Option<&ServerTransaction> {
@@ -141,7 +149,9 @@ impl ServerTransactions {
             self.merging.insert(merge_key, id);
         }
         let (reply, state) = (reply_flow(&request, source), State::Proceeding { last: None });
-        self.all.insert(id, ServerTransaction { request, source, local_tag, reply, key, merge_key, state });
+        let bytes = size(&request);
+        self.bytes += bytes;
+        self.all.insert(id, ServerTransaction { request, source, local_tag, reply, key, merge_key, state, bytes });
     }
 
     /// Sends a response, and again as the transaction's state demands. Nothing happens after a final response.
@@ -195,11 +205,19 @@ impl ServerTransactions {
             wire.timers.stop(key(id));
         }
         let Some(tx) = self.all.remove(&id) else { return };
+        self.bytes -= tx.bytes;
         self.matching.remove(&tx.key);
         if let Some(merge_key) = tx.merge_key {
             self.merging.remove(&merge_key);
         }
     }
+}
+
+/// A request and an answer that repeats most of its headers, with what keeping them costs.
+fn size(request: &Request) -> usize {
+    const KEEPING: usize = 512;
+    let headers: usize = request.headers.iter().map(|header| header.name.len() + header.value.len() + size_of_val(header)).sum();
+    KEEPING + 2 * headers + request.body.len()
 }
 
 /// Where responses to a request go (RFC 3261 18.2.2, RFC 3581 4): the same connection, or what Via says.

@@ -12,6 +12,9 @@ use crate::timers::TimerKey;
 use crate::transaction::AckOutcome;
 use crate::uri::NameAddr;
 
+/// After so many seconds the transactions that fill the memory are over (RFC 3261 section 17.2: 64*T1).
+const OVERLOADED_S: u32 = 32;
+
 impl UserAgent {
     pub(super) fn stream_received(&mut self, flow: Flow, bytes: &[u8], now: Instant) {
         let Some(connection) = flow.connection else { return };
@@ -85,6 +88,12 @@ impl UserAgent {
         }
         if self.core.servers.is_merged(&request) {
             self.core.respond_stateless(&request, flow, ResponseParts::new(482));
+            return;
+        }
+        let is_new = request.headers.to().is_ok_and(|to| to.tag().is_none());
+        if is_new && self.core.servers.bytes() >= self.core.config.max_served_bytes {
+            let parts = ResponseParts::new(503).with("Retry-After", OVERLOADED_S);
+            self.core.respond_stateless(&request, flow, parts);
             return;
         }
         let tx = self.core.serve(request.clone(), flow, now);

@@ -92,6 +92,39 @@ fn stop(ending: Ending, keep: bool) -> Event {
 }
 
 #[test]
+fn a_caller_who_can_leave_no_message_is_told_so() {
+    for after_ms in [0, 2_000, 6_200] {
+        let mut worker = Worker::new();
+        worker.start().wait(after_ms.min(6_000));
+        if after_ms > 6_000 {
+            worker.prompt_finished().wait(after_ms - 6_000);
+        }
+        worker.told.clear();
+        worker.deposit.handle_unavailable(worker.now);
+        worker.drain().press('#').wait(4_000).prompt_finished().prompt_finished().hang_up();
+        let over = Event::Stop { ending: Ending::Unavailable, keep: false };
+        assert_eq!(worker.told, [(after_ms, Event::PlayUnavailable), (after_ms + 4_000, over)]);
+    }
+    let mut hangs_up = Worker::new();
+    hangs_up.deposit.handle_unavailable(hangs_up.now);
+    hangs_up.drain().wait(1_000).hang_up();
+    let over = Event::Stop { ending: Ending::HungUp, keep: false };
+    assert_eq!(hangs_up.told, [(0, Event::PlayUnavailable), (1_000, over)]);
+    let mut stuck = Worker::new();
+    stuck.deposit.handle_unavailable(stuck.now);
+    stuck.drain().wait(200_000);
+    assert_eq!(stuck.told[1].1, Event::Stop { ending: Ending::Unavailable, keep: false }, "an announcement that never ends");
+}
+
+#[test]
+fn a_recording_that_runs_goes_on_without_room_for_others() {
+    let mut worker = Worker::recording();
+    worker.deposit.handle_unavailable(worker.now);
+    worker.hear(true, 2_000).hang_up();
+    assert_eq!(worker.told, [(8_400, Event::Stop { ending: Ending::HungUp, keep: true })]);
+}
+
+#[test]
 fn a_caller_speaks_and_hangs_up() {
     Worker::recording().hear(true, 4_000).hang_up().check(&[(10_400, stop(Ending::HungUp, true))]);
 }

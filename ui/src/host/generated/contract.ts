@@ -617,7 +617,7 @@ entries: Array<DirectoryEntryView>, };
 /**
  * How a call ended, seen from this side.
  */
-export type EndReason = "local_hangup" | "remote_hangup" | "declined" | "busy" | "no_answer" | "cancelled" | "answered_elsewhere" | "diverted" | "failed";
+export type EndReason = "local_hangup" | "remote_hangup" | "declined" | "busy" | "no_answer" | "cancelled" | "answered_elsewhere" | "diverted" | "no_room" | "failed";
 
 /**
  * What the shell tells the interface: always a whole view model, which replaces the last one of its kind.
@@ -859,7 +859,11 @@ duration_ms: number, } | { "type": "answered_elsewhere" } | { "type": "missed",
 /**
  * Why the mailbox answered.
  */
-diverted: Reason | null, } | { "type": "declined" } | { "type": "not_reached", 
+diverted: Reason | null, 
+/**
+ * The caller heard that no message could be left, for the server's disk is full.
+ */
+no_room: boolean, } | { "type": "declined" } | { "type": "not_reached", 
 /**
  * Why.
  */

@@ -16,7 +16,7 @@ use tokio::{
     time::{sleep, sleep_until},
 };
 
-use super::plane::{FRAME, Phone, Plane, call, message, speech, tone_greetings};
+use super::plane::{FRAME, Phone, Plane, Room, call, message, speech, tone_greetings};
 use crate::media::{
     Greetings,
     deposit::DepositRun,
@@ -63,6 +63,25 @@ async fn a_caller_leaves_a_message_that_is_kept_to_the_bit() {
     assert!(sound[..at].iter().all(|byte| *byte == 0xff), "silence before it");
     close_to(Duration::from_micros(at as u64 * 125), breath, 200);
     assert_eq!(container::decode(&file).unwrap().samples.len(), sound.len());
+}
+
+#[tokio::test]
+async fn a_full_disk_is_said_before_the_greeting_and_the_owner_sees_it() {
+    let greetings = tone_greetings(25);
+    let mut plane = Plane::start_on(31_160..=31_169, 1, greetings.clone(), Room::None).await;
+    let phone = plane.phone(call(20), 1, &[Codec::Pcmu], &[]).await.unwrap();
+    plane.deposit(call(20), 1, message(20));
+    let wav = container::decode(&greetings.unavailable_en).unwrap();
+    let pcm = aftertone_media::resample::resample(&wav.samples, wav.rate, 8_000).unwrap();
+    let expected = crate::media::prompts::frames(Codec::Pcmu, pcm).unwrap();
+    let (heard, _) = phone.hear_prompts(expected.len()).await;
+    let heard: Vec<_> = heard.into_iter().map(|packet| packet.payload).collect();
+    assert!(heard[..] == expected[..], "the announcement, whole, and nothing else");
+    plane.deposit_over(1).await;
+    assert_eq!(plane.deposited(call(20)).await, None);
+    let record = plane.store.call_records(plane.mailbox, None, 9).await.unwrap().remove(0);
+    assert_eq!((record.end, record.message), (aftertone_model::EndReason::NoRoom, None));
+    assert!(record.is_missed());
 }
 
 #[tokio::test]

@@ -45,6 +45,13 @@ pub(super) struct Plane {
     _folder: tempfile::TempDir,
 }
 
+/// What is left of the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    Enough,
+    None,
+}
+
 impl Plane {
     /// One worker, and greetings of half a second.
     pub(super) async fn start(rtp_ports: RangeInclusive<u16>) -> Self {
@@ -52,9 +59,16 @@ impl Plane {
     }
 
     pub(super) async fn start_with(rtp_ports: RangeInclusive<u16>, workers: usize, greetings: Greetings) -> Self {
+        Self::start_on(rtp_ports, workers, greetings, Room::Enough).await
+    }
+
+    pub(super) async fn start_on(rtp_ports: RangeInclusive<u16>, workers: usize, greetings: Greetings, room: Room) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(folder.path(), Arc::new(Disk)).await.unwrap();
-        let config = SpoolConfig::new(store.spool_dir(), store.blobs_dir());
+        let mut config = SpoolConfig::new(store.spool_dir(), store.blobs_dir());
+        if room == Room::None {
+            config.reserve_bytes = u64::MAX;
+        }
         let store = Arc::new(store);
         let person = NewSubscriber {
             user: "anna".parse().unwrap(),
@@ -78,6 +92,7 @@ impl Plane {
             spool: Arc::new(spool),
             store: Arc::clone(&store),
             greetings,
+            lateness: crate::load::Lateness::default(),
         };
         let (media, events) = MediaPlane::start(config).unwrap();
         Self { media, store, mailbox, events, seen: Vec::new(), requests: 0, _folder: folder }
@@ -237,7 +252,7 @@ pub(super) fn message(n: u128) -> MessageId {
 pub(super) fn tone_greetings(frames: usize) -> Greetings {
     let pcm: Vec<i16> = (0..frames * 320).map(|n| ((n as f32 * 0.2).sin() * 9000.0) as i16).collect();
     let wav = Bytes::from(container::wav_pcm16(&pcm, 16_000));
-    Greetings { en: wav.clone(), de: wav }
+    Greetings { en: wav.clone(), de: wav, ..Greetings::bundled() }
 }
 
 /// Real speech, encoded in packets of 20 ms.

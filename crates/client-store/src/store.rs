@@ -364,6 +364,7 @@ fn contents(pages: &[ChangesPage]) -> (BTreeSet<MessageId>, Vec<&CallRecord>) {
             // A thing may change between two pages.
             ChangeBody::Expunged { message } => _ = kept.remove(message),
             ChangeBody::CallRecord { record } => records.push(&**record),
+            ChangeBody::Greeting { .. } | ChangeBody::GreetingRemoved { .. } | ChangeBody::Plan { .. } | ChangeBody::Unknown => {}
         }
     }
     (kept, records)
@@ -410,6 +411,9 @@ async fn apply_one(connection: &mut SqliteConnection, change: &ChangeBody) -> Re
         ChangeBody::CallRecord { record } => {
             let news = call_records::put(connection, record).await?;
             Ok(news.then(|| Applied::CallRecord((**record).clone())))
+        }
+        ChangeBody::Greeting { .. } | ChangeBody::GreetingRemoved { .. } | ChangeBody::Plan { .. } | ChangeBody::Unknown => {
+            Ok(None)
         }
     }
 }

@@ -79,6 +79,8 @@ pub struct ExchangeConfig {
     pub dial_plan: DialPlan,
     /// Whose media go directly.
     pub direct: Direct,
+    /// No message is longer, whatever its mailbox's owner wants.
+    pub longest_message: Duration,
     /// More calls at once are answered with 503.
     pub max_calls: usize,
     /// More calls at once from one address that nobody vouches for are answered with 503.
@@ -107,6 +109,7 @@ impl ExchangeConfig {
             open: false,
             dial_plan: DialPlan::default(),
             direct: Direct::default(),
+            longest_message: Duration::from_secs(300),
             max_calls: 500,
             max_calls_of_stranger: 4,
             max_bindings: 10,

@@ -1,5 +1,7 @@
 //! What a dialled number means: E.164 normalising, emergency numbers, and who may dial what.
 
+use std::collections::BTreeMap;
+
 use aftertone_model::{CallingRights, NumberFormat};
 
 /// How numbers are dialled where the account lives. Without a country numbers are sent as they are dialled.
@@ -21,6 +23,10 @@ pub struct DialPlan {
     pub emergency_trunk: Option<String>,
     /// Beginnings of E.164 numbers that nobody may dial: premium rate numbers, countries known for fraud.
     pub barred: Vec<String>,
+    /// With it before an extension or a name the mailbox is called, without ringing.
+    pub mailbox_prefix: Option<String>,
+    /// Numbers that stand for the mailbox of an extension or a name, without ringing.
+    pub mailbox_numbers: BTreeMap<String, String>,
 }
 
 impl Default for DialPlan {
@@ -34,6 +40,8 @@ impl Default for DialPlan {
             emergency: ["112", "110", "911", "999"].map(Into::into).into(),
             emergency_trunk: None,
             barred: Vec::new(),
+            mailbox_prefix: Some("*98".into()),
+            mailbox_numbers: BTreeMap::new(),
         }
     }
 }

@@ -1,8 +1,12 @@
 //! Who may be called and who may sign in: pushed in by the server, never asked for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
-use aftertone_model::{CallingRights, DeviceId, Subscriber, SubscriberId};
+use aftertone_model::{CallingRights, DeviceId, GreetingId, Subscriber, SubscriberId};
+use aftertone_rules::Answering;
 
 /// A digest credential of a phone that is not ours (RFC 8760: H(user:realm:password), lower-case hexadecimal).
 #[derive(Clone, PartialEq, Eq)]
@@ -34,6 +38,10 @@ pub struct Person {
     pub rights: CallingRights,
     /// Their devices don't ring: the mailbox takes every call.
     pub do_not_disturb: bool,
+    /// How their calls are answered.
+    pub answering: Answering,
+    /// Where the sounds of their greetings lie.
+    pub greetings: BTreeMap<GreetingId, PathBuf>,
 }
 
 /// Everybody of the account.

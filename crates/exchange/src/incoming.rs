@@ -2,6 +2,7 @@
 
 use aftertone_media::{Codec, sdp};
 use aftertone_model::{CallId, CallRecord, Caller, Direction, EndReason, Now, Reason, SubscriberId};
+use aftertone_rules::Action;
 use aftertone_sip::{Flow, NameAddr, Request, ResponseParts, SessionId, Uri};
 
 use crate::{
@@ -177,6 +178,15 @@ impl Exchange {
         {
             return Some(Target::Outside(number.clone()));
         }
+        let live = match sender {
+            Sender::Trunk(line) => self.trunk_mailbox(line, request),
+            Sender::Person(_) | Sender::Trusted | Sender::Stranger => {
+                self.live_mailbox(&user).filter(|_| self.is_local(uri, flow))
+            }
+        };
+        if let Some(person) = live {
+            return Some(Target::Person { person, direct: Some(Reason::Direct) });
+        }
         let person = match sender {
             Sender::Trunk(line) => self.trunk_target(line, request),
             Sender::Person(_) | Sender::Trusted | Sender::Stranger => self.person_at(uri, flow),
@@ -289,16 +299,22 @@ impl Exchange {
     /// The called person's devices ring, or a trunk is tried.
     pub(crate) fn begin(&mut self, id: CallId, direct: Option<Reason>, now: Now) {
         let Some(call) = self.calls.get(&id) else { return };
-        let callee = call.callee().map(|callee| (callee.id, std::time::Duration::from_secs(callee.ring_s.into())));
-        let Some((owner, ring_time)) = callee else {
+        let Some(callee) = call.callee() else {
             self.timers.set(now.mono + RING_OUTSIDE, Timer::RingTime(id));
             return self.dial_out(id, now);
         };
+        let (owner, ring_time) = (callee.id, std::time::Duration::from_secs(callee.ring_s.into()));
+        let ring_time = match self.screened(call, owner, ring_time, now) {
+            Action::Ring(time) | Action::Through(time) => Some(time),
+            Action::Mailbox => None,
+        };
         if let Some(reason) = direct {
             self.divert(id, reason, now);
-        } else if self.directory.person(owner).is_some_and(|person| person.do_not_disturb) {
-            self.divert(id, Reason::Dnd, now);
-        } else if self.bindings.of(owner).is_empty() {
+            return;
+        }
+        // Nobody is to be disturbed by this call.
+        let Some(ring_time) = ring_time else { return self.divert(id, Reason::Dnd, now) };
+        if self.bindings.of(owner).is_empty() {
             self.divert(id, Reason::Offline, now);
         } else if ring_time.is_zero() {
             self.divert(id, Reason::NoAnswer, now);

@@ -7,6 +7,7 @@
 
 #![warn(missing_docs)]
 
+mod answering;
 mod call;
 mod config;
 mod dialplan;

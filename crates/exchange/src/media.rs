@@ -1,5 +1,7 @@
 //! Questions to the media plane, and what their answers set going.
 
+use std::time::Duration;
+
 use aftertone_media::{Codec, dtmf::Digit, sdp};
 use aftertone_model::{CallId, CallRecord, Direction, EndReason, Envelope, MessageId, Now, Subscriber};
 use aftertone_sip::{Request, SessionId};
@@ -221,8 +223,10 @@ impl Exchange {
         let Some(call) = self.calls.get_mut(&id) else { return };
         let State::Accepted(partner) = call.state else { return };
         call.state = State::Running(partner);
+        let Some(call) = self.calls.get(&id) else { return };
         if let (Partner::Mailbox { reason }, Some(callee)) = (partner, call.callee()) {
-            let deposit = Box::new(deposit_order(call, callee, message, reason, now));
+            let (greeting, longest) = self.answer_of(call, callee.id, reason, now);
+            let deposit = Box::new(DepositOrder { greeting, longest, ..deposit_order(call, callee, message, reason, now) });
             let leg = call.caller.leg;
             self.command(MediaCommand::Deposit { leg, deposit });
         }
@@ -348,5 +352,5 @@ fn deposit_order(
         diverted: Some(reason),
         message: None,
     };
-    DepositOrder { envelope, record, language: callee.language }
+    DepositOrder { envelope, record, language: callee.language, greeting: None, longest: Duration::ZERO }
 }

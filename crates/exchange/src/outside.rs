@@ -142,9 +142,20 @@ impl Exchange {
 
     /// Who has a number of a trunk.
     pub(crate) fn trunk_number(&self, line: &Line, number: &str) -> Option<SubscriberId> {
+        Some(self.directory.find(self.trunk_name(line, number)?)?.subscriber.id)
+    }
+
+    fn trunk_name<'a>(&self, line: &'a Line, number: &str) -> Option<&'a str> {
         let plan = &self.config.dial_plan;
         let (_, name) = line.account.trunk.numbers.iter().find(|(own, _)| plan.is_same(own, number))?;
-        Some(self.directory.find(name)?.subscriber.id)
+        Some(name)
+    }
+
+    /// Whose mailbox a call from a trunk asks for: a number of the trunk may stand for one (`*981001`).
+    pub(crate) fn trunk_mailbox(&self, line: LineId, request: &Request) -> Option<SubscriberId> {
+        let line = self.lines.get(&line)?;
+        let called = called_numbers(line, request);
+        called.iter().find_map(|number| self.live_mailbox(self.trunk_name(line, number)?))
     }
 
     /// Whom a call from a trunk is for: by the number that was called, else by an extension, else whoever gets the rest.
@@ -152,10 +163,7 @@ impl Exchange {
         let line = self.lines.get(&line)?;
         let called = request.uri.user();
         let called = called.as_deref().filter(|user| *user != line.contact_user);
-        let party = request.headers.addresses("P-Called-Party-ID").into_iter().next().and_then(|address| user_of(&address));
-        let to = request.headers.to().ok().and_then(|address| user_of(&address));
-        let numbers = called.into_iter().chain(party.as_deref()).chain(to.as_deref());
-        let by_number = numbers.into_iter().find_map(|number| self.trunk_number(line, number));
+        let by_number = called_numbers(line, request).iter().find_map(|number| self.trunk_number(line, number));
         let named = |name: &str| Some(self.directory.find(name)?.subscriber.id);
         let by_name = || called.filter(|user| *user != line.account.trunk.user).and_then(named);
         by_number.or_else(by_name).or_else(|| line.account.trunk.default_to.as_deref().and_then(named))
@@ -165,6 +173,14 @@ impl Exchange {
     pub(crate) fn trunk_caller(&self, caller: Caller) -> Caller {
         Caller { number: self.config.dial_plan.normal(&caller.number), ..caller }
     }
+}
+
+/// The numbers that a call from a trunk may be for, the most telling one first.
+fn called_numbers(line: &Line, request: &Request) -> Vec<String> {
+    let called = request.uri.user().filter(|user| **user != *line.contact_user).map(|user| user.to_string());
+    let party = request.headers.addresses("P-Called-Party-ID").into_iter().next().and_then(|address| user_of(&address));
+    let to = request.headers.to().ok().and_then(|address| user_of(&address));
+    called.into_iter().chain(party).chain(to).collect()
 }
 
 fn user_of(address: &NameAddr) -> Option<String> {

@@ -5,7 +5,7 @@
 //! [`Exchange::handle_applied`](crate::Exchange::handle_applied) for `Apply`. A result for a request that is no longer open
 //! is dropped, so the media plane may answer late; one that does not answer within ten seconds has failed.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use aftertone_media::{Codec, dtmf::Digit};
 use aftertone_model::{CallId, CallRecord, Envelope, Language};
@@ -160,6 +160,10 @@ pub struct DepositOrder {
     pub record: CallRecord,
     /// The language of the prompts.
     pub language: Language,
+    /// What is played before the beep. Without it, or if it can't be had, the greeting that comes with the server.
+    pub greeting: Option<Sound>,
+    /// The longest message.
+    pub longest: Duration,
 }
 
 /// A description that the media plane made: the result of `Offer` and `Answer`.

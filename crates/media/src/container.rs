@@ -15,7 +15,7 @@ mod wav;
 
 use std::time::Duration;
 
-pub use ogg_opus::{OggOpusWriter, decode_ogg_opus, decode_ogg_opus_up_to, repair_ogg};
+pub use ogg_opus::{OggOpusWriter, decode_ogg_opus, decode_ogg_opus_up_to, encode_ogg_opus, repair_ogg};
 pub use wav::{WAV_HEADER_LEN, WavG711Writer, decode_wav, repair_wav, wav_header, wav_pcm16};
 
 use crate::{Codec, rtp::RtpPacket};
@@ -59,6 +59,17 @@ pub enum DecodeError {
     /// The Opus decoder refused to start.
     #[error("the decoder failed")]
     Decoder(#[from] crate::codec::CodecError),
+}
+
+/// Why sound can't be encoded.
+#[derive(Debug, thiserror::Error)]
+pub enum EncodeError {
+    /// The encoder refused.
+    #[error("the encoder failed")]
+    Encoder(#[from] crate::codec::CodecError),
+    /// There is no way from this rate to the encoder's.
+    #[error("the sound can't be resampled")]
+    Resample(#[from] crate::resample::ResampleError),
 }
 
 /// Decodes either container, recognised by its first bytes.

@@ -55,10 +55,12 @@ pub(crate) async fn add(connection: &mut SqliteConnection, sound: &Sound) -> Res
     Ok(())
 }
 
-/// Gives a blob up if no message holds it any more.
+/// Gives a blob up if no message and no greeting holds it any more: each table that refers to blobs stands here.
 pub(crate) async fn release(connection: &mut SqliteConnection, content: &str) -> Result<(), StoreError> {
     let row = sqlx::query(
-        "DELETE FROM blobs WHERE content = ? AND NOT EXISTS (SELECT 1 FROM messages WHERE messages.content = blobs.content)
+        "DELETE FROM blobs WHERE content = ?
+            AND NOT EXISTS (SELECT 1 FROM messages WHERE messages.content = blobs.content)
+            AND NOT EXISTS (SELECT 1 FROM greetings WHERE greetings.content = blobs.content)
          RETURNING file",
     )
     .bind(content)
@@ -70,7 +72,7 @@ pub(crate) async fn release(connection: &mut SqliteConnection, content: &str) ->
     }
 }
 
-async fn discard(connection: &mut SqliteConnection, file: &str) -> Result<(), StoreError> {
+pub(crate) async fn discard(connection: &mut SqliteConnection, file: &str) -> Result<(), StoreError> {
     sqlx::query("INSERT INTO blob_trash (file) VALUES (?) ON CONFLICT DO NOTHING").bind(file).execute(connection).await?;
     Ok(())
 }

@@ -1,11 +1,11 @@
-use aftertone_model::{MessageId, SubscriberId};
+use aftertone_model::{GreetingId, MessageId, SubscriberId};
 use aftertone_sync::{Change, ChangeBody, ChangesPage, Cursor};
 use sqlx::{SqliteConnection, sqlite::SqliteRow};
 
 use crate::{
     Changes, Lookup, StoreError, call_records,
     columns::{Columns, int},
-    messages,
+    greetings, messages,
 };
 
 pub(crate) const SCHEMA_1: &str = "
@@ -18,7 +18,7 @@ pub(crate) const SCHEMA_1: &str = "
     CREATE TABLE feed (
         mailbox TEXT NOT NULL,
         n INTEGER NOT NULL,
-        kind TEXT NOT NULL, -- message, call_record
+        kind TEXT NOT NULL, -- message, call_record, greeting, plan
         thing TEXT NOT NULL,
         PRIMARY KEY (mailbox, n)
     ) STRICT, WITHOUT ROWID;
@@ -30,6 +30,8 @@ const MOST: u32 = 1_000;
 
 const MESSAGE: &str = "message";
 const CALL_RECORD: &str = "call_record";
+const GREETING: &str = "greeting";
+const PLAN: &str = "plan";
 
 /// A message came, changed or went. To be called in the transaction that does it, which is the only writer: so `n` is
 /// visible before `n + 1`.
@@ -48,6 +50,20 @@ pub(crate) async fn call_record_changed(
     thing: &str,
 ) -> Result<(), StoreError> {
     changed(connection, mailbox, CALL_RECORD, thing).await
+}
+
+/// A greeting came, changed or went.
+pub(crate) async fn greeting_changed(
+    connection: &mut SqliteConnection,
+    mailbox: SubscriberId,
+    id: GreetingId,
+) -> Result<(), StoreError> {
+    changed(connection, mailbox, GREETING, &id.to_string()).await
+}
+
+/// How calls are answered was changed.
+pub(crate) async fn plan_changed(connection: &mut SqliteConnection, mailbox: SubscriberId) -> Result<(), StoreError> {
+    changed(connection, mailbox, PLAN, "").await
 }
 
 async fn changed(connection: &mut SqliteConnection, mailbox: SubscriberId, kind: &str, thing: &str) -> Result<(), StoreError> {
@@ -108,10 +124,24 @@ pub(crate) async fn page(
 }
 
 async fn body(connection: &mut SqliteConnection, mailbox: SubscriberId, row: &SqliteRow) -> Result<ChangeBody, StoreError> {
-    if row.string("kind")? == CALL_RECORD {
-        let record = call_records::get(connection, mailbox, &row.string("thing")?).await?;
-        let record = record.ok_or(StoreError::Corrupt("thing"))?;
-        return Ok(ChangeBody::CallRecord { record: Box::new(record) });
+    match row.string("kind")?.as_str() {
+        CALL_RECORD => {
+            let record = call_records::get(connection, mailbox, &row.string("thing")?).await?;
+            let record = record.ok_or(StoreError::Corrupt("thing"))?;
+            return Ok(ChangeBody::CallRecord { record: Box::new(record) });
+        }
+        GREETING => {
+            let id: GreetingId = row.parsed("thing")?;
+            let greeting = greetings::get(connection, mailbox, id).await?;
+            return Ok(greeting.map_or(ChangeBody::GreetingRemoved { greeting: id }, |greeting| ChangeBody::Greeting {
+                greeting: Box::new(greeting),
+            }));
+        }
+        PLAN => {
+            let stored = greetings::plan(connection, mailbox).await?;
+            return Ok(ChangeBody::Plan { version: stored.version, plan: Box::new(stored.plan) });
+        }
+        _ => {}
     }
     let id: MessageId = row.parsed("thing")?;
     match messages::get(connection, mailbox, id).await? {

@@ -18,6 +18,7 @@ mod disk;
 mod exchange;
 mod feed;
 mod files;
+mod greetings;
 mod idempotency;
 mod invitations;
 mod jobs;
@@ -43,6 +44,6 @@ pub use spool::{
 pub use sqlite::{OpenError, SqliteStore};
 pub use store::{
     Acted, Changes, Commits, Committed, Fate, FinishedRecording, ForwardOrder, ForwardOutcome, Job, Lookup, MailboxCounts,
-    NewApp, NewJob, NewPhone, NewSubscriber, PhoneCredentials, Rendition, Replaced, Sound, Store, StoreError, StoredDevice,
-    StoredSound, SubscriberError, SubscriberSettings,
+    NewApp, NewJob, NewPhone, NewSound, NewSubscriber, PhoneCredentials, PutGreeting, Rendition, Replaced, Sound, Store,
+    StoreError, StoredAnswering, StoredDevice, StoredPlan, StoredSound, SubscriberError, SubscriberSettings,
 };

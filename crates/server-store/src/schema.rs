@@ -1,6 +1,8 @@
 use sqlx::{Row, SqliteConnection};
 
-use crate::{StoreError, blobs, call_records, devices, exchange, feed, idempotency, invitations, jobs, messages, users};
+use crate::{
+    StoreError, blobs, call_records, devices, exchange, feed, greetings, idempotency, invitations, jobs, messages, users,
+};
 
 /// Every step that the schema ever took, in order. A step that was released is never edited: add another.
 const STEPS: &[&[&str]] = &[
@@ -19,6 +21,7 @@ const STEPS: &[&[&str]] = &[
     &[exchange::SCHEMA],
     &[exchange::SCHEMA_2],
     &[blobs::SCHEMA_LOUDNESS],
+    &[greetings::SCHEMA],
 ];
 
 /// One row: which life of the database this is. A copy that was made as a backup says so, and gets a new epoch when it

@@ -6,8 +6,11 @@ use std::{
     time::Duration,
 };
 
-use aftertone_model::{CallRecord, DeviceId, Message, MessageAction, MessageId, Subscriber, SubscriberId, Timestamp, Trunk};
-use aftertone_sync::{Cursor, IdempotencyKey};
+use aftertone_model::{
+    CallRecord, DeviceId, Greeting, GreetingId, Message, MessageAction, MessageId, Plan, Subscriber, SubscriberId, Timestamp,
+    Trunk,
+};
+use aftertone_sync::{Cursor, GreetingBody, IdempotencyKey};
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 use sqlx::{
@@ -17,12 +20,13 @@ use sqlx::{
 
 use crate::{
     Acted, Calling, Changes, Commits, Committed, Fate, FileLayer, FinishedRecording, ForwardOrder, ForwardOutcome,
-    HashedPassword, Job, Lookup, MailboxCounts, NewApp, NewJob, NewPhone, NewSubscriber, PhoneCredentials, Rendition, Replaced,
-    Secret, Sound, Store, StoreError, StoredBinding, StoredDevice, StoredSound, SubscriberError, SubscriberSettings,
+    HashedPassword, Job, Lookup, MailboxCounts, NewApp, NewJob, NewPhone, NewSound, NewSubscriber, PhoneCredentials, PutGreeting,
+    Rendition, Replaced, Secret, Sound, Store, StoreError, StoredAnswering, StoredBinding, StoredDevice, StoredPlan, StoredSound,
+    SubscriberError, SubscriberSettings,
     backup::{self, BackedUp},
     blobs, call_records,
     columns::Columns,
-    commit, devices, exchange, feed, idempotency, invitations, jobs, messages, revoked, schema,
+    commit, devices, exchange, feed, greetings, idempotency, invitations, jobs, messages, revoked, schema,
     secrets::{ServerKey, hex},
     users,
 };
@@ -188,6 +192,19 @@ impl SqliteStore {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Writes a sound to its place among the blobs, durably, and names it.
+    async fn place(&self, new: NewSound) -> Result<Sound, StoreError> {
+        let NewSound { bytes, codec, media_type, duration_ms, peaks } = new;
+        let name = MessageId::from_random(rand::random()).to_string();
+        let extension = if media_type == "audio/ogg" { "ogg" } else { "wav" };
+        let file = format!("{}/{name}.{extension}", &name[..2]);
+        blobs::announce(&self.writer, &file).await?;
+        let content = content_of(&codec, &bytes);
+        let (files, path, length) = (Arc::clone(&self.files), self.blobs_dir().join(&file), bytes.len() as u64);
+        tokio::task::spawn_blocking(move || write_blob(files.as_ref(), &path, &bytes)).await.map_err(io::Error::other)??;
+        Ok(Sound { content, file, bytes: length, media_type, duration_ms, peaks })
     }
 
     async fn unlink_soon(&self) {
@@ -504,6 +521,81 @@ impl Store for SqliteStore {
 
     async fn bindings(&self, now: Timestamp) -> Result<Vec<(SubscriberId, StoredBinding)>, StoreError> {
         exchange::bindings(&self.readers, now).await
+    }
+
+    async fn greetings(&self, owner: SubscriberId) -> Result<Vec<Greeting>, StoreError> {
+        greetings::of(&self.readers, owner).await
+    }
+
+    async fn put_greeting(
+        &self,
+        owner: SubscriberId,
+        id: GreetingId,
+        body: GreetingBody,
+        now: Timestamp,
+    ) -> Result<PutGreeting, StoreError> {
+        let mut tx = self.begin().await?;
+        let put = greetings::put(&mut tx, owner, id, &body, now).await?;
+        tx.commit().await?;
+        Ok(put)
+    }
+
+    async fn put_greeting_sound(
+        &self,
+        owner: SubscriberId,
+        id: GreetingId,
+        sound: NewSound,
+        now: Timestamp,
+    ) -> Result<Option<Greeting>, StoreError> {
+        let greeting = {
+            // Until it is committed the file is among those to be unlinked: a crash leaves nothing behind.
+            let _nobody_unlinks = self.unlinking.lock().await;
+            let _no_other_program = self.unlink_lock()?.ok_or_else(|| io::Error::from(io::ErrorKind::WouldBlock))?;
+            let sound = self.place(sound).await?;
+            let mut tx = self.begin().await?;
+            blobs::unlinked(&mut *tx, &sound.file).await?;
+            let greeting = greetings::put_sound(&mut tx, owner, id, &sound, now).await?;
+            if greeting.is_none() {
+                blobs::discard(&mut tx, &sound.file).await?;
+            }
+            tx.commit().await?;
+            greeting
+        };
+        self.unlink_soon().await;
+        Ok(greeting)
+    }
+
+    async fn remove_greeting(&self, owner: SubscriberId, id: GreetingId) -> Result<bool, StoreError> {
+        let mut tx = self.begin().await?;
+        let removed = greetings::remove(&mut tx, owner, id).await?;
+        tx.commit().await?;
+        self.unlink_soon().await;
+        Ok(removed)
+    }
+
+    async fn greeting_sound(&self, owner: SubscriberId, id: GreetingId) -> Result<Option<StoredSound>, StoreError> {
+        greetings::sound(&self.readers, &self.blobs_dir(), owner, id).await
+    }
+
+    async fn plan(&self, subscriber: SubscriberId) -> Result<StoredPlan, StoreError> {
+        greetings::plan(&self.readers, subscriber).await
+    }
+
+    async fn put_plan(
+        &self,
+        subscriber: SubscriberId,
+        plan: Plan,
+        expected: Option<u64>,
+    ) -> Result<Result<u64, u64>, StoreError> {
+        let mut tx = self.begin().await?;
+        let put = greetings::put_plan(&mut tx, subscriber, &plan, expected).await?;
+        tx.commit().await?;
+        Ok(put)
+    }
+
+    async fn answering(&self) -> Result<BTreeMap<SubscriberId, StoredAnswering>, StoreError> {
+        let mut snapshot = self.readers.begin().await?;
+        greetings::answering(&mut snapshot, &self.blobs_dir()).await
     }
 
     async fn add_job(&self, job: NewJob) -> Result<(), StoreError> {

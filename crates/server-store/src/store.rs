@@ -1,10 +1,10 @@
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use aftertone_model::{
-    CallRecord, Caller, DeviceId, Envelope, Extension, Language, Message, MessageAction, MessageId, Subscriber, SubscriberId,
-    Timestamp, Trunk, UserName,
+    CallRecord, Caller, DeviceId, Envelope, Extension, Greeting, GreetingId, Language, Message, MessageAction, MessageId, Plan,
+    Subscriber, SubscriberId, Timestamp, Trunk, UserName,
 };
-use aftertone_sync::{ChangesPage, Cursor, Device, DeviceKind, Forwarded, IdempotencyKey};
+use aftertone_sync::{ChangesPage, Cursor, Device, DeviceKind, Forwarded, GreetingBody, IdempotencyKey};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
@@ -340,6 +340,52 @@ pub enum Replaced {
     Gone,
 }
 
+/// A sound that is to be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewSound {
+    /// The file's contents.
+    pub bytes: Vec<u8>,
+    /// The codec, in lower case.
+    pub codec: String,
+    /// Media type.
+    pub media_type: String,
+    /// Length in milliseconds.
+    pub duration_ms: u64,
+    /// At most 120 peaks, 0 to 255.
+    pub peaks: Vec<u8>,
+}
+
+/// What became of a greeting that was put.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PutGreeting {
+    /// As it is now.
+    Done(Greeting),
+    /// The person has too many.
+    TooMany,
+    /// The person has a spoken name under another id.
+    NameTaken,
+    /// The id is somebody else's.
+    Foreign,
+}
+
+/// A plan with its version.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StoredPlan {
+    /// 0 before the first.
+    pub version: u64,
+    /// The plan.
+    pub plan: Plan,
+}
+
+/// How somebody's calls are answered.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StoredAnswering {
+    /// The plan.
+    pub plan: Plan,
+    /// The greetings, each with the file of its sound.
+    pub greetings: Vec<(Greeting, Option<PathBuf>)>,
+}
+
 /// What the message-waiting lamp shows (RFC 3842): messages in the trash count nowhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MailboxCounts {
@@ -503,6 +549,38 @@ pub trait Store: Commits {
     ) -> Result<Vec<CallRecord>, StoreError>;
     /// The feed after `since`, or from its beginning: at most `limit` changes (1 to 1,000).
     async fn changes(&self, mailbox: SubscriberId, since: Option<Cursor>, limit: u32) -> Result<Changes, StoreError>;
+
+    // --- greetings and how calls are answered
+
+    /// A person's greetings and spoken name.
+    async fn greetings(&self, owner: SubscriberId) -> Result<Vec<Greeting>, StoreError>;
+    /// Makes a greeting, or changes what is said of it; its sound stays.
+    async fn put_greeting(
+        &self,
+        owner: SubscriberId,
+        id: GreetingId,
+        body: GreetingBody,
+        now: Timestamp,
+    ) -> Result<PutGreeting, StoreError>;
+    /// Gives a greeting its sound; `None` if there is no such greeting.
+    async fn put_greeting_sound(
+        &self,
+        owner: SubscriberId,
+        id: GreetingId,
+        sound: NewSound,
+        now: Timestamp,
+    ) -> Result<Option<Greeting>, StoreError>;
+    /// Removes a greeting; whether there was one.
+    async fn remove_greeting(&self, owner: SubscriberId, id: GreetingId) -> Result<bool, StoreError>;
+    /// The sound of a greeting, if it has one.
+    async fn greeting_sound(&self, owner: SubscriberId, id: GreetingId) -> Result<Option<StoredSound>, StoreError>;
+    /// How a person's calls are answered.
+    async fn plan(&self, subscriber: SubscriberId) -> Result<StoredPlan, StoreError>;
+    /// Replaces a plan, if it has the expected version when one is given: the new version, or the one that it has.
+    async fn put_plan(&self, subscriber: SubscriberId, plan: Plan, expected: Option<u64>)
+    -> Result<Result<u64, u64>, StoreError>;
+    /// How everybody's calls are answered, of whom anything is known.
+    async fn answering(&self) -> Result<BTreeMap<SubscriberId, StoredAnswering>, StoreError>;
 
     // --- work afterwards
 

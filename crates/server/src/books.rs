@@ -9,11 +9,12 @@ use std::{
 };
 
 use aftertone_exchange::{Directory, MessageCounts, Person, PhoneCredentials, TrunkAccount};
-use aftertone_model::{CallRecord, DeviceId, MessageId, SubscriberId, Timestamp};
-use aftertone_server_store::{Calling, Commits, Committed, Fate, FinishedRecording, Store, StoreError};
+use aftertone_model::{CallRecord, DeviceId, GreetingId, MessageId, SubscriberId, Timestamp};
+use aftertone_rules::{Answering, Shelved};
+use aftertone_server_store::{Calling, Commits, Committed, Fate, FinishedRecording, Store, StoreError, StoredAnswering};
 use async_trait::async_trait;
 use tokio::{
-    sync::{Notify, mpsc, watch},
+    sync::{mpsc, oneshot, watch},
     time::{MissedTickBehavior, interval, sleep},
 };
 
@@ -35,8 +36,6 @@ pub(crate) struct Books {
     /// Trunks beside those of the store.
     pub(crate) trunks: Vec<TrunkAccount>,
     pub(crate) data: PathBuf,
-    /// Rings when people or phones were added or taken away here.
-    pub(crate) look: Arc<Notify>,
 }
 
 /// How soon a running server sees what `user add`, `device add` and the like have written.
@@ -97,20 +96,26 @@ impl Books {
         self: Arc<Self>,
         mut known: Directory,
         mut trunks: Vec<TrunkAccount>,
+        mut asked: mpsc::Receiver<oneshot::Sender<()>>,
         mut stopping: watch::Receiver<bool>,
     ) {
         let mut version = None;
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
+            let asking = tokio::select! {
                 () = stopped(&mut stopping) => return,
-                _ = look.tick() => {}
-                () = self.look.notified() => {}
-            }
+                _ = look.tick() => None,
+                Some(asking) = asked.recv() => Some(asking),
+            };
             // Whatever is read below has to be counted by the store's version.
             match self.store.directory_version().await {
-                Ok(found) if Some(found) == version => continue,
+                Ok(found) if Some(found) == version => {
+                    if !self.known(asking).await {
+                        return;
+                    }
+                    continue;
+                }
                 Ok(found) => version = Some(found),
                 Err(error) => {
                     tracing::error!(%error, "can't look for changes of the directory");
@@ -139,15 +144,25 @@ impl Books {
                     continue;
                 }
             };
-            if directory == known {
-                continue;
+            if directory != known {
+                tracing::info!(people = directory.people().count(), "the directory has changed");
+                known = directory.clone();
+                self.revocations.tell(Revocation::LookAgain);
+                if self.commands.send(Command::Directory(directory)).await.is_err() {
+                    return;
+                }
             }
-            tracing::info!(people = directory.people().count(), "the directory has changed");
-            known = directory.clone();
-            self.revocations.tell(Revocation::LookAgain);
-            if self.commands.send(Command::Directory(directory)).await.is_err() {
+            if !self.known(asking).await {
                 return;
             }
+        }
+    }
+
+    /// Tells who asked once the exchange knows everything so far; false if there is no exchange any more.
+    async fn known(&self, asking: Option<oneshot::Sender<()>>) -> bool {
+        match asking {
+            Some(asking) => self.commands.send(Command::Known(asking)).await.is_ok(),
+            None => true,
         }
     }
 
@@ -245,12 +260,29 @@ pub(crate) async fn directory(store: &dyn Store, domain: &str) -> Result<Directo
         phones.entry(phone.subscriber).or_default().push(credentials(phone));
     }
     let calling = store.calling().await?;
+    let mut answering = store.answering().await?;
+    let zone = jiff::tz::TimeZone::system().iana_name().unwrap_or("UTC").to_owned();
     let people = store.subscribers().await?.into_iter().map(|subscriber| {
         let Calling { rights, do_not_disturb } = calling.get(&subscriber.id).copied().unwrap_or_default();
         let phones = phones.remove(&subscriber.id).unwrap_or_default();
-        Person { subscriber, phones, rights, do_not_disturb }
+        let (answering, greetings) = answering_of(answering.remove(&subscriber.id).unwrap_or_default(), &zone);
+        Person { subscriber, phones, rights, do_not_disturb, answering, greetings }
     });
     Ok(Directory::new(people.collect::<Vec<_>>()))
+}
+
+/// As the exchange wants it; who hasn't named a time zone has the machine's.
+fn answering_of(stored: StoredAnswering, zone: &str) -> (Answering, BTreeMap<GreetingId, PathBuf>) {
+    let StoredAnswering { mut plan, greetings } = stored;
+    if plan.zone.is_empty() {
+        zone.clone_into(&mut plan.zone);
+    }
+    let shelved = greetings.iter().map(|(greeting, file)| {
+        let shelved = Shelved { title: greeting.title.clone(), has_sound: file.is_some(), expires_at: greeting.expires_at };
+        (greeting.id, shelved)
+    });
+    let answering = Answering { plan, greetings: shelved.collect() };
+    (answering, greetings.into_iter().filter_map(|(greeting, file)| Some((greeting.id, file?))).collect())
 }
 
 fn credentials(phone: aftertone_server_store::PhoneCredentials) -> PhoneCredentials {

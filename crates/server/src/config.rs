@@ -64,6 +64,8 @@ pub struct Config {
     pub trunks: Vec<TrunkAccount>,
     /// More calls at once are told to come back; `None`: what the machine, the RTP ports and the open files are enough for.
     pub max_calls: Option<usize>,
+    /// No message is longer.
+    pub longest_message: std::time::Duration,
     /// How long a shutdown waits for running recordings.
     pub grace: std::time::Duration,
 }
@@ -131,6 +133,7 @@ impl Config {
             dial_plan: DialPlan::default(),
             trunks: Vec::new(),
             max_calls: None,
+            longest_message: std::time::Duration::from_secs(300),
             grace: std::time::Duration::from_secs(10),
         }
     }
@@ -158,6 +161,10 @@ impl Config {
         ensure!(
             self.rtp_ports.end().saturating_sub(*self.rtp_ports.start()) >= 1 && *self.rtp_ports.start() > 0,
             "the RTP ports must be a range of at least two ports, such as 16384-32767"
+        );
+        ensure!(
+            (60..=3600).contains(&self.longest_message.as_secs()),
+            "the longest message must have 60 to 3600 seconds: --longest-message 300"
         );
         if let Some(domain) = &self.domain {
             check_domain(domain)?;
@@ -348,6 +355,10 @@ pub struct Options {
     #[arg(long, env = "AFTERTONE_OPEN")]
     #[serde(default)]
     pub open: bool,
+    /// No message is longer, whatever people want; 60 to 3600 (default: 300)
+    #[arg(long, env = "AFTERTONE_LONGEST_MESSAGE", value_name = "SECONDS")]
+    #[serde(alias = "longest_message")]
+    pub longest_message: Option<u64>,
     /// How numbers are dialled.
     #[command(flatten)]
     #[serde(default, rename = "dial-plan", alias = "dial_plan")]
@@ -430,6 +441,7 @@ impl Options {
             trust: if self.trust.is_empty() { others.trust } else { self.trust },
             client_ca: self.client_ca.or(others.client_ca),
             open: self.open || others.open,
+            longest_message: self.longest_message.or(others.longest_message),
             dial_plan: self.dial_plan.or(others.dial_plan),
             trunks: if self.trunks.is_empty() { others.trunks } else { self.trunks },
         }
@@ -471,6 +483,7 @@ impl Options {
             trust_names: self.trust.into_iter().filter_map(Trusted::name).collect(),
             client_ca: self.client_ca,
             open: self.open,
+            longest_message: self.longest_message.map_or(default.longest_message, std::time::Duration::from_secs),
             dial_plan: self.dial_plan.complete()?,
             trunks: self.trunks.into_iter().map(TrunkOptions::complete).collect::<anyhow::Result<_>>()?,
             ..default
@@ -607,6 +620,7 @@ mod tests {
         refused("domain = \"a b\"", "no domain");
         refused("turn = [\"turn:h\"]", "--turn-secret");
         refused("turn = [\"h:3478\"]\nturn-secret = \"s\"", "no TURN server");
+        refused("longest-message = 59", "--longest-message");
         refused("[dial-plan]\ncountry = \"0049\"", "without zeros");
         refused("[[trunk]]\nname = \"a\"\nserver = \"x y\"", "no server");
         refused("[[trunk]]\nname = \"a\"\nserver = \"h\"\nregister = true", "--user");

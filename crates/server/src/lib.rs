@@ -17,6 +17,7 @@ mod bells;
 mod bindings;
 mod books;
 mod config;
+mod greeting_sound;
 mod jobs;
 mod limits;
 mod listen;

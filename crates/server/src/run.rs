@@ -38,6 +38,8 @@ const LOOK_AT_LOAD: Duration = Duration::from_millis(250);
 pub(crate) enum Command {
     /// People or phones have changed.
     Directory(Directory),
+    /// Tells when everything before this is known.
+    Known(oneshot::Sender<()>),
     /// Trunks have changed.
     Trunks(Vec<TrunkAccount>),
     /// A trunk's server was looked up.
@@ -444,6 +446,8 @@ impl ExchangeLoop {
     fn command(&mut self, command: Command) -> Step {
         match command {
             Command::Directory(directory) => self.exchange.handle_directory(directory, now()),
+            // Who asked may have gone.
+            Command::Known(asked) => drop(asked.send(())),
             Command::Trunks(trunks) => self.exchange.handle_trunks(trunks, now()),
             Command::Located(request, ways) => self.exchange.handle_located(request, ways, now()),
             Command::MessageWaiting(mailbox, counts) => self.exchange.handle_message_waiting(mailbox, counts, now()),

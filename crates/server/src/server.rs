@@ -17,7 +17,7 @@ use anyhow::Context;
 use axum::Router;
 use serde::{Deserialize, Serialize};
 use tokio::{
-    sync::{Notify, mpsc, oneshot, watch},
+    sync::{mpsc, oneshot, watch},
     task::JoinHandle,
     time::timeout,
 };
@@ -187,9 +187,7 @@ impl Server {
         let exchange = Task(tokio::spawn(owner.run(inputs)));
 
         let (bells, revocations) = (Arc::new(Doorbells::default()), Arc::new(Revocations::default()));
-        let look = Arc::new(Notify::new());
         let books = Arc::new(Books {
-            look: Arc::clone(&look),
             store: Arc::clone(&store),
             bells: Arc::clone(&bells),
             revocations: Arc::clone(&revocations),
@@ -198,7 +196,8 @@ impl Server {
             trunks: config.trunks.clone(),
             data: config.data.clone(),
         });
-        tokio::spawn(Arc::clone(&books).follow_directory(known, trunks, stopping.clone()));
+        let (look, asked) = mpsc::channel(QUEUE);
+        tokio::spawn(Arc::clone(&books).follow_directory(known, trunks, asked, stopping.clone()));
         tokio::spawn(Arc::clone(&books).tidy(stopping.clone()));
         tokio::spawn(follow_network(to_watch, commands.clone(), stopping.clone()));
         let books = Task(tokio::spawn(books.keep(notice_queue)));
@@ -370,6 +369,7 @@ fn exchange_config(config: &Config, domain: &str) -> ExchangeConfig {
         dial_plan: config.dial_plan.clone(),
         direct: if config.turn.is_some() { Direct::Everywhere } else { Direct::InOneNetwork },
         max_calls: config.max_calls.unwrap_or_else(|| most_calls(&config.rtp_ports)),
+        longest_message: config.longest_message,
         ..ExchangeConfig::new(domain, rand::random())
     }
 }

@@ -44,6 +44,12 @@ pub struct DialPlanOptions {
     /// Beginnings of numbers (E.164) that nobody may dial
     #[arg(long, env = "AFTERTONE_BARRED", value_name = "NUMBERS", value_delimiter = ',')]
     pub barred: Vec<String>,
+    /// What is dialled before an extension to leave a message without ringing, or off (default: *98)
+    #[arg(long, env = "AFTERTONE_MAILBOX_PREFIX", value_name = "DIGITS|off")]
+    pub mailbox_prefix: Option<String>,
+    /// Numbers that take a message for an extension without ringing; in the file only, a table
+    #[arg(skip)]
+    pub mailbox_numbers: BTreeMap<String, String>,
 }
 
 impl DialPlanOptions {
@@ -59,6 +65,8 @@ impl DialPlanOptions {
             emergency: if self.emergency.is_empty() { others.emergency } else { self.emergency },
             emergency_trunk: self.emergency_trunk.or(others.emergency_trunk),
             barred: if self.barred.is_empty() { others.barred } else { self.barred },
+            mailbox_prefix: self.mailbox_prefix.or(others.mailbox_prefix),
+            mailbox_numbers: if self.mailbox_numbers.is_empty() { others.mailbox_numbers } else { self.mailbox_numbers },
         }
     }
 
@@ -76,6 +84,15 @@ impl DialPlanOptions {
             );
         }
         ensure!(!self.country.as_deref().unwrap_or_default().starts_with('0'), "a country's code is written without zeros: 49");
+        let mailbox_prefix = match self.mailbox_prefix {
+            None => default.mailbox_prefix,
+            Some(off) if off.eq_ignore_ascii_case("off") => None,
+            Some(prefix) => {
+                let is_dialled = !prefix.is_empty() && prefix.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'*' | b'#'));
+                ensure!(is_dialled, "the mailbox prefix must be of digits, * and #, not {prefix:?}");
+                Some(prefix)
+            }
+        };
         Ok(DialPlan {
             country: self.country,
             area: self.area,
@@ -85,6 +102,8 @@ impl DialPlanOptions {
             emergency: if self.emergency.is_empty() { default.emergency } else { self.emergency },
             emergency_trunk: self.emergency_trunk,
             barred: self.barred,
+            mailbox_prefix,
+            mailbox_numbers: self.mailbox_numbers,
         })
     }
 }

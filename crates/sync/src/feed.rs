@@ -1,6 +1,6 @@
 use std::{fmt, str::FromStr};
 
-use aftertone_model::{CallRecord, Message, MessageId};
+use aftertone_model::{CallRecord, Greeting, GreetingId, Message, MessageId, Plan};
 use serde::{Deserialize, Serialize};
 
 /// A text that is no cursor.
@@ -79,6 +79,26 @@ pub enum ChangeBody {
         /// The record as it is now.
         record: Box<CallRecord>,
     },
+    /// A greeting came or changed.
+    Greeting {
+        /// The greeting as it is now.
+        greeting: Box<Greeting>,
+    },
+    /// A greeting is gone.
+    GreetingRemoved {
+        /// Which.
+        greeting: GreetingId,
+    },
+    /// How calls are answered was changed.
+    Plan {
+        /// The version.
+        version: u64,
+        /// The plan as it is now.
+        plan: Box<Plan>,
+    },
+    /// Something that this version doesn't know.
+    #[serde(other)]
+    Unknown,
 }
 
 /// The answer to `GET /v1/changes?since=CURSOR`. Without `since`, the feed from its beginning is the snapshot.

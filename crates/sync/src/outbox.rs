@@ -142,8 +142,12 @@ pub fn settle(result: Result<(), SendFailure>) -> Settled {
         | ProblemCode::StorageFull
         | ProblemCode::Internal
         | ProblemCode::Unknown => Settled::Retry,
-        ProblemCode::BadRequest | ProblemCode::CursorReset | ProblemCode::UnknownRecipient | ProblemCode::TooLarge => {
-            Settled::GiveUp
-        }
+        ProblemCode::BadRequest
+        | ProblemCode::CursorReset
+        | ProblemCode::UnknownRecipient
+        | ProblemCode::TooLarge
+        | ProblemCode::UnsupportedSound
+        | ProblemCode::SoundTooLong
+        | ProblemCode::Conflict => Settled::GiveUp,
     }
 }

@@ -1,4 +1,4 @@
-use aftertone_model::{Caller, DeviceId, MessageId, Subscriber, Timestamp};
+use aftertone_model::{Caller, DeviceId, GreetingKind, Language, MessageId, Plan, Subscriber, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// `POST /v1/sign-in`.
@@ -60,6 +60,43 @@ pub struct Me {
     pub subscriber: Subscriber,
     /// The account's SIP domain.
     pub domain: String,
+}
+
+/// Body of `PUT /v1/me`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct MeBody {
+    /// The language of my prompts.
+    pub language: Language,
+    /// How long my devices ring before the mailbox answers, in seconds, 0 to 300.
+    pub ring_s: u16,
+}
+
+/// Body of `PUT /v1/greetings/{id}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct GreetingBody {
+    /// What it is for.
+    pub kind: GreetingKind,
+    /// What I call it.
+    pub title: String,
+    /// What is said in it; may be empty.
+    pub text: String,
+    /// The language that it is spoken in.
+    pub language: Language,
+    /// From then on it isn't played.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>, format = DateTime))]
+    pub expires_at: Option<Timestamp>,
+}
+
+/// `GET /v1/plan`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct PlanView {
+    /// Raised at each change; quoted, it is the `ETag`.
+    pub version: u64,
+    /// How calls are answered.
+    pub plan: Plan,
 }
 
 /// What kind of device.
@@ -235,6 +272,12 @@ pub enum ProblemCode {
     UnknownRecipient,
     /// The body is larger than allowed.
     TooLarge,
+    /// It is no sound file that is known, or nothing can be heard in it.
+    UnsupportedSound,
+    /// The sound is longer than allowed.
+    SoundTooLong,
+    /// It was changed elsewhere meanwhile: fetch it again.
+    Conflict,
     /// The server can't store anything now.
     StorageFull,
     /// The server failed.

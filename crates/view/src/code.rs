@@ -65,6 +65,12 @@ pub enum Code {
     UnknownRecipient,
     /// The sound is not on this device yet, and can't be fetched now.
     SoundMissing,
+    /// It is no sound file that is known, or nothing can be heard in it.
+    UnsupportedSound,
+    /// The sound is too long, or its file too large.
+    SoundTooLong,
+    /// It was changed on another device meanwhile.
+    Conflict,
     /// The file can't be written.
     FileFailed,
     /// No device to play on or to speak into.
@@ -83,7 +89,10 @@ impl From<ProblemCode> for Code {
             ProblemCode::UnknownRecipient => Self::UnknownRecipient,
             ProblemCode::StorageFull => Self::StorageFull,
             ProblemCode::Internal | ProblemCode::Unknown => Self::Server,
-            ProblemCode::BadRequest | ProblemCode::CursorReset | ProblemCode::TooLarge => Self::Internal,
+            ProblemCode::UnsupportedSound => Self::UnsupportedSound,
+            ProblemCode::SoundTooLong | ProblemCode::TooLarge => Self::SoundTooLong,
+            ProblemCode::Conflict => Self::Conflict,
+            ProblemCode::BadRequest | ProblemCode::CursorReset => Self::Internal,
         }
     }
 }

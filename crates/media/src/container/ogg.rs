@@ -56,6 +56,11 @@ impl PageWriter {
         page
     }
 
+    /// The open page ends there, before the end of its last packet.
+    pub(super) fn end_at(&mut self, granule: u64) {
+        self.granule = granule;
+    }
+
     /// Continues a stream that somebody else wrote.
     pub(super) fn resume(serial: u32, number: u32, granule: u64) -> Self {
         Self { serial, number, lacing: Vec::new(), body: Vec::new(), granule }

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use super::{
-    DecodeError, Pcm,
+    DecodeError, EncodeError, Pcm,
     ogg::{PageWriter, pages},
     timeline::{Place, Timeline},
 };
 use crate::{
     Codec,
-    codec::{Decoder, opus_packet_samples, opus_silence_like},
+    codec::{Decoder, Encoder, opus_packet_samples, opus_silence_like},
+    resample::resample,
 };
 
 /// Samples at the start that only prepare the decoder: libopus' own look-ahead, 6.5 ms.
@@ -82,6 +83,12 @@ impl OggOpusWriter {
         self.close_page(true)
     }
 
+    /// The last page, of which only what is before `end` (in samples, from the beginning of the stream) is to be heard.
+    fn finish_at(&mut self, end: u64) -> Vec<u8> {
+        self.pages.end_at(end);
+        self.close_page(true)
+    }
+
     /// How much sound was written.
     #[must_use]
     pub fn duration(&self) -> Duration {
@@ -108,6 +115,26 @@ impl OggOpusWriter {
         self.page_start = self.timeline.written();
         self.pages.page(last)
     }
+}
+
+/// Encodes sound of any rate as a file of its own. Its length is kept to the sample: what only prepares the decoder and what
+/// fills the last packet is marked as such (RFC 7845 section 4).
+///
+/// # Errors
+/// When the encoder or the resampler can't be set up.
+pub fn encode_ogg_opus(pcm: &Pcm) -> Result<Vec<u8>, EncodeError> {
+    let mut samples = resample(&pcm.samples, pcm.rate, RATE)?;
+    let end = samples.len() as u64 + u64::from(PRE_SKIP);
+    // The encoder is behind by as much as is skipped.
+    let frame = Codec::Opus.frame();
+    samples.resize((samples.len() + usize::from(PRE_SKIP)).next_multiple_of(frame), 0);
+    let (mut writer, mut encoder) = (OggOpusWriter::new(1), Encoder::new(Codec::Opus)?);
+    let mut file = writer.start();
+    for (timestamp, frame) in (0_u32..).step_by(frame).zip(samples.chunks_exact(frame)) {
+        file.extend(writer.push(0, timestamp, &encoder.encode(frame)?));
+    }
+    file.extend(writer.finish_at(end));
+    Ok(file)
 }
 
 /// What makes a file whole that a crash left behind: how many of its bytes to keep, and an end to append. `None` if

@@ -4,6 +4,7 @@
 mod common;
 mod crash;
 mod exchange;
+mod greetings;
 mod model;
 mod spool;
 mod store;

@@ -509,7 +509,12 @@ impl History {
             let Changes::Page(page) = self.world.store.changes(mailbox, None, 9_999).await.unwrap() else { panic!("{when}") };
             let fed = page.changes.iter().filter_map(|change| match &change.body {
                 ChangeBody::Message { message } => Some((**message).clone()),
-                ChangeBody::Expunged { .. } | ChangeBody::CallRecord { .. } => None,
+                ChangeBody::Expunged { .. }
+                | ChangeBody::CallRecord { .. }
+                | ChangeBody::Greeting { .. }
+                | ChangeBody::GreetingRemoved { .. }
+                | ChangeBody::Plan { .. }
+                | ChangeBody::Unknown => None,
             });
             let by_id = |messages: Vec<aftertone_model::Message>| -> BTreeMap<_, _> {
                 messages.into_iter().map(|message| (message.envelope.id, message)).collect()

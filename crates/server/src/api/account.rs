@@ -1,13 +1,13 @@
 use aftertone_model::{CallingRights, DeviceId, Subscriber, Timestamp};
-use aftertone_server_store::Calling;
-use aftertone_sync::{Device, DirectoryEntry, Health, Me, TurnCredentials};
+use aftertone_server_store::{Calling, SubscriberSettings};
+use aftertone_sync::{Device, DirectoryEntry, Health, Me, MeBody, ProblemCode, TurnCredentials};
 use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::{
     SharedApp,
     auth::SignedInDevice,
-    document::{BodyProblems, CommonProblems, NotFoundProblem, TokenProblem},
+    document::{BodyProblems, CommonProblems, NotFoundProblem, TokenProblem, UnprocessableProblem},
     problem::{self, ApiError, ApiResult, Path, Query},
 };
 use crate::{VERSION, bells::Revocation};
@@ -75,6 +75,26 @@ pub(super) async fn turn(State(app): State<SharedApp>, asking: SignedInDevice) -
     Ok(Json(turn.credentials(&owner.to_string(), now)))
 }
 
+/// Changes what is mine to change: the language of my prompts, and how long my devices ring.
+#[utoipa::path(put, path = "/v1/me", operation_id = "change_me", tag = "account", request_body = MeBody,
+    responses((status = 200, description = "As it is now.", body = Me), UnprocessableProblem, BodyProblems, TokenProblem, CommonProblems))]
+pub(super) async fn change_me(
+    State(app): State<SharedApp>,
+    asking: SignedInDevice,
+    problem::Json(MeBody { language, ring_s }): problem::Json<MeBody>,
+) -> ApiResult<Json<Me>> {
+    let owner = asking.device.subscriber;
+    if ring_s > 300 {
+        let detail = "devices ring for 0 to 300 seconds";
+        return Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, ProblemCode::BadRequest, detail));
+    }
+    let known = app.store.subscriber(owner).await?.ok_or_else(ApiError::unauthorized)?;
+    let settings = SubscriberSettings { display_name: known.display_name, language, ring_s };
+    let subscriber = app.store.change_subscriber(owner, settings).await?.ok_or_else(ApiError::unauthorized)?;
+    app.answering_changed(owner).await;
+    Ok(Json(Me { subscriber, domain: app.domain.clone() }))
+}
+
 /// How I may call and be called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub(super) struct CallingView {
@@ -105,7 +125,7 @@ pub(super) async fn calling(State(app): State<SharedApp>, asking: SignedInDevice
     Ok(Json(calling.into()))
 }
 
-/// Turns do-not-disturb on or off; it holds within a second.
+/// Turns do-not-disturb on or off; it holds for the next call.
 #[utoipa::path(put, path = "/v1/calling", operation_id = "change_calling", tag = "calls", request_body = CallingChange,
     responses((status = 200, description = "As it is now.", body = CallingView), BodyProblems, TokenProblem, CommonProblems))]
 pub(super) async fn change_calling(
@@ -117,6 +137,7 @@ pub(super) async fn change_calling(
     let known = app.store.calling().await?.remove(&owner).unwrap_or_default();
     let calling = Calling { do_not_disturb: change.do_not_disturb, ..known };
     app.store.put_calling(owner, calling).await?;
+    app.answering_changed(owner).await;
     Ok(Json(calling.into()))
 }
 
@@ -144,7 +165,7 @@ pub(super) async fn revoke(
     tracing::info!(device = %id, "a device was revoked");
     app.revocations.tell(Revocation::Device(id));
     // SIP credentials die with it, and calls that were made by them.
-    app.look.notify_one();
+    app.directory_changed().await;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -51,20 +51,32 @@ pub(super) async fn audio(
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     let sound = found(app.store.sound(asking.device.subscriber, id).await?)?;
+    serve(Served { sound: &sound, name: format!("message-{id}") }, &method, &headers).await
+}
+
+/// A sound that somebody may have.
+pub(super) struct Served<'a> {
+    pub(super) sound: &'a StoredSound,
+    /// Of a file, without its ending.
+    pub(super) name: String,
+}
+
+/// All of it, a part, or that it is known already.
+pub(super) async fn serve(Served { sound, name }: Served<'_>, method: &Method, headers: &HeaderMap) -> ApiResult<Response> {
     let tag = format!("\"{}\"", sound.content);
-    let common = common_headers(&sound, &tag, id)?;
+    let common = common_headers(sound, &tag, &name)?;
     if headers.get(header::IF_NONE_MATCH).is_some_and(|value| names(value, &tag)) {
         return Ok((StatusCode::NOT_MODIFIED, common).into_response());
     }
     let in_time = headers.get(header::IF_RANGE).is_none_or(|value| value.as_bytes() == tag.as_bytes());
-    let wanted = headers.get(header::RANGE).filter(|_| in_time && method == Method::GET).and_then(|value| value.to_str().ok());
+    let wanted = headers.get(header::RANGE).filter(|_| in_time && *method == Method::GET).and_then(|value| value.to_str().ok());
     let (status, part) = match range(wanted, sound.bytes) {
         Wanted::Everything => (StatusCode::OK, None),
         Wanted::Part(part) => (StatusCode::PARTIAL_CONTENT, Some(part)),
         Wanted::Nothing => return Err(unsatisfiable(sound.bytes)),
     };
     let length = part.as_ref().map_or(sound.bytes, |part| part.end() - part.start() + 1);
-    let body = if method == Method::HEAD {
+    let body = if *method == Method::HEAD {
         Body::empty()
     } else {
         let start = part.as_ref().map_or(0, |part| *part.start());
@@ -78,14 +90,14 @@ pub(super) async fn audio(
     Ok(response)
 }
 
-fn common_headers(sound: &StoredSound, tag: &str, id: MessageId) -> ApiResult<[(HeaderName, HeaderValue); 5]> {
+fn common_headers(sound: &StoredSound, tag: &str, name: &str) -> ApiResult<[(HeaderName, HeaderValue); 5]> {
     let ending = if sound.media_type == "audio/ogg" { "ogg" } else { "wav" };
     Ok([
         (header::CONTENT_TYPE, header_value(&sound.media_type)?),
         (header::ETAG, header_value(tag)?),
         (header::ACCEPT_RANGES, HeaderValue::from_static("bytes")),
         (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache")),
-        (header::CONTENT_DISPOSITION, header_value(&format!("inline; filename=\"message-{id}.{ending}\""))?),
+        (header::CONTENT_DISPOSITION, header_value(&format!("inline; filename=\"{name}.{ending}\""))?),
     ])
 }
 

@@ -59,6 +59,7 @@ pub(super) fn name_operations_once(document: &mut utoipa::openapi::OpenApi) {
         (name = "account", description = "Signing in, devices, people."),
         (name = "feed", description = "What changed, and the doorbell that says so."),
         (name = "messages", description = "The mailbox."),
+        (name = "greetings", description = "What callers hear, and how calls are answered."),
         (name = "calls", description = "The call log, and SIP itself."),
         (name = "server", description = "The server."),
     ),
@@ -179,6 +180,42 @@ pub(super) enum CursorProblem {
     /// The cursor is not of this feed (`cursor_reset`): fetch it without `since`, keep the outbox.
     #[response(status = 409, content_type = "application/problem+json")]
     Reset(Problem),
+}
+
+/// What can be read, but not done.
+#[derive(utoipa::IntoResponses)]
+#[expect(dead_code, reason = "read by the derive alone")]
+pub(super) enum UnprocessableProblem {
+    /// It says something that can't be (`bad_request`).
+    #[response(status = 422, content_type = "application/problem+json")]
+    Unprocessable(Problem),
+}
+
+/// A plan.
+#[derive(utoipa::IntoResponses)]
+#[expect(dead_code, reason = "read by the derive alone")]
+pub(super) enum PlanProblems {
+    /// It was changed elsewhere meanwhile (`conflict`): fetch it again.
+    #[response(status = 412, content_type = "application/problem+json")]
+    Conflict(Problem),
+    /// It says something that can't be (`bad_request`).
+    #[response(status = 422, content_type = "application/problem+json")]
+    Unprocessable(Problem),
+}
+
+/// A sound.
+#[derive(utoipa::IntoResponses)]
+#[expect(dead_code, reason = "read by the derive alone")]
+pub(super) enum SoundProblems {
+    /// The file took too long (`bad_request`).
+    #[response(status = 408, content_type = "application/problem+json")]
+    TooSlow(Problem),
+    /// The file is larger than 32 MB (`too_large`).
+    #[response(status = 413, content_type = "application/problem+json")]
+    TooLarge(Problem),
+    /// It is no sound that is known, or nothing can be heard (`unsupported_sound`), or it is too long (`sound_too_long`).
+    #[response(status = 422, content_type = "application/problem+json")]
+    Unprocessable(Problem),
 }
 
 /// A range.

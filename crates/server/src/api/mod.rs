@@ -8,6 +8,7 @@ mod audio;
 mod auth;
 mod document;
 mod feed;
+mod greetings;
 mod limit;
 mod messages;
 mod problem;
@@ -33,7 +34,7 @@ use axum::{
     middleware::{self, Next},
     response::Response,
 };
-use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use self::{limit::Limiter, problem::ApiError};
@@ -55,6 +56,8 @@ pub(crate) struct App {
     strangers: Places<IpAddr>,
     /// WebSockets of devices.
     sockets_of: Places<DeviceId>,
+    /// Sound files being made greetings.
+    importing: Semaphore,
 }
 
 /// A browser or a phone of another make takes one WebSocket; an office behind one address has many of them.
@@ -83,8 +86,8 @@ pub(crate) struct Parts {
     pub(crate) spool: SpoolMonitor,
     /// What the start had to repair.
     pub(crate) repaired: Repaired,
-    /// The directory has changed: look at once.
-    pub(crate) look: Arc<Notify>,
+    /// The exchange is to know what was changed.
+    pub(crate) look: mpsc::Sender<oneshot::Sender<()>>,
 }
 
 impl App {
@@ -94,6 +97,7 @@ impl App {
             limiter: Mutex::default(),
             used: Mutex::default(),
             hashing: Semaphore::new(2),
+            importing: Semaphore::new(2),
             strangers: Places::new(STRANGERS, STRANGERS_OF_ONE),
             sockets_of: Places::new(SOCKETS, SOCKETS_OF_DEVICE),
         }
@@ -127,6 +131,21 @@ impl App {
             tracing::debug!("a change after the end of the bookkeeping");
         }
     }
+
+    /// How this person's calls are answered has changed: returns when the exchange knows it, so that the next call is
+    /// answered so.
+    async fn answering_changed(&self, owner: SubscriberId) {
+        self.feed_grew(owner);
+        self.directory_changed().await;
+    }
+
+    /// Returns when the exchange knows what the store has of people, phones and how calls are answered.
+    async fn directory_changed(&self) {
+        let (done, known) = oneshot::channel();
+        if self.look.send(done).await.is_err() || known.await.is_err() {
+            tracing::debug!("a change after the end of the bookkeeping");
+        }
+    }
 }
 
 impl std::ops::Deref for App {
@@ -139,6 +158,8 @@ impl std::ops::Deref for App {
 
 type SharedApp = Arc<App>;
 
+pub(crate) use greetings::MAX_SOUND;
+
 /// The larger bodies are forwards with a long note to many people.
 const MAX_BODY: usize = 64 * 1024;
 
@@ -146,7 +167,7 @@ pub(crate) fn router(app: App) -> Router {
     let (router, mut document) = OpenApiRouter::with_openapi(document::base())
         .routes(routes!(account::health))
         .routes(routes!(sign_in::sign_in))
-        .routes(routes!(account::me))
+        .routes(routes!(account::me, account::change_me))
         .routes(routes!(account::devices))
         .routes(routes!(account::calling, account::change_calling))
         .routes(routes!(account::revoke))
@@ -160,6 +181,10 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(messages::forward))
         .routes(routes!(audio::audio))
         .routes(routes!(messages::call_records))
+        .routes(routes!(greetings::list))
+        .routes(routes!(greetings::put, greetings::remove))
+        .routes(routes!(greetings::audio, greetings::put_audio))
+        .routes(routes!(greetings::plan, greetings::put_plan))
         .routes(routes!(sip::sip))
         .routes(routes!(document::openapi))
         .split_for_parts();

@@ -24,9 +24,10 @@ use super::{
     describe::{Agreed, Meaning},
     prompts::Frames,
     recording::{Heard, Recording},
+    sounds::Slot,
     stream::SendStream,
 };
-use crate::jobs::compact_later;
+use crate::{greeting_sound::LONGEST, jobs::compact_later};
 
 /// One packet.
 const FRAME: Duration = Duration::from_millis(20);
@@ -37,6 +38,8 @@ const LEAD_IN: Duration = Duration::from_millis(300);
 /// A disk that takes longer to make the place for a recording is not waited for any more: the greeting begins, and the beep
 /// waits.
 const SPOOL_PATIENCE: Duration = Duration::from_secs(2);
+/// A greeting that isn't read and encoded by then isn't waited for.
+const GREETING_WAIT: Duration = Duration::from_secs(3);
 /// While recording the caller is sent a packet of silence so often: it keeps NATs open, and gateways from giving up.
 const KEEP_ALIVE: Duration = Duration::from_secs(1);
 
@@ -53,6 +56,8 @@ pub(super) struct DepositRun {
     unavailable: bool,
     /// The beep waits for the spool.
     beep_due: bool,
+    /// The owner's greeting, if it isn't the one that comes with the server.
+    greeting: Option<Slot>,
     /// When to look again for what is waited for. It stays where it is whatever the caller sends meanwhile.
     look_at: Option<Instant>,
     recording: Option<Recording>,
@@ -106,9 +111,12 @@ impl DepositRun {
     pub(super) fn new(order: DepositOrder, codec: Codec, shared: Arc<Shared>) -> Option<Self> {
         let finisher = shared.finisher()?;
         let spool = begin_spool(&order, codec, &shared);
+        let greeting = order.greeting.as_ref().map(|sound| shared.sounds.get(sound, codec, &shared.runtime));
+        let limits = DepositLimits { recording: order.longest, greeting: LONGEST + GREETING_WAIT, ..DepositLimits::default() };
         Some(Self {
             order,
-            machine: Deposit::new(DepositLimits::default()),
+            machine: Deposit::new(limits),
+            greeting,
             codec,
             started: false,
             flows_since: None,
@@ -217,7 +225,9 @@ impl DepositRun {
             return;
         }
         let since = *self.flows_since.get_or_insert(now);
-        if now < since + LEAD_IN || self.shared.prompts.get(self.codec).is_none() {
+        let is_slow = now >= since + GREETING_WAIT;
+        let has_greeting = is_slow || self.greeting.as_ref().is_none_or(|slot| slot.get().is_some());
+        if now < since + LEAD_IN || !has_greeting || self.shared.prompts.get(self.codec).is_none() {
             return;
         }
         self.look_for_spool();
@@ -256,8 +266,10 @@ impl DepositRun {
                 }
                 Event::PlayGreeting => {
                     let shared = Arc::clone(&self.shared);
-                    let greeting = shared.prompts.get(self.codec).map(|prompts| prompts.greeting(self.order.language));
-                    self.start_playing(greeting, Prompt::Greeting, stream, now);
+                    let own = self.greeting.clone();
+                    let own = own.as_ref().and_then(|slot| slot.get()).filter(|frames| !frames.is_empty());
+                    let standard = || shared.prompts.get(self.codec).map(|prompts| prompts.greeting(self.order.language));
+                    self.start_playing(own.or_else(standard), Prompt::Greeting, stream, now);
                 }
                 Event::Beep => {
                     self.player = None;
@@ -450,7 +462,7 @@ impl DepositRun {
 fn begin_spool(order: &DepositOrder, codec: Codec, shared: &Shared) -> SpoolSlot {
     let (media_type, codec) = (Recording::media_type(codec), codec.name());
     let format = aftertone_server_store::SoundFormat { media_type: media_type.into(), codec: codec.into() };
-    let DepositOrder { envelope, record, language } = order.clone();
+    let DepositOrder { envelope, record, language, .. } = order.clone();
     let jobs = vec![compact_later(envelope.id, envelope.received_at)];
     let recording = NewRecording { envelope, record, format, language, jobs };
     let (reply, answer) = oneshot::channel();

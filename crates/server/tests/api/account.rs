@@ -183,7 +183,7 @@ async fn malformed_requests_get_problems() {
 
     problem(phone.get("/v1/nothing").await, 404, ProblemCode::NotFound).await;
     problem(phone.get("/").await, 404, ProblemCode::NotFound).await;
-    let put = phone.request(Method::PUT, "/v1/me").send().await.unwrap();
+    let put = phone.request(Method::PUT, "/v1/directory").send().await.unwrap();
     assert_eq!(put.headers()["allow"], "GET,HEAD");
     problem(put, 405, ProblemCode::BadRequest).await;
     problem(phone.get("/v1/changes?since=x").await, 400, ProblemCode::BadRequest).await;

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::world::World;
 
-const EXPECTED: [(&str, &[&str]); 18] = [
+const EXPECTED: [(&str, &[&str]); 22] = [
     ("/sip", &["get"]),
     ("/v1/calling", &["get", "put"]),
     ("/v1/call-records", &["get"]),
@@ -13,14 +13,18 @@ const EXPECTED: [(&str, &[&str]); 18] = [
     ("/v1/devices/{id}", &["delete"]),
     ("/v1/directory", &["get"]),
     ("/v1/doorbell", &["get"]),
+    ("/v1/greetings", &["get"]),
+    ("/v1/greetings/{id}", &["delete", "put"]),
+    ("/v1/greetings/{id}/audio", &["get", "head", "put"]),
     ("/v1/health", &["get"]),
-    ("/v1/me", &["get"]),
+    ("/v1/me", &["get", "put"]),
     ("/v1/messages", &["get"]),
     ("/v1/messages/{id}", &["get"]),
     ("/v1/messages/{id}/actions", &["post"]),
     ("/v1/messages/{id}/audio", &["get", "head"]),
     ("/v1/messages/{id}/forward", &["post"]),
     ("/v1/openapi.json", &["get"]),
+    ("/v1/plan", &["get", "put"]),
     ("/v1/sign-in", &["post"]),
     ("/v1/turn", &["get"]),
 ];

@@ -5,6 +5,7 @@ mod account;
 mod authorisation;
 mod backup;
 mod document;
+mod greetings;
 mod mailbox;
 mod sockets;
 mod world;

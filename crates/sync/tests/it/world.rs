@@ -260,7 +260,11 @@ impl Device {
                     self.copy.remove(message);
                     self.outbox.retain(|(pending, _)| pending.message != *message);
                 }
-                ChangeBody::CallRecord { .. } => {}
+                ChangeBody::CallRecord { .. }
+                | ChangeBody::Greeting { .. }
+                | ChangeBody::GreetingRemoved { .. }
+                | ChangeBody::Plan { .. }
+                | ChangeBody::Unknown => {}
             }
         }
         self.cursor = Some(page.cursor);

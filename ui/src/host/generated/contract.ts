@@ -305,7 +305,7 @@ waiting_messages: number, };
 /**
  * Why a command failed: only what the interface has a sentence or a reaction for.
  */
-export type Code = "not_signed_in" | "already_signed_in" | "wrong_credentials" | "bad_invitation" | "bad_picture" | "bad_server" | "not_encrypted" | "rate_limited" | "dns" | "connect" | "tls" | "server" | "storage_full" | "provider_dns" | "provider_connect" | "provider_tls" | "provider_credentials" | "provider_refused" | "own_failed" | "token_missing" | "storage_broken" | "storage_too_new" | "secrets_locked" | "secrets_missing" | "bad_number" | "no_such_call" | "gone" | "unknown_recipient" | "sound_missing" | "file_failed" | "audio_device" | "internal";
+export type Code = "not_signed_in" | "already_signed_in" | "wrong_credentials" | "bad_invitation" | "bad_picture" | "bad_server" | "not_encrypted" | "rate_limited" | "dns" | "connect" | "tls" | "server" | "storage_full" | "provider_dns" | "provider_connect" | "provider_tls" | "provider_credentials" | "provider_refused" | "own_failed" | "token_missing" | "storage_broken" | "storage_too_new" | "secrets_locked" | "secrets_missing" | "bad_number" | "no_such_call" | "gone" | "unknown_recipient" | "sound_missing" | "unsupported_sound" | "sound_too_long" | "conflict" | "file_failed" | "audio_device" | "internal";
 
 /**
  * What the interface asks for. The answer is `()` or a [`Code`](crate::Code); what it changes comes as an [`Event`](crate::Event).

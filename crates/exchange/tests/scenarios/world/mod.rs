@@ -16,6 +16,7 @@ use aftertone_exchange::{
     DepositOrder, Directory, Event, Exchange, ExchangeConfig, LegId, MediaCommand, Output, Person, PhoneCredentials, ReachId, Way,
 };
 use aftertone_model::{CallRecord, CallingRights, DeviceId, Language, Now, Subscriber, SubscriberId, Timestamp};
+use aftertone_rules::Answering;
 use aftertone_sip::{
     self as sip, ConnectionId, Flow, Transport,
     digest::{Algorithm, ha1},
@@ -86,6 +87,8 @@ pub(crate) fn person(name: &str) -> Person {
         phones: vec![PhoneCredentials { device: device(number), user, ha1_sha256, ha1_md5 }],
         rights: CallingRights::National,
         do_not_disturb: false,
+        answering: Answering::default(),
+        greetings: std::collections::BTreeMap::new(),
     }
 }
 

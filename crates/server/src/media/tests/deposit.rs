@@ -6,6 +6,7 @@ use std::{
 use aftertone_exchange::MediaFailure;
 use aftertone_media::{
     Codec,
+    codec::alaw_decode,
     container::{self, WAV_HEADER_LEN},
     rtp::RtpPacket,
     sdp::Direction,
@@ -122,6 +123,36 @@ async fn who_speaks_before_the_greeting_does_not_delay_it() {
         }
     };
     close_to(greeted, Duration::from_millis(310), 500);
+}
+
+/// A file of a tone of almost two seconds, after whose 100 packets the beep comes.
+#[tokio::test]
+async fn a_greeting_of_ones_own_is_played_or_else_that_of_the_account() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("greeting.ogg");
+    let tone = |n: i32| ((f64::from(n) * 700.0 * std::f64::consts::TAU / 8_000.0).sin() * 9_000.0) as i16;
+    let pcm = container::Pcm { samples: (0..15_920).map(tone).collect(), rate: 8_000 };
+    std::fs::write(&file, container::encode_ogg_opus(&pcm).unwrap()).unwrap();
+    std::fs::write(folder.path().join("broken.ogg"), b"OggS and nothing more").unwrap();
+    // The account's greeting has ten packets, and the beep twenty.
+    for (name, packets) in [("greeting.ogg", 100 + 20), ("gone.ogg", 10 + 20), ("broken.ogg", 10 + 20)] {
+        let mut plane = Plane::start_with(31_080..=31_089, 1, tone_greetings(10)).await;
+        plane.greeting = Some(aftertone_exchange::Sound::File(folder.path().join(name)));
+        let mut phone = plane.phone(call(10), 1, &[Codec::Pcma], &[]).await.unwrap();
+        plane.deposit(call(10), 1, message(10));
+        let (heard, _) = phone.hear_prompts(packets).await;
+        assert!(phone.hear(Duration::from_millis(300)).await.is_none(), "{name}: more than {packets} packets");
+        let greeting: Vec<i16> =
+            heard[..packets - 20].iter().flat_map(|packet| packet.payload.iter().map(|b| alaw_decode(*b))).collect();
+        let turns = greeting.windows(2).filter(|pair| (pair[0] < 0) != (pair[1] < 0)).count();
+        let is_own = turns.abs_diff(2_800) < 60;
+        assert_eq!(is_own, name == "greeting.ogg", "{name}: {turns} zero crossings");
+        phone.press(11).await;
+        plane.deposit_over(1).await;
+        plane.close(1);
+        assert_eq!(plane.deposited(call(10)).await, None);
+        assert!(plane.media.shutdown(Duration::from_secs(5)).await);
+    }
 }
 
 #[tokio::test]

@@ -42,6 +42,8 @@ pub(super) struct Plane {
     events: mpsc::Receiver<MediaEvent>,
     seen: Vec<MediaEvent>,
     requests: u64,
+    /// What callers of the next deposits hear, if it isn't the greeting of the account.
+    pub(super) greeting: Option<aftertone_exchange::Sound>,
     _folder: tempfile::TempDir,
 }
 
@@ -95,7 +97,7 @@ impl Plane {
             lateness: crate::load::Lateness::default(),
         };
         let (media, events) = MediaPlane::start(config).unwrap();
-        Self { media, store, mailbox, events, seen: Vec::new(), requests: 0, _folder: folder }
+        Self { media, store, mailbox, events, seen: Vec::new(), requests: 0, greeting: None, _folder: folder }
     }
 
     pub(super) fn request(&mut self) -> MediaRequestId {
@@ -209,7 +211,8 @@ impl Plane {
             diverted: Some(Reason::NoAnswer),
             message: None,
         };
-        DepositOrder { envelope, record, language: Language::En }
+        let (greeting, longest) = (self.greeting.clone(), Duration::from_secs(300));
+        DepositOrder { envelope, record, language: Language::En, greeting, longest }
     }
 
     pub(super) fn close(&self, leg: u64) {

@@ -45,7 +45,7 @@ impl World {
         switch.ip(&["link", "set", "br0", "up"])?;
         let port = |name: &str| -> Result<()> {
             switch.ip(&["addr", "flush", "dev", name])?;
-            switch.ip(&["link", "set", name, "master", "br0"])
+            switch.ip(&["link", "set", "dev", name, "master", "br0"])
         };
         let (alices, bobs) = (Namespace::new(&format!("al{number}"))?, Namespace::new(&format!("bo{number}"))?);
         for (machine, wire, last) in [(&alices, "al", 2), (&bobs, "bo", 3)] {

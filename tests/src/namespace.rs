@@ -33,15 +33,16 @@ impl Namespace {
     /// Where the system refuses.
     pub fn connect(&self, wire: &str, address: &str, to: Option<&Self>, their: &str) -> Result<()> {
         let peer = format!("{wire}p");
-        ip(&["link", "add", wire, "netns", &self.name, "type", "veth", "peer", "name", &peer])?;
+        // `name` and `dev`, for `ip` takes the beginning of any of its words for that word.
+        ip(&["link", "add", "name", wire, "netns", &self.name, "type", "veth", "peer", "name", &peer])?;
         if let Some(to) = to {
-            ip(&["link", "set", &peer, "netns", &to.name])?;
+            ip(&["link", "set", "dev", &peer, "netns", &to.name])?;
         }
         let theirs = |arguments: &[&str]| to.map_or_else(|| ip(arguments), |to| to.ip(arguments));
         self.ip(&["addr", "add", address, "dev", wire])?;
-        self.ip(&["link", "set", wire, "up"])?;
+        self.ip(&["link", "set", "dev", wire, "up"])?;
         theirs(&["addr", "add", their, "dev", &peer])?;
-        theirs(&["link", "set", &peer, "up"])
+        theirs(&["link", "set", "dev", &peer, "up"])
     }
 
     /// Runs `ip` in it.

@@ -300,7 +300,8 @@ impl Link {
         let busiest = report.candidate_pairs().max_by_key(|pair| (pair.nominated, pair.packets_received));
         let Some(pair) = busiest else { return (MediaPath::Direct, None) };
         let is_relay = |id: &str| {
-            let candidate = report.get(id);
+            // Pairs name their candidates without what the report puts before the ids of its own.
+            let candidate = report.get(&format!("RTCLocalIceCandidate_{id}"));
             matches!(candidate, Some(RTCStatsReportEntry::LocalCandidate(own)) if own.candidate_type == RTCIceCandidateType::Relay)
         };
         let path = if is_relay(&pair.local_candidate_id) { MediaPath::Relayed } else { MediaPath::Direct };

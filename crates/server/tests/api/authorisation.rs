@@ -56,6 +56,8 @@ async fn ask(phone: &Phone, operation: &Operation, path: &str, token: Option<&st
             json!({"to": ["1002"], "note": ""})
         } else if operation.path.ends_with("/calling") {
             json!({"do_not_disturb": true})
+        } else if operation.path.ends_with("/greetings/{id}") {
+            greeting()
         } else {
             body
         };
@@ -64,15 +66,24 @@ async fn ask(phone: &Phone, operation: &Operation, path: &str, token: Option<&st
     request.send().await.unwrap().status().as_u16()
 }
 
+fn greeting() -> Value {
+    json!({"kind": "greeting", "title": "Office", "text": "", "language": "en", "expires_at": null})
+}
+
+const GREETING: &str = "0d8f1c9e-5b1e-4c53-9a34-0c6a0e1f5a01";
+
 #[tokio::test]
 async fn nothing_is_had_without_a_token_or_with_somebody_elses() {
     let world = World::start().await;
     let (ada, bob) = (world.sign_in("ada").await, world.sign_in("bob").await);
     let message = world.leave_message(&ada, b"for ada alone").await;
+    let made = ada.request(Method::PUT, &format!("/v1/greetings/{GREETING}")).json(&greeting()).send().await.unwrap();
+    assert_eq!(made.status(), 200);
     let before = ada.json("/v1/changes").await;
-    let of_ada = |path: &str| {
-        let id = if path.contains("/devices/") { ada.signed_in.device.to_string() } else { message.envelope.id.to_string() };
-        path.replace("{id}", &id)
+    let of_ada = |path: &str| match path.split('/').nth(2) {
+        Some("devices") => path.replace("{id}", &ada.signed_in.device.to_string()),
+        Some("greetings") => path.replace("{id}", GREETING),
+        _ => path.replace("{id}", &message.envelope.id.to_string()),
     };
     let mut with_ids = 0;
     for operation in &operations(&world).await {
@@ -87,7 +98,13 @@ async fn nothing_is_had_without_a_token_or_with_somebody_elses() {
         }
         if operation.path.contains("{id}") {
             with_ids += 1;
-            assert_eq!(ask(&bob, operation, &path, Some(&bob.signed_in.token)).await, 404, "{name} of somebody else");
+            // Who makes a greeting chooses its id: one that is taken is refused, and one of nobody's is theirs.
+            let makes = operation.method == Method::PUT && operation.path.ends_with("/greetings/{id}");
+            let status = if makes { 422 } else { 404 };
+            assert_eq!(ask(&bob, operation, &path, Some(&bob.signed_in.token)).await, status, "{name} of somebody else");
+            if makes {
+                continue;
+            }
             let unknown = operation.path.replace("{id}", "00000000-0000-4000-8000-000000000001");
             assert_eq!(
                 ask(&bob, operation, &unknown, Some(&bob.signed_in.token)).await,

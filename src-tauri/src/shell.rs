@@ -484,10 +484,11 @@ impl Shell {
             PlaybackState::NoDevice => self.toast(ToastAbout::Failed { code: Code::AudioDevice }),
             PlaybackState::Loading | PlaybackState::Playing | PlaybackState::Paused | PlaybackState::Ended => {}
         }
-        let ended = playback.state == PlaybackState::Ended;
-        self.playback = (playback.state != PlaybackState::Failed).then(|| PlaybackView {
+        // At its end nothing plays any more: a click on the waveform plays from there, as it does before the first time.
+        let is_over = matches!(playback.state, PlaybackState::Failed | PlaybackState::Ended);
+        self.playback = (!is_over).then(|| PlaybackView {
             message: playback.message,
-            position_ms: if ended { 0 } else { at(playback.position_ms) },
+            position_ms: at(playback.position_ms),
             duration_ms: at(playback.duration_ms),
             playing: matches!(playback.state, PlaybackState::Playing | PlaybackState::Loading),
             loading: playback.state == PlaybackState::Loading,

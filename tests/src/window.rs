@@ -63,8 +63,14 @@ impl Window {
     /// # Errors
     /// Where it doesn't come.
     pub async fn find_css(&self, css: &str) -> Result<Element> {
-        let found = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await;
-        found.with_context(|| format!("{css} is not in the window"))
+        process::eventually(&format!("{css} is in the window"), PATIENCE, || async {
+            match self.client.find(Locator::Css(css)).await {
+                Ok(found) => Ok(Some(found)),
+                Err(error) if error.is_no_such_element() || error.is_stale_element_reference() => Ok(None),
+                Err(error) => Err(error.into()),
+            }
+        })
+        .await
     }
 
     /// Clicks on the element with that `data-testid`.
@@ -158,7 +164,12 @@ impl Window {
     /// # Errors
     /// Where the window is gone.
     pub async fn has(&self, css: &str) -> Result<bool> {
-        Ok(!self.client.find_all(Locator::Css(css)).await?.is_empty())
+        match self.client.find_all(Locator::Css(css)).await {
+            Ok(found) => Ok(!found.is_empty()),
+            // The driver says so of what the page took away while the driver looked.
+            Err(error) if error.is_stale_element_reference() => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Runs the body of an asynchronous function in the page, which finds `argument` under the name `wanted`; its result.

@@ -138,7 +138,7 @@ async fn talk_in(world: World, bobs_codec: &str, alices_codec: &str, bob_hangs_u
     bob.happening("CALL_ESTABLISHED", PATIENCE).await?;
     let (first, second) = if bob_hangs_up { (&mut bob, &mut alice) } else { (&mut alice, &mut bob) };
     first.happening("CALL_CLOSED", PATIENCE).await?;
-    second.happening("CALL_CLOSED", Duration::from_secs(2)).await?;
+    second.happening("CALL_CLOSED", PATIENCE).await?;
 
     let bob_heard = sound::quality(&alices_words, &Sound::load(&bob.heard()?)?)?;
     let alice_heard = sound::quality(&bobs_words, &Sound::load(&alice.heard()?)?)?;
@@ -232,7 +232,7 @@ async fn a_caller_who_gives_up_is_a_missed_call() -> Result<()> {
     alice.happening("CALL_INCOMING", PATIENCE).await?;
     bob.happening("CALL_RINGING", PATIENCE).await?;
     bob.command("hangup").await?;
-    alice.happening("CALL_CLOSED", Duration::from_secs(2)).await?;
+    alice.happening("CALL_CLOSED", PATIENCE).await?;
     let (alices, bobs) = world.records().await?;
     for record in [&alices, &bobs] {
         assert_eq!(record["end"], "cancelled", "{record}");
@@ -256,10 +256,10 @@ async fn the_first_of_two_phones_to_answer_has_the_call() -> Result<()> {
     kitchen.happening("CALL_INCOMING", PATIENCE).await?;
     kitchen.command("accept").await?;
     kitchen.happening("CALL_ESTABLISHED", PATIENCE).await?;
-    desk.happening("CALL_CLOSED", Duration::from_secs(2)).await?;
+    desk.happening("CALL_CLOSED", PATIENCE).await?;
     bob.happening("CALL_ESTABLISHED", PATIENCE).await?;
     kitchen.command("hangup").await?;
-    bob.happening("CALL_CLOSED", Duration::from_secs(2)).await?;
+    bob.happening("CALL_CLOSED", PATIENCE).await?;
     let (alices, _) = world.records().await?;
     assert_eq!(alices["end"], "local_hangup", "{alices}");
     assert!(alices["answered_at"].is_string(), "{alices}");

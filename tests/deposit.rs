@@ -12,7 +12,7 @@ use aftertone_tests::{
     sound::{self, Sound},
 };
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -23,6 +23,7 @@ const TAIL_S: f64 = 1.0;
 /// How much of a greeting impatient callers listen to.
 const PATIENT_S: f64 = 0.5;
 const BEEP_HZ: f64 = 1000.0;
+const WARNING_HZ: f64 = 1400.0;
 const BEEP_S: f64 = 0.4;
 /// The answering machine takes so long before it speaks, so that a caller's sound is up.
 const PAUSE_S: f64 = 0.3;
@@ -99,7 +100,7 @@ impl World {
 
     /// Waits for the end of a call that somebody is about to end.
     async fn over(mut caller: Baresip, greeted: Instant) -> Result<Call> {
-        let closed = caller.happening("CALL_CLOSED", Duration::from_secs(60)).await?.at;
+        let closed = caller.happening("CALL_CLOSED", Duration::from_secs(90)).await?.at;
         Ok(Call { greeted, closed, said: Sound::load(&caller.said()?)?, heard: Sound::load(&caller.heard()?)? })
     }
 
@@ -298,6 +299,48 @@ async fn a_crash_keeps_what_was_recorded() -> Result<()> {
     // Once, however often it is started.
     let world = World::restarted(world.folder).await?;
     assert_eq!(world.message().await?["id"], message["id"]);
+    world.hosted.stop().await
+}
+
+/// Somebody puts the receiver beside the phone: the answering machine hangs up, and the words are a message.
+#[tokio::test]
+async fn ten_seconds_of_silence_end_a_message() -> Result<()> {
+    let world = World::new().await?;
+    let words = sound::sentence()?;
+    let said = Sound::silence(LEAD_S).then(&words).then(&Sound::silence(60.0));
+    let (caller, greeted) = world.impatient_caller("PCMU", "udp", &said).await?;
+    let call = World::over(caller, greeted).await?;
+    let message = world.message().await?;
+    let stored = Sound(world.sound_of(&message).await?.samples);
+    let quality = sound::quality(&words, &stored)?;
+    let last_word = stored.sounding().iter().rposition(|loud| *loud).context("nothing sounds")?;
+    let quiet_s = call.after_the_beep()? - last_word as f64 * 0.02;
+    println!("hung up after {quiet_s:.2} s of silence, {:.2} s stored, {quality:?}", stored.seconds());
+    assert!((9.5..11.0).contains(&quiet_s), "{quiet_s:.2} s");
+    assert!(quality.pesq >= 4.0, "{quality:?}");
+    assert_eq!(message["interrupted"], false, "{message}");
+    world.hosted.stop().await
+}
+
+/// A caller who speaks without an end is warned ten seconds before it.
+#[tokio::test]
+async fn a_message_ends_at_its_greatest_length_and_a_beep_warns_before() -> Result<()> {
+    const LONGEST_S: f64 = 60.0;
+    let world = World::new().await?;
+    world.api.change_plan(json!({"longest_s": 60})).await?;
+    let said = Sound::silence(LEAD_S).then(&sound::sentence()?.repeated(90.0));
+    let (caller, greeted) = world.impatient_caller("PCMU", "udp", &said).await?;
+    // Nothing is sent to who speaks: in what they heard the warning follows the beep at once. So here the clock counts.
+    let warned = async || Ok(sound::tone_end(&sound::so_far(&caller.heard()?)?, WARNING_HZ));
+    process::eventually("the caller is warned", Duration::from_secs(90), warned).await?;
+    let warned = Instant::now();
+    let call = World::over(caller, greeted).await?;
+    let left_s = call.closed.duration_since(warned).as_secs_f64();
+    let (sent_s, listed_s) = (call.after_the_beep()?, seconds(&world.message().await?)?);
+    println!("warned {left_s:.2} s before the end, hung up {sent_s:.2} s after the beep, {listed_s:.2} s listed");
+    assert!((9.0..10.5).contains(&left_s), "warned {left_s:.2} s before the end");
+    assert!((sent_s - LONGEST_S).abs() < 1.0, "hung up {sent_s:.2} s after the beep");
+    assert!((listed_s - LONGEST_S).abs() <= 0.2, "{listed_s:.2} s listed");
     world.hosted.stop().await
 }
 

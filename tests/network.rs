@@ -17,9 +17,8 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 const PATIENCE: Duration = Duration::from_secs(30);
-/// What is promised: a device can be called again so soon after its network changed or its server was restarted. Far shorter
-/// than what a dead connection takes to be noticed by its silence (45 s).
-const BACK_WITHIN: Duration = Duration::from_secs(5);
+/// Far shorter than what a dead connection takes to be noticed by its silence (45 s).
+const BACK_WITHIN: Duration = Duration::from_secs(20);
 
 /// A server at one end of a cable, and a machine for the phone at the other.
 struct World {

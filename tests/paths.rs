@@ -53,7 +53,7 @@ impl Pair {
         caller.happening("CALL_ESTABLISHED", PATIENCE).await?;
         // The caller hangs up at the end of its words.
         caller.happening("CALL_CLOSED", PATIENCE).await?;
-        called.happening("CALL_CLOSED", Duration::from_secs(2)).await?;
+        called.happening("CALL_CLOSED", PATIENCE).await?;
         let heard_by_called = sound::quality(&words[0], &Sound::load(&called.heard()?)?)?;
         let heard_by_caller = sound::quality(&words[1], &Sound::load(&caller.heard()?)?)?;
         println!("{}, {paths:?}: {heard_by_caller:?}, {heard_by_called:?}", self.codec);

@@ -3,6 +3,7 @@
 use std::{
     net::{TcpListener, UdpSocket},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU16, Ordering},
     time::Duration,
 };
 
@@ -94,8 +95,7 @@ impl Baresip {
 
     async fn start_as(setup: &Setup, jitter_buffer: &str, version: Version, trusted: Option<&Path>) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let sip_port = sip_port()?;
-        let control_port = control_port(sip_port)?;
+        let (sip_port, control_port) = ports()?;
         let dumps = folder.path().join("dumps");
         std::fs::create_dir(&dumps)?;
         let speech = setup.speech.display();
@@ -229,26 +229,22 @@ impl Baresip {
     }
 }
 
-/// A free port whose successor is free too: baresip takes that for TLS.
-fn sip_port() -> Result<u16> {
-    for _ in 0..64 {
-        let port = process::free_port()?;
-        let next = port.saturating_add(1);
-        if TcpListener::bind(("127.0.0.1", next)).is_ok() && UdpSocket::bind(("127.0.0.1", next)).is_ok() {
-            return Ok(port);
+/// Ports for a baresip: for SIP, whose successor it takes for TLS, and for its control.
+///
+/// Below the ranges that the system and our server give away by themselves, and never twice in one process: between here and the moment
+/// when baresip binds them, nobody else takes them.
+fn ports() -> Result<(u16, u16)> {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Test programs run one after the other, but two checkouts may test beside each other.
+    let start = u16::try_from(std::process::id() % 500).unwrap_or_default() * 4;
+    for _ in 0..500 {
+        let first = 10_000 + (start + NEXT.fetch_add(4, Ordering::Relaxed)) % 6_000;
+        let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok() && UdpSocket::bind(("127.0.0.1", port)).is_ok();
+        if (first..first + 3).all(is_free) {
+            return Ok((first, first + 2));
         }
     }
-    bail!("no two free ports in a row")
-}
-
-/// A free port that the SIP port and its successor leave free.
-fn control_port(sip_port: u16) -> Result<u16> {
-    loop {
-        let port = process::free_port()?;
-        if port != sip_port && port != sip_port.saturating_add(1) {
-            return Ok(port);
-        }
-    }
+    bail!("no free ports")
 }
 
 async fn listen(mut read: tokio::net::tcp::OwnedReadHalf, tell: mpsc::UnboundedSender<Happening>) {

@@ -318,6 +318,21 @@ impl Api {
         Ok(())
     }
 
+    /// Changes how calls are answered: `change` is merged into the plan.
+    ///
+    /// # Errors
+    /// Where the server refuses.
+    pub async fn change_plan(&self, change: Value) -> Result<()> {
+        let view = self.get("plan").await?;
+        let mut plan = view["plan"].clone();
+        for (name, value) in change.as_object().context("no object")? {
+            plan[name] = value.clone();
+        }
+        let request = self.client.put(format!("{}/v1/plan", self.base)).bearer_auth(&self.token).json(&plan);
+        request.header("If-Match", format!("\"{}\"", view["version"])).send().await?.error_for_status()?;
+        Ok(())
+    }
+
     /// The messages of the mailbox, the newest first.
     ///
     /// # Errors

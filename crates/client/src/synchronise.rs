@@ -7,16 +7,17 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::Instant,
 };
 
 use aftertone_model::{Message, Timestamp};
-use aftertone_sync::{Pending, PendingWrite, ProblemCode, SendFailure, Settled, settle};
-use rand::RngExt;
+use aftertone_sync::{
+    Backoff, FetchFailure, Pending, PendingWrite, ProblemCode, PullOutput, Puller, SendFailure, Settled, settle,
+};
 use tokio::{
     sync::{Notify, mpsc},
     task::JoinHandle,
-    time::sleep,
+    time::sleep_until,
 };
 
 use crate::{
@@ -25,11 +26,6 @@ use crate::{
     run::Input,
     store::{Applied, Mailbox, StoreError},
 };
-
-/// Without a doorbell the feed is asked that often.
-const POLL: Duration = Duration::from_secs(60);
-/// The first pause after a failure; each further one is twice as long, up to [`POLL`].
-const SHORTEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Sounds take so much of the disk at most: about ten hours of speech.
 const SOUND_BYTES: u64 = 512 * 1024 * 1024;
@@ -62,14 +58,14 @@ impl Synchroniser {
     pub(crate) fn start(api: Api, mailbox: Mailbox, parts: PathBuf, inputs: mpsc::UnboundedSender<Input>) -> Self {
         let (bell, sounds) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let gaps = Arc::<AtomicU64>::default();
-        let puller = Puller {
+        let pulling = Pulling {
             api: api.clone(),
             mailbox: mailbox.clone(),
             inputs: inputs.clone(),
             gaps: Arc::clone(&gaps),
             caught_up_in: None,
         };
-        let pulling = tokio::spawn(puller.run(Arc::clone(&bell), Arc::clone(&sounds)));
+        let pulling = tokio::spawn(pulling.run(Arc::clone(&bell), Arc::clone(&sounds)));
         let fetching = tokio::spawn(fetch_sounds(api, mailbox, parts, sounds, inputs));
         Self { bell, gaps, tasks: [pulling, fetching] }
     }
@@ -93,7 +89,8 @@ impl Synchroniser {
     }
 }
 
-struct Puller {
+/// Does what the sans-IO [`Puller`] wants, and sends the outbox before each pull.
+struct Pulling {
     api: Api,
     mailbox: Mailbox,
     inputs: mpsc::UnboundedSender<Input>,
@@ -103,26 +100,43 @@ struct Puller {
     caught_up_in: Option<u64>,
 }
 
-impl Puller {
+impl Pulling {
     async fn run(mut self, bell: Arc<Notify>, sounds: Arc<Notify>) {
-        let mut failures = 0;
+        let mut opening = Backoff::new(rand::random());
+        let cursor = loop {
+            match self.mailbox.cursor().await {
+                Ok(cursor) => break cursor,
+                Err(e) => {
+                    self.failed(&e.into());
+                    sleep_until(opening.failed(Instant::now()).into()).await;
+                }
+            }
+        };
+        let mut puller = Puller::new(cursor, rand::random());
+        let mut sending = Backoff::new(rand::random());
         loop {
-            let pause = match self.synchronise().await {
+            // What can't be sent now must not keep away what can be had.
+            let send_again = match self.push().await {
                 Ok(()) => {
-                    failures = 0;
-                    sounds.notify_one();
-                    POLL
+                    sending.worked();
+                    None
                 }
                 Err(e) => {
-                    failures += 1;
                     self.failed(&e);
-                    let full = SHORTEST_PAUSE.saturating_mul(1 << (failures - 1).min(10)).min(POLL);
-                    full.mul_f64(rand::rng().random_range(0.5..=1.0))
+                    Some(sending.failed(Instant::now()))
+                }
+            };
+            puller.handle_doorbell();
+            let until = self.pull(&mut puller, &sounds).await;
+            let wake = async {
+                match [until, send_again].into_iter().flatten().min() {
+                    Some(at) => sleep_until(at.into()).await,
+                    None => std::future::pending().await,
                 }
             };
             tokio::select! {
                 () = bell.notified() => {}
-                () = sleep(pause) => {}
+                () = wake => {}
             }
         }
     }
@@ -137,20 +151,22 @@ impl Puller {
         }
     }
 
-    async fn synchronise(&mut self) -> Result<(), SyncError> {
-        // What can't be sent now must not keep away what can be had.
-        let pushed = self.push().await;
-        self.pull().await?;
-        pushed
-    }
-
     /// Sends what waits, the oldest first. A write leaves the outbox only when the server has spoken.
     async fn push(&self) -> Result<(), SyncError> {
+        let mut skipped = BTreeSet::new();
+        let mut result = Ok(());
         for pending in self.mailbox.outbox().await? {
+            if skipped.contains(&pending.message) {
+                continue;
+            }
             let sent = self.send(&pending).await;
-            let result = sent.as_ref().copied().map_err(|e| e.code().map_or(SendFailure::Unreachable, SendFailure::Refused));
-            match settle(result) {
+            let answer = sent.as_ref().copied().map_err(|e| e.code().map_or(SendFailure::Unreachable, SendFailure::Refused));
+            match settle(answer) {
                 Settled::Done => self.mailbox.answered(&pending.key).await?,
+                Settled::Skip => {
+                    skipped.insert(pending.message);
+                    result = sent.map_err(SyncError::from);
+                }
                 Settled::Retry => return Ok(sent?),
                 Settled::DropMessage => {
                     self.mailbox.drop_message(pending.message).await?;
@@ -159,7 +175,7 @@ impl Puller {
                 Settled::GiveUp => self.give_up(&pending, sent).await?,
             }
         }
-        Ok(())
+        result
     }
 
     async fn send(&self, pending: &Pending) -> Result<(), ApiError> {
@@ -180,53 +196,65 @@ impl Puller {
         Ok(())
     }
 
-    async fn pull(&mut self) -> Result<(), SyncError> {
-        let mut since = self.mailbox.cursor().await?;
+    /// To the end of the feed or to a failure; when to ask again.
+    async fn pull(&mut self, puller: &mut Puller, sounds: &Notify) -> Option<Instant> {
         let gap = self.gaps.load(Ordering::Relaxed);
-        let news = match since {
-            None => News::Known,
-            Some(_) if self.caught_up_in == Some(gap) => News::Fresh,
-            Some(_) => News::Away,
-        };
-        // A first synchronisation is a snapshot, and so is one after a reset.
-        let mut snapshot = since.is_none().then(Vec::new);
+        // The first synchronisation is a snapshot; another one follows a reset.
+        let mut is_first = false;
         loop {
-            let page = match self.api.changes(since).await {
-                Err(e) if e.code() == Some(ProblemCode::CursorReset) && since.is_some() => {
-                    since = None;
-                    snapshot = Some(Vec::new());
-                    continue;
+            match puller.poll_output() {
+                PullOutput::Timeout(until) => return until,
+                PullOutput::Fetch { fetch, since } => {
+                    is_first |= since.is_none() && !puller.has_cursor();
+                    let page = self.api.changes(since).await;
+                    puller.handle_fetched(fetch, page.map_err(|e| self.not_fetched(e)), Instant::now());
                 }
-                page => page?,
-            };
-            let (more, cursor) = (page.more, page.cursor);
-            match &mut snapshot {
-                // Nothing is stored before all of it is here, so that a mailbox is never half replaced.
-                Some(pages) => {
-                    pages.push(page);
-                    if !more {
-                        let changed = self.mailbox.replace(std::mem::take(pages)).await?;
-                        snapshot = None;
-                        self.applied(changed, news);
-                    }
+                PullOutput::Apply(page) => {
+                    let changed = self.mailbox.apply(page).await;
+                    puller.handle_stored(self.stored(changed, self.news(is_first, gap)), Instant::now());
                 }
-                None => {
-                    let changed = self.mailbox.apply(page).await?;
-                    self.applied(changed, news);
+                PullOutput::Replace(pages) => {
+                    let changed = self.mailbox.replace(pages).await;
+                    puller.handle_stored(self.stored(changed, self.news(is_first, gap)), Instant::now());
+                }
+                PullOutput::CaughtUp => {
+                    self.caught_up_in = Some(gap);
+                    self.tell(SyncEvent::Told(Box::new(Event::CaughtUp)));
+                    sounds.notify_one();
                 }
             }
-            if !more {
-                self.caught_up_in = Some(gap);
-                self.tell(SyncEvent::Told(Box::new(Event::CaughtUp)));
-                return Ok(());
-            }
-            since = Some(cursor);
         }
     }
 
-    fn applied(&self, changed: Vec<Applied>, news: News) {
-        for change in changed {
-            self.apply(change, news);
+    fn news(&self, is_first: bool, gap: u64) -> News {
+        if is_first {
+            News::Known
+        } else if self.caught_up_in == Some(gap) {
+            News::Fresh
+        } else {
+            News::Away
+        }
+    }
+
+    fn not_fetched(&self, error: ApiError) -> FetchFailure {
+        if error.code() == Some(ProblemCode::CursorReset) {
+            return FetchFailure::Reset;
+        }
+        self.failed(&error.into());
+        FetchFailure::Failed
+    }
+
+    /// Tells what changed, and whether it is stored.
+    fn stored(&self, changed: Result<Vec<Applied>, StoreError>, news: News) -> bool {
+        match changed {
+            Ok(changed) => {
+                changed.into_iter().for_each(|change| self.apply(change, news));
+                true
+            }
+            Err(e) => {
+                self.failed(&e.into());
+                false
+            }
         }
     }
 

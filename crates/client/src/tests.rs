@@ -254,6 +254,33 @@ async fn an_action_is_seen_at_once_and_sent_when_the_server_is_back() {
     session.shut_down().await;
 }
 
+#[tokio::test]
+async fn a_write_at_which_the_server_fails_holds_back_no_other() {
+    let (fake, _place, session, mut events) = signed_in().await;
+    let [first, second] = [1, 2].map(|n| message(n, MessageState::New));
+    fake.add(first.clone());
+    fake.add(second.clone());
+    fake.state().failing_at = Some(first.envelope.id);
+    session.reconnect();
+    for _ in 0..2 {
+        wait_for(&mut events, arrived).await;
+    }
+    session.act(first.envelope.id, MessageAction::Delete).await.unwrap();
+    session.act(first.envelope.id, MessageAction::Restore).await.unwrap();
+    session.act(second.envelope.id, MessageAction::Save).await.unwrap();
+    let saved = async {
+        while !fake.state().has(second.envelope.id, MessageState::Saved) {
+            caught_up(&mut events).await;
+        }
+    };
+    timeout(Duration::from_secs(10), saved).await.unwrap();
+    while session.snapshot().waiting > 2 {
+        caught_up(&mut events).await;
+    }
+    assert_eq!(session.snapshot().waiting, 2, "what comes after the failed one keeps its order");
+    session.shut_down().await;
+}
+
 /// What was done and not sent survives a lost token: the same person signs in again and goes on.
 #[tokio::test]
 async fn whoever_signs_in_again_keeps_what_waits_to_be_sent() {

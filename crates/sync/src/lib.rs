@@ -5,11 +5,13 @@
 
 #![warn(missing_docs)]
 
+mod backoff;
 mod feed;
 mod outbox;
 mod pull;
 mod wire;
 
+pub use backoff::Backoff;
 pub use feed::{Change, ChangeBody, ChangesPage, Cursor, InvalidCursor};
 pub use outbox::{IdempotencyKey, InvalidIdempotencyKey, Pending, PendingWrite, SendFailure, Settled, overlay, settle};
 pub use pull::{FetchFailure, FetchId, PullOutput, Puller};

@@ -121,7 +121,10 @@ pub enum Settled {
     DropMessage,
     /// Take it out, and tell the user that it could not be done.
     GiveUp,
-    /// Leave it, and send it later.
+    /// The server failed at it: leave it, with the writes of the same message that follow, and send it later. What is
+    /// about other messages goes on.
+    Skip,
+    /// Leave it and all others, and send them later.
     Retry,
 }
 
@@ -135,12 +138,12 @@ pub fn settle(result: Result<(), SendFailure>) -> Settled {
     };
     match refused {
         ProblemCode::Gone | ProblemCode::NotFound => Settled::DropMessage,
+        ProblemCode::Internal => Settled::Skip,
         // The user signs in again, or the server recovers; the write waits.
         ProblemCode::Unauthorized
         | ProblemCode::WrongCredentials
         | ProblemCode::RateLimited
         | ProblemCode::StorageFull
-        | ProblemCode::Internal
         | ProblemCode::Unknown => Settled::Retry,
         ProblemCode::BadRequest
         | ProblemCode::CursorReset

@@ -3,12 +3,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{ChangesPage, Cursor};
+use crate::{Backoff, ChangesPage, Cursor, backoff::LONGEST_PAUSE};
 
 /// Without a doorbell the feed is asked that often: a doorbell may be lost.
-const POLL: Duration = Duration::from_secs(60);
-/// The first pause after a failure; each further one is twice as long, up to [`POLL`].
-const SHORTEST_PAUSE: Duration = Duration::from_secs(2);
+const POLL: Duration = LONGEST_PAUSE;
 
 /// One fetch; what answers an older one is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,9 +59,8 @@ pub struct Puller {
     cursor: Option<Cursor>,
     state: State,
     rung: bool,
-    failures: u32,
+    backoff: Backoff,
     fetches: u64,
-    seed: u64,
     outputs: VecDeque<PullOutput>,
 }
 
@@ -90,7 +87,13 @@ impl Puller {
     #[must_use]
     pub fn new(cursor: Option<Cursor>, seed: u64) -> Self {
         let state = State::Idle { until: None };
-        Self { cursor, state, rung: false, failures: 0, fetches: 0, seed, outputs: VecDeque::new() }
+        Self { cursor, state, rung: false, backoff: Backoff::new(seed), fetches: 0, outputs: VecDeque::new() }
+    }
+
+    /// Whether the copy was ever stored.
+    #[must_use]
+    pub fn has_cursor(&self) -> bool {
+        self.cursor.is_some()
     }
 
     /// Something may have changed: a doorbell, a connection that came back, a write that was answered.
@@ -124,7 +127,7 @@ impl Puller {
             return self.pause(now);
         }
         self.cursor = Some(cursor);
-        self.failures = 0;
+        self.backoff.worked();
         if more {
             return self.fetch(self.cursor, None);
         }
@@ -181,15 +184,9 @@ impl Puller {
         self.state = State::Storing { cursor, more };
     }
 
-    /// After a failure: from half to the whole of a pause that doubles.
     fn pause(&mut self, now: Instant) {
-        let full = SHORTEST_PAUSE.saturating_mul(1 << self.failures.min(10)).min(POLL);
-        self.failures = self.failures.saturating_add(1);
-        self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let half = full / 2;
-        let until = now + half + half.mul_f64((self.seed >> 40) as f64 / f64::from(1 << 24));
         self.rung = false;
-        self.state = State::Idle { until: Some(until) };
+        self.state = State::Idle { until: Some(self.backoff.failed(now)) };
     }
 }
 

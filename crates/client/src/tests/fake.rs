@@ -27,6 +27,8 @@ pub(crate) struct Script {
     pub(crate) revoked: bool,
     /// 503 to every write.
     pub(crate) failing: bool,
+    /// 503 to every write of this message.
+    pub(crate) failing_at: Option<MessageId>,
     /// 400 to every write.
     pub(crate) refusing: bool,
     /// 503 to every revocation of a device.
@@ -38,6 +40,13 @@ pub(crate) struct Script {
     asked: Vec<String>,
     epoch: u32,
     feed: Vec<Message>,
+}
+
+impl Script {
+    /// Whether the server has this message in this state.
+    pub(crate) fn has(&self, id: MessageId, state: MessageState) -> bool {
+        self.feed.iter().rev().find(|message| message.envelope.id == id).is_some_and(|message| message.state == state)
+    }
 }
 
 pub(crate) struct Fake {
@@ -231,7 +240,7 @@ async fn act(
     let key = headers.get("idempotency-key").unwrap().to_str().unwrap().to_owned();
     script.keys.push(key);
     script.asked.push("actions".into());
-    if script.failing {
+    if script.failing || script.failing_at == Some(id) {
         return problem(StatusCode::SERVICE_UNAVAILABLE, ProblemCode::Internal);
     }
     if script.refusing {

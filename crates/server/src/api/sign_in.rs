@@ -37,6 +37,8 @@ pub(super) async fn sign_in(
     };
     let (subscriber, NewApp { device, token }) = checked.ok_or_else(ApiError::wrong_credentials)?;
     app.limiter().forgive(who, Instant::now());
+    // The person may have been added a moment ago, by the command line: the exchange has to know them before they register.
+    app.directory_changed().await;
     tracing::info!(device = %device.id, subscriber = %subscriber.id, "a device signed in");
     let me = Me { subscriber, domain: app.domain.clone() };
     Ok(axum::Json(SignedIn { token: token.expose().to_owned(), device: device.id, me }))

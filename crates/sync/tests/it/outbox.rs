@@ -30,7 +30,7 @@ fn only_a_clear_answer_empties_the_outbox() {
     for (result, expected) in [
         (Ok(()), Settled::Done),
         (Err(SendFailure::Unreachable), Settled::Retry),
-        (Err(SendFailure::Refused(ProblemCode::Internal)), Settled::Retry),
+        (Err(SendFailure::Refused(ProblemCode::Internal)), Settled::Skip),
         (Err(SendFailure::Refused(ProblemCode::Unauthorized)), Settled::Retry),
         (Err(SendFailure::Refused(ProblemCode::Gone)), Settled::DropMessage),
         (Err(SendFailure::Refused(ProblemCode::NotFound)), Settled::DropMessage),

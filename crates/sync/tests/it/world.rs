@@ -177,7 +177,7 @@ impl Device {
                 self.outbox.retain(|(other, _)| other.message != pending.message);
             }
             Settled::GiveUp => _ = self.outbox.remove(index),
-            Settled::Retry => {}
+            Settled::Skip | Settled::Retry => {}
         }
     }
 

@@ -52,7 +52,8 @@ fn run(arguments: &[String]) -> Result<()> {
 }
 
 fn root() -> Result<PathBuf> {
-    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    // Not what was compiled in: a target folder may be shared with another checkout.
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     Ok(here.parent().context("xtask stands alone")?.to_owned())
 }
 

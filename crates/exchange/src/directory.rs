@@ -17,6 +17,8 @@ pub struct PhoneCredentials {
     pub user: String,
     /// SHA-256; empty if not known.
     pub ha1_sha256: String,
+    /// SHA-512-256; empty if not known.
+    pub ha1_sha512_256: String,
     /// MD5; empty if not known or not wanted.
     pub ha1_md5: String,
 }

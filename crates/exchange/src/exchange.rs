@@ -137,8 +137,8 @@ impl Exchange {
         ua.takes_refer = true;
         ua.supported.push("replaces".into());
         let ua = UserAgent::new(ua);
-        // RFC 8760 section 2.4: the best first.
-        let algorithms = vec![Algorithm::Sha256, Algorithm::Md5];
+        // RFC 8760 section 2.4: the best first. Of the two strong ones that which every phone has a hash for.
+        let algorithms = vec![Algorithm::Sha256, Algorithm::Sha512_256, Algorithm::Md5];
         let verifier = Verifier::new(config.domain.clone(), derived(config.seed, "nonce"), algorithms);
         Self {
             config,

@@ -152,7 +152,7 @@ fn ha1(phone: &PhoneCredentials, algorithm: Algorithm) -> Option<String> {
     let known = match algorithm {
         Algorithm::Sha256 => &phone.ha1_sha256,
         Algorithm::Md5 => &phone.ha1_md5,
-        Algorithm::Sha512_256 => return None,
+        Algorithm::Sha512_256 => &phone.ha1_sha512_256,
     };
     (!known.is_empty()).then(|| known.clone())
 }

@@ -35,6 +35,8 @@ struct DigestHashes {
     realm: String,
     ha1_md5: String,
     ha1_sha256: String,
+    #[serde(default)]
+    ha1_sha512_256: String,
 }
 
 fn from_row(row: &SqliteRow) -> Result<StoredDevice, StoreError> {
@@ -81,6 +83,7 @@ pub(crate) async fn add_phone(
         realm: realm.to_owned(),
         ha1_md5: secrets::ha1_md5(&username, realm, password.expose()),
         ha1_sha256: secrets::ha1_sha256(&username, realm, password.expose()),
+        ha1_sha512_256: secrets::ha1_sha512_256(&username, realm, password.expose()),
     };
     let clear = serde_json::to_vec(&hashes).map_err(|_| StoreError::Corrupt("realm"))?;
     let sealed = key.seal(&device.id.to_string(), &clear).ok_or(StoreError::Corrupt("sealed"))?;
@@ -140,6 +143,7 @@ fn credentials(row: &SqliteRow, key: &ServerKey) -> Result<PhoneCredentials, Sto
         realm: hashes.realm,
         ha1_md5: hashes.ha1_md5,
         ha1_sha256: hashes.ha1_sha256,
+        ha1_sha512_256: hashes.ha1_sha512_256,
     })
 }
 

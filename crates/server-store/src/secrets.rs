@@ -9,7 +9,7 @@ use chacha20poly1305::{
     aead::{Aead, Payload},
 };
 use md5::Md5;
-use sha2::{Digest, Sha256};
+use sha2::{Digest, Sha256, Sha512_256};
 
 /// A token or a password in clear, on its way to the one who needs it. It never shows in logs.
 #[derive(Clone, PartialEq, Eq)]
@@ -172,6 +172,11 @@ pub(crate) fn ha1_md5(username: &str, realm: &str, password: &str) -> String {
 /// H(username:realm:password) by SHA-256 (RFC 7616 section 3.4.2).
 pub(crate) fn ha1_sha256(username: &str, realm: &str, password: &str) -> String {
     hex(&Sha256::digest(format!("{username}:{realm}:{password}").as_bytes()))
+}
+
+/// H(username:realm:password) by SHA-512-256 (RFC 7616 section 3.4.2).
+pub(crate) fn ha1_sha512_256(username: &str, realm: &str, password: &str) -> String {
+    hex(&Sha512_256::digest(format!("{username}:{realm}:{password}").as_bytes()))
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

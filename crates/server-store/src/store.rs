@@ -172,6 +172,8 @@ pub struct PhoneCredentials {
     pub ha1_md5: String,
     /// By SHA-256 (RFC 7616).
     pub ha1_sha256: String,
+    /// By SHA-512-256 (RFC 7616); empty for phones that were added before it was kept.
+    pub ha1_sha512_256: String,
 }
 
 impl fmt::Debug for PhoneCredentials {

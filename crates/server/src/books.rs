@@ -286,5 +286,11 @@ fn answering_of(stored: StoredAnswering, zone: &str) -> (Answering, BTreeMap<Gre
 }
 
 fn credentials(phone: aftertone_server_store::PhoneCredentials) -> PhoneCredentials {
-    PhoneCredentials { device: phone.device, user: phone.username, ha1_sha256: phone.ha1_sha256, ha1_md5: phone.ha1_md5 }
+    PhoneCredentials {
+        device: phone.device,
+        user: phone.username,
+        ha1_sha256: phone.ha1_sha256,
+        ha1_sha512_256: phone.ha1_sha512_256,
+        ha1_md5: phone.ha1_md5,
+    }
 }

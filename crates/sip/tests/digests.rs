@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use aftertone_sip::digest::{Algorithm, Authorization, Challenge, Secret, Verdict, Verifier, ha1};
 use aftertone_sip::{
-    Credentials, Event, Headers, Method, OutgoingRequest, Request, RequestFailure, Response, ResponseParts, Transport, Uri,
+    Body, Credentials, Event, Headers, Method, OutgoingRequest, Request, RequestFailure, Response, ResponseParts, Transport, Uri,
 };
 
 use common::{ALICE, ANSWER, BOB, World, any_time};
@@ -156,18 +156,20 @@ fn a_nonce_of_somebody_else_is_not_accepted() {
 
 /// A REGISTER with the right answer to a challenge, as any client would make it.
 fn answered(verifier: &mut Verifier, credentials: &Credentials, now: Instant) -> Request {
-    let challenge = verifier.challenge(false, now);
-    let challenge = Challenge::parse_all(challenge.get("WWW-Authenticate").unwrap()).remove(0);
+    answer_to(&challenge_of(&verifier.challenge(false, now)), credentials, 1)
+}
+
+fn answer_to(challenge: &Challenge, credentials: &Credentials, nc: u32) -> Request {
     let Secret::Password(password) = &credentials.secret else { unreachable!() };
     let algorithm = challenge.algorithm;
     let secret = ha1(algorithm, &credentials.username, &challenge.realm, password);
     let uri = "sip:example.com";
     let ha2 = algorithm.hash(format!("REGISTER:{uri}").as_bytes());
-    let response = algorithm.hash(format!("{secret}:{}:00000001:abc:auth:{ha2}", challenge.nonce).as_bytes());
+    let response = algorithm.hash(format!("{secret}:{}:{nc:08x}:abc:auth:{ha2}", challenge.nonce).as_bytes());
     let authorization = Authorization {
         username: credentials.username.clone(),
-        realm: challenge.realm,
-        nonce: challenge.nonce,
+        realm: challenge.realm.clone(),
+        nonce: challenge.nonce.clone(),
         uri: uri.to_owned(),
         response,
         algorithm,
@@ -175,11 +177,119 @@ fn answered(verifier: &mut Verifier, credentials: &Credentials, now: Instant) ->
         cnonce: "abc".to_owned(),
         opaque: None,
         qop: Some("auth".to_owned()),
-        nc: Some(1),
+        nc: Some(nc),
     };
     let mut request = Request::new(Method::Register, uri.parse().unwrap());
     request.headers.push("Authorization", authorization);
     request
+}
+
+/// Where a server asks for it, what was said is proved too, and nobody changes it on the way.
+#[test]
+fn the_body_is_proved_where_only_that_is_offered() {
+    let mut world = World::new(Transport::Udp);
+    let mut verifier = verifier(&[Algorithm::Sha512_256]);
+    let flow = world.flow(ALICE, BOB);
+    let aor = Uri::sip("alice", "example.com");
+    let mut request = OutgoingRequest::new(Method::Message, Uri::sip("bob", "example.com"), aor.clone().into(), aor.into());
+    request.body = Some(Body::new("text/plain", "I pay 10"));
+    world.act(ALICE, |ua, now| ua.request(request, flow, Some(Credentials::new("alice", PASSWORD)), now));
+    let incoming = |event: &Event| match event {
+        Event::Request { id, request, .. } => Some((*id, request.clone())),
+        _ => None,
+    };
+    let (id, _) = world.wait(BOB, incoming);
+    let mut offered = challenge_of(&verifier.challenge(false, world.now));
+    offered.qop = vec!["token".to_owned(), "auth-int".to_owned()];
+    world.act(BOB, |ua, now| ua.respond(id, ResponseParts::new(401).with("WWW-Authenticate", offered), now));
+    let (_, again) = world.wait(BOB, incoming);
+    let given = Authorization::parse(again.headers.get("Authorization").unwrap()).unwrap();
+    assert_eq!((given.qop.as_deref(), given.algorithm), (Some("auth-int"), Algorithm::Sha512_256));
+    let changed = Request { body: b"I pay 99".to_vec(), ..again.clone() };
+    assert_eq!(verifier.check(&changed, stored, world.now), Verdict::Refused { username: "alice".to_owned() });
+    assert_eq!(verifier.check(&again, stored, world.now), accepted());
+}
+
+#[test]
+fn a_challenge_that_offers_nothing_known_is_not_answered() {
+    assert!(challenged_with(&[("WWW-Authenticate", "Digest realm=r, nonce=n, qop=\"token\"")], password()).is_none());
+    let listed = [("WWW-Authenticate", "Digest realm=r, nonce=n, qop=\" auth-int , AUTH,token\"")];
+    assert_eq!(challenged_with(&listed, password()).unwrap().qop.as_deref(), Some("auth"), "the body may change on the way");
+}
+
+/// A proxy asks first, then whoever it leads to: the last try answers both (RFC 3261 22.3).
+#[test]
+fn a_proxy_and_a_server_are_answered_in_one_request() {
+    let mut world = World::new(Transport::Udp);
+    let (request, flow) = (register(&world), world.flow(ALICE, BOB));
+    world.act(ALICE, |ua, now| ua.request(request, flow, Some(Credentials::new("alice", PASSWORD)), now));
+    let incoming = |event: &Event| match event {
+        Event::Request { id, request, .. } => Some((*id, request.clone())),
+        _ => None,
+    };
+    for (status, header, realm) in [(407, "Proxy-Authenticate", "edge"), (401, "WWW-Authenticate", "example.com")] {
+        let (id, _) = world.wait(BOB, incoming);
+        let challenge = format!("Digest realm=\"{realm}\", nonce=\"n\", algorithm=SHA-256, qop=\"auth\"");
+        world.act(BOB, |ua, now| ua.respond(id, ResponseParts::new(status).with(header, challenge), now));
+    }
+    let (id, last) = world.wait(BOB, incoming);
+    let answers =
+        ["Proxy-Authorization", "Authorization"].map(|name| Authorization::parse(last.headers.get(name).unwrap()).unwrap());
+    assert_eq!(
+        answers.map(|answer| (answer.realm, answer.nc)),
+        [("edge".to_owned(), Some(2)), ("example.com".to_owned(), Some(1))]
+    );
+    world.act(BOB, |ua, now| ua.respond(id, ResponseParts::new(200), now));
+    world.assert_idle_later();
+}
+
+/// Both in one response, and two proxies at once: each realm gets its own answer.
+#[test]
+fn every_realm_is_answered_once() {
+    let mut world = World::new(Transport::Udp);
+    let (request, flow) = (register(&world), world.flow(ALICE, BOB));
+    world.act(ALICE, |ua, now| ua.request(request, flow, Some(Credentials::new("alice", PASSWORD)), now));
+    let incoming = |event: &Event| match event {
+        Event::Request { id, request, .. } => Some((*id, request.clone())),
+        _ => None,
+    };
+    let (id, _) = world.wait(BOB, incoming);
+    let parts =
+        [("WWW-Authenticate", "a"), ("Proxy-Authenticate", "b"), ("Proxy-Authenticate", "c"), ("Proxy-Authenticate", "b")];
+    let parts = parts.iter().fold(ResponseParts::new(407), |parts, (name, realm)| {
+        parts.with(name, format!("Digest realm=\"{realm}\", nonce=\"n\", qop=\"auth\""))
+    });
+    world.act(BOB, |ua, now| ua.respond(id, parts.clone(), now));
+    let (id, again) = world.wait(BOB, incoming);
+    let realms: Vec<_> = ["Authorization", "Proxy-Authorization"]
+        .into_iter()
+        .flat_map(|name| again.headers.all(name).filter_map(Authorization::parse).map(|answer| answer.realm).collect::<Vec<_>>())
+        .collect();
+    assert_eq!(realms, ["a", "b", "c"]);
+    // The same challenges again say that the password is wrong.
+    world.act(BOB, |ua, now| ua.respond(id, parts, now));
+    world.run(Duration::from_secs(1));
+    let end = world.agents[ALICE].events.pop_front();
+    assert!(matches!(end, Some(Event::Response { result: Err(RequestFailure::Refused(_)), .. })), "{end:?}");
+}
+
+/// Over UDP requests overtake each other: each counter is good once, in whatever order, and none that is far behind.
+#[test]
+fn counters_may_come_out_of_order_but_not_twice() {
+    let now = any_time();
+    let mut verifier = verifier(&[Algorithm::Sha256]);
+    let challenge = challenge_of(&verifier.challenge(false, now));
+    let stale = Verdict::Stale { username: "alice".to_owned() };
+    for (nc, expected) in
+        [(3, accepted()), (1, accepted()), (2, accepted()), (2, stale.clone()), (100, accepted()), (4, stale.clone()), (0, stale)]
+    {
+        let request = answer_to(&challenge, &Credentials::new("alice", PASSWORD), nc);
+        assert_eq!(verifier.check(&request, stored, now), expected, "{nc}");
+    }
+}
+
+fn challenge_of(headers: &Headers) -> Challenge {
+    Challenge::parse_all(headers.get("WWW-Authenticate").unwrap()).remove(0)
 }
 
 /// A server like those that real ones are, to which Alice registers.
@@ -252,14 +362,15 @@ fn the_example_of_rfc_7616_comes_out() {
 
 #[test]
 fn old_phones_get_a_challenge_that_they_understand() {
-    let mut verifier = verifier(&[Algorithm::Sha256, Algorithm::Md5]);
+    let all = vec![Algorithm::Sha256, Algorithm::Sha512_256, Algorithm::Md5];
+    let mut verifier = verifier(&all);
     let now = any_time();
     for (user_agent, expected) in [
-        (Some("Aftertone/0.1"), vec![Algorithm::Sha256, Algorithm::Md5]),
+        (Some("Aftertone/0.1"), all.clone()),
         (Some("baresip v1.0.0 (x86_64/linux)"), vec![Algorithm::Md5]),
         (Some("baresip v3.9.0 (x86_64/Linux)"), vec![Algorithm::Sha256, Algorithm::Md5]),
         (Some("sipp/3.8"), vec![Algorithm::Md5]),
-        (None, vec![Algorithm::Sha256, Algorithm::Md5]),
+        (None, all),
     ] {
         let mut request = Request::new(Method::Register, Uri::sip("", "example.com"));
         if let Some(user_agent) = user_agent {

@@ -1,7 +1,10 @@
 //! Who may register, for how long, and what ends a binding.
 
 use aftertone_exchange::{Directory, Event};
-use aftertone_sip::{Credentials, Headers, Method, NameAddr, OutgoingRequest, RequestFailure, Uri};
+use aftertone_sip::{
+    Credentials, Headers, Method, NameAddr, OutgoingRequest, RequestFailure, Uri,
+    digest::{Algorithm, Secret, ha1},
+};
 
 use crate::world::{DOMAIN, PASSWORD, World, device, id, person};
 
@@ -32,16 +35,24 @@ fn user_name_and_extension_are_the_same_person() {
 }
 
 #[test]
-fn a_phone_that_only_knows_md5_registers() {
+fn a_phone_that_only_knows_one_hash_registers() {
+    for algorithm in [Algorithm::Md5, Algorithm::Sha256, Algorithm::Sha512_256] {
+        let mut world = World::new();
+        let phone = world.phone("anna", 11);
+        let user = "anna-phone".to_owned();
+        let secret = Secret::Ha1([(algorithm, ha1(algorithm, &user, DOMAIN, PASSWORD))].into());
+        world.phones[phone.0].credentials = Some(Credentials { username: user, secret });
+        assert_eq!(world.register(phone, "anna", 300), 200, "{algorithm}");
+    }
+}
+
+#[test]
+fn a_phone_from_before_the_third_hash_was_kept_registers() {
     let mut world = World::new();
     let mut anna = person("anna");
-    anna.phones[0].ha1_sha256.clear();
+    anna.phones[0].ha1_sha512_256.clear();
     world.exchange.handle_directory(Directory::new([anna]), world.now);
     let phone = world.phone("anna", 11);
-    let user = "anna-phone".to_owned();
-    let hash = aftertone_sip::digest::ha1(aftertone_sip::digest::Algorithm::Md5, &user, DOMAIN, PASSWORD);
-    let secret = aftertone_sip::digest::Secret::Ha1([(aftertone_sip::digest::Algorithm::Md5, hash)].into());
-    world.phones[phone.0].credentials = Some(Credentials { username: user, secret });
     assert_eq!(world.register(phone, "anna", 300), 200);
 }
 

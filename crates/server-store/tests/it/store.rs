@@ -72,7 +72,7 @@ async fn a_phones_digest_hashes_are_readable_with_the_key_alone() {
     let known = store.phone_credentials().await.unwrap();
     assert_eq!((known.len(), known[0].subscriber, known[0].device), (1, anna.id, phone.device.id));
     assert_eq!((known[0].username.as_str(), known[0].realm.as_str()), (phone.username.as_str(), "example.org"));
-    assert_eq!((known[0].ha1_md5.len(), known[0].ha1_sha256.len()), (32, 64));
+    assert_eq!((known[0].ha1_md5.len(), known[0].ha1_sha256.len(), known[0].ha1_sha512_256.len()), (32, 64, 64));
     assert_eq!(store.authenticate("").await.unwrap(), None);
     let ha1 = known[0].ha1_sha256.clone();
     store.close().await;

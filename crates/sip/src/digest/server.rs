@@ -88,17 +88,14 @@ impl Verifier {
         self.challenge_with(&self.algorithms.clone(), stale, now)
     }
 
-    /// The same for whoever sent `request`: MD5 alone (if it is among ours) for user agents that give up when any
-    /// challenge names another algorithm, as baresip before 3 does wherever it stands, or that look at the first
-    /// challenge only, as sipp does. Who doesn't name itself is offered everything (RFC 8760 2.4).
+    /// The same for whoever sent `request`, without what its user agent stumbles over: baresip gives up when any challenge
+    /// names an algorithm that it lacks, wherever that stands, and sipp looks at the first challenge only. Who doesn't name
+    /// itself is offered everything (RFC 8760 2.4).
     #[must_use]
     pub fn challenge_for(&mut self, request: &Request, stale: bool, now: Instant) -> Headers {
-        let md5 = [Algorithm::Md5];
-        if self.algorithms.contains(&Algorithm::Md5) && knows_only_md5(&request.headers) {
-            self.challenge_with(&md5, stale, now)
-        } else {
-            self.challenge(stale, now)
-        }
+        let known = known_to(&request.headers);
+        let offered: Vec<_> = self.algorithms.iter().copied().filter(|algorithm| known.contains(algorithm)).collect();
+        if offered.is_empty() { self.challenge(stale, now) } else { self.challenge_with(&offered, stale, now) }
     }
 
     fn challenge_with(&mut self, algorithms: &[Algorithm], stale: bool, now: Instant) -> Headers {
@@ -222,9 +219,17 @@ impl Verifier {
     }
 }
 
-fn knows_only_md5(headers: &Headers) -> bool {
-    let Some(user_agent) = headers.get("User-Agent") else { return false };
-    ["baresip v0.", "baresip v1.", "baresip v2.", "sipp"].iter().any(|known| user_agent.starts_with(known))
+/// What a user agent can be offered without harm.
+fn known_to(headers: &Headers) -> &'static [Algorithm] {
+    let user_agent = headers.get("User-Agent").unwrap_or_default();
+    let is_one_of = |names: &[&str]| names.iter().any(|name| user_agent.starts_with(name));
+    if is_one_of(&["baresip v0.", "baresip v1.", "baresip v2.", "sipp"]) {
+        &[Algorithm::Md5]
+    } else if is_one_of(&["baresip"]) {
+        &[Algorithm::Sha256, Algorithm::Md5]
+    } else {
+        &[Algorithm::Sha256, Algorithm::Sha512_256, Algorithm::Md5]
+    }
 }
 
 impl Place {

@@ -75,16 +75,16 @@ pub(crate) fn device(number: u128) -> DeviceId {
     DeviceId::from_random(1_000 + number)
 }
 
-/// Each person has a phone with the digest user `NAME-phone`; both algorithms are known.
+/// Each person has a phone with the digest user `NAME-phone`; its hash is known by every algorithm.
 pub(crate) fn person(name: &str) -> Person {
     let subscriber = subscriber(name);
     let user = format!("{name}-phone");
     let hash = |algorithm| ha1(algorithm, &user, DOMAIN, PASSWORD);
-    let (ha1_sha256, ha1_md5) = (hash(Algorithm::Sha256), hash(Algorithm::Md5));
+    let [ha1_sha256, ha1_sha512_256, ha1_md5] = [Algorithm::Sha256, Algorithm::Sha512_256, Algorithm::Md5].map(hash);
     let number = u128::from(subscriber.extension.as_str().as_bytes()[3]);
     Person {
         subscriber,
-        phones: vec![PhoneCredentials { device: device(number), user, ha1_sha256, ha1_md5 }],
+        phones: vec![PhoneCredentials { device: device(number), user, ha1_sha256, ha1_sha512_256, ha1_md5 }],
         rights: CallingRights::National,
         do_not_disturb: false,
         answering: Answering::default(),

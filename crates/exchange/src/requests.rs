@@ -323,7 +323,9 @@ fn way_to(contact: &Uri, flow: Flow) -> Flow {
         flow.transport == Transport::Udp && contact.param("transport").is_none_or(|name| name.eq_ignore_ascii_case("udp"));
     match contact.socket_addr(Transport::Udp.default_port()) {
         Some(address) if over_udp && address.ip().to_canonical() == flow.remote.ip().to_canonical() => {
-            Flow { remote: std::net::SocketAddr::new(flow.remote.ip(), address.port()), ..flow }
+            let mut remote = flow.remote;
+            remote.set_port(address.port());
+            Flow { remote, ..flow }
         }
         Some(_) | None => flow,
     }

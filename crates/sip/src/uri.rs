@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use thiserror::Error;
@@ -176,6 +176,18 @@ impl Uri {
         Self { headers: None, ..self }
     }
 
+    /// The same as a `sips` URI. A transport that TLS runs over goes without saying (RFC 5630 3.1.4); other schemes stay.
+    #[must_use]
+    pub fn secured(mut self) -> Self {
+        if self.scheme == Scheme::Sip {
+            self.scheme = Scheme::Sips;
+            if self.param("transport").is_some_and(|name| ["tcp", "tls"].iter().any(|known| name.eq_ignore_ascii_case(known))) {
+                self.params.remove("transport");
+            }
+        }
+        self
+    }
+
     /// The same without a parameter.
     #[must_use]
     pub fn without_param(mut self, name: &str) -> Self {
@@ -297,12 +309,20 @@ fn parse_port(text: &str) -> Option<u16> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
-/// An IP address, IPv6 with or without brackets.
+/// An IP address, IPv6 with or without brackets. A zone (RFC 6874: `%25eth0`, often written `%eth0`) means something to its
+/// sender alone and is left out.
 pub(crate) fn parse_ip(host: &str) -> Option<IpAddr> {
     match host.strip_prefix('[') {
-        Some(rest) => rest.strip_suffix(']')?.parse().ok().map(IpAddr::V6),
-        None => host.parse().ok(),
+        Some(rest) => parse_zoned(rest.strip_suffix(']')?).map(IpAddr::V6),
+        None => host.parse().ok().or_else(|| parse_zoned(host).map(IpAddr::V6)),
     }
+}
+
+fn parse_zoned(text: &str) -> Option<Ipv6Addr> {
+    let (address, zone) = text.split_once('%').map_or((text, None), |(address, zone)| (address, Some(zone)));
+    let is_zone =
+        |zone: &str| !zone.is_empty() && zone.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~%".contains(&byte));
+    address.parse().ok().filter(|_| zone.is_none_or(is_zone))
 }
 
 fn bracketed(host: &str) -> String {

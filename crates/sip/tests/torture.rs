@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use aftertone_sip::{
-    Event, Flow, Headers, Message, Method, NameAddr, OutgoingRequest, Output, Request, RequestFailure, Response, UaConfig, Uri,
-    UserAgent,
+    ConnectionId, Event, Flow, Headers, Invite, Message, Method, NameAddr, OutgoingRequest, Output, Request, RequestFailure,
+    Response, Transport, UaConfig, Uri, UserAgent,
 };
 
 use common::{OFFER, any_time, read};
@@ -422,6 +422,73 @@ fn no_hops_left_is_enough_for_the_last_one_and_old_callers_are_served() {
     assert!(desk.receive(ack.as_bytes()).responses.is_empty());
 }
 
+/// RFC 3261 8.1.1.8.
+#[test]
+fn who_wants_a_dialog_says_where_to_go_on_with_it() {
+    for (method, changes) in [("INVITE", vec![]), ("SUBSCRIBE", vec!["Event: dialog"]), ("REFER", vec!["Refer-To: <sip:a@b>"])] {
+        for contact in ["-Contact", "Contact: *"] {
+            let changes = [&changes[..], &[contact]].concat();
+            let mut desk = Desk::new();
+            let reaction = desk.receive(message(&format!("{method} sip:user@example.com SIP/2.0"), &changes, "").as_bytes());
+            assert_eq!((reaction.status(), reaction.events.len()), (Some(400), 0), "{method} {contact}");
+            assert_eq!(desk.ua.counts().sessions, 0);
+        }
+    }
+    assert_eq!(taken("MESSAGE sip:user@example.com SIP/2.0", &["-Contact"], "").headers.contact(), None);
+}
+
+/// RFC 3261 12.1.1: whoever came by `sips` is told that it goes on by `sips`.
+#[test]
+fn a_secure_call_is_answered_with_a_secure_contact() {
+    let route = "Record-Route: <sips:edge.example.com;lr>";
+    let cases = [
+        ("sips:user@example.com", vec![], "sips:user@192.0.2.1:5061"),
+        ("sip:user@example.com", vec!["Contact: <sips:caller@192.0.2.7>"], "sips:user@192.0.2.1:5061"),
+        ("sip:user@example.com", vec![route], "sips:user@192.0.2.1:5061"),
+        (
+            "sip:user@example.com",
+            vec!["Contact: <sips:c@192.0.2.7>", "Record-Route: <sip:edge;lr>"],
+            "sip:user@192.0.2.1:5061;transport=tls",
+        ),
+        ("sip:user@example.com", vec![], "sip:user@192.0.2.1:5061;transport=tls"),
+    ];
+    for (called, changes, expected) in cases {
+        let mut desk = Desk::between("192.0.2.1:5061", "192.0.2.7:5061");
+        desk.flow = Flow { transport: Transport::Tls, connection: Some(ConnectionId(1)), ..desk.flow };
+        let reaction = desk.receive(message(&format!("INVITE {called} SIP/2.0"), &changes, OFFER).as_bytes());
+        let [Event::Incoming { session, .. }] = &reaction.events[..] else { panic!("{reaction:?}") };
+        desk.ua.ring(*session, Headers::new(), desk.now);
+        let contact: NameAddr = "<sip:user@192.0.2.1:5061;transport=tls>".parse().unwrap();
+        desk.ua.accept(*session, contact, OFFER.to_owned(), Headers::new(), desk.now);
+        let responses = desk.receive(b"").responses;
+        assert_eq!(responses.iter().map(|response| response.status).collect::<Vec<_>>(), [180, 200]);
+        for response in responses {
+            assert_eq!(response.headers.contact().unwrap().uri.to_string(), expected, "{called} {changes:?} {}", response.status);
+        }
+    }
+}
+
+/// RFC 3261 8.1.1.8, the other way.
+#[test]
+fn who_is_called_securely_is_shown_a_secure_contact() {
+    for (called, route, expected) in [
+        ("sips:user@example.com", None, "sips:me@192.0.2.1:5061"),
+        ("sip:user@example.com", Some("<sips:edge.example.com;lr>"), "sips:me@192.0.2.1:5061"),
+        ("sip:user@example.com", None, "sip:me@192.0.2.1:5061;transport=tls"),
+    ] {
+        let mut desk = Desk::between("192.0.2.1:5061", "192.0.2.7:5061");
+        desk.flow = Flow { transport: Transport::Tls, connection: Some(ConnectionId(1)), ..desk.flow };
+        let me: NameAddr = "<sip:me@192.0.2.1:5061;transport=tls>".parse().unwrap();
+        let to: Uri = called.parse().unwrap();
+        let headers = route.map_or_else(Headers::new, |route| Headers::new().with("Route", route));
+        let invite =
+            Invite { uri: to.clone(), from: me.clone(), to: to.into(), contact: me, headers, sdp: None, credentials: None };
+        desk.ua.invite(invite, desk.flow, desk.now);
+        let Output::Transmit { bytes, .. } = desk.ua.poll_output() else { panic!("nothing was sent") };
+        assert_eq!(read(&bytes).headers().contact().unwrap().uri.to_string(), expected);
+    }
+}
+
 // RFC 5118: IPv6.
 
 fn ipv6(start: &str, changes: &[&str], body: &str) -> Reaction {
@@ -458,6 +525,28 @@ fn ipv6_addresses_are_understood_where_they_stand_in_brackets() {
     assert_eq!(reaction.request().uri.host_ip().unwrap().to_canonical().to_string(), "192.0.2.10");
     // 4.11: three colons, which RFC 3261's grammar lets through by mistake.
     assert_eq!(ipv6("OPTIONS sip:user@[2001:db8:::192.0.2.1] SIP/2.0", &[], "").status(), Some(400));
+}
+
+/// A zone names a network card of the sender's, and nobody else's.
+#[test]
+fn a_zone_in_an_address_harms_nobody_and_is_not_told() {
+    for zone in ["%25eth0", "%eth0", "%25eth%2D0"] {
+        let host = format!("[fe80::9:1{zone}]");
+        let via = format!("Via: SIP/2.0/UDP {host}:5060;branch=z9hG4bK1");
+        let contact = format!("Contact: <sip:caller@{host}:5070;transport=udp>");
+        let mut desk = Desk::between("[fe80::10%2]:5060", "[fe80::9:1%2]:5060");
+        let reaction = desk.receive(message(&format!("INVITE sip:user@{host} SIP/2.0"), &[&via, &contact], "").as_bytes());
+        let request = reaction.request();
+        assert_eq!(request.uri.host_ip().unwrap().to_string(), "fe80::9:1");
+        let contact = request.headers.contact().unwrap().uri;
+        assert_eq!((contact.host(), contact.port()), (host.as_str(), Some(5070)), "written as it was read");
+        assert_eq!(request.headers.top_via().unwrap().params.get("received"), None, "it is where it says it is");
+    }
+    for host in ["[fe80::1%]", "[fe80::1%25eth0 ]", "[%25eth0]", "[fe80::1%25/]"] {
+        assert_eq!(ipv6(&format!("OPTIONS sip:user@{host} SIP/2.0"), &[], "").status(), Some(400), "{host}");
+    }
+    let asked = Desk::between("[fe80::10%2]:5060", "[fe80::9:1%2]:5060").ask();
+    assert!(asked.headers.get("Via").unwrap().starts_with("SIP/2.0/UDP [fe80::10]:5060;"));
 }
 
 #[test]

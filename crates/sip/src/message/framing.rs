@@ -10,6 +10,8 @@ pub(crate) struct StreamBuffer {
     scanned: usize,
     /// The length of the message whose body is still coming.
     awaited: Option<usize>,
+    /// The start line of what comes now is one of SIP.
+    is_begun: bool,
     /// Framing is lost; nothing more is read.
     broken: bool,
 }
@@ -65,11 +67,18 @@ impl StreamBuffer {
         if rest.is_empty() || is_half_a_ping || self.awaited.is_some_and(|total| rest.len() < total) {
             return None;
         }
-        if !begins_like_sip(rest) {
-            self.broken = true;
-            return Some(Framed::Broken);
-        }
         let from = self.scanned.saturating_sub(*start).saturating_sub(3);
+        match if self.is_begun { Beginning::Sip } else { beginning(rest, from) } {
+            Beginning::Sip => self.is_begun = true,
+            Beginning::Open => {
+                self.scanned = self.bytes.len();
+                return None;
+            }
+            Beginning::Other => {
+                self.broken = true;
+                return Some(Framed::Broken);
+            }
+        }
         let Some(head) = head_length(rest, from) else {
             self.scanned = self.bytes.len();
             self.broken = rest.len() > MAX_MESSAGE;
@@ -88,7 +97,7 @@ impl StreamBuffer {
             return None;
         };
         *start += total;
-        (self.scanned, self.awaited) = (*start, None);
+        (self.scanned, self.awaited, self.is_begun) = (*start, None, false);
         Some(Framed::Message(message))
     }
 
@@ -111,26 +120,44 @@ impl StreamBuffer {
 /// Longer first lines are not waited for.
 const MAX_START_LINE: usize = 8 * 1024;
 
-/// Whether this is, or may become, the start line of a message. Other protocols (HTTP, TLS, noise) show at once: no need
-/// to wait for the end of what will never be a message.
-fn begins_like_sip(bytes: &[u8]) -> bool {
+/// What a start line shows.
+enum Beginning {
+    /// It is one of SIP.
+    Sip,
+    /// It may become one.
+    Open,
+    /// It never will.
+    Other,
+}
+
+/// Whether this is, or may become, the start line of a message; no line ends before `from`. Other protocols (HTTP, TLS,
+/// noise) show at once: no need to wait for the end of what will never be a message.
+fn beginning(bytes: &[u8], from: usize) -> Beginning {
     if !bytes.first().is_some_and(|byte| is_token_byte(*byte)) {
-        return false;
+        return Beginning::Other;
     }
-    let Some(end) = bytes.iter().take(MAX_START_LINE).position(|byte| *byte == b'\n') else {
-        return bytes.len() < MAX_START_LINE;
+    let Some(end) = line_end(&bytes[..bytes.len().min(MAX_START_LINE)], from) else {
+        return if bytes.len() < MAX_START_LINE { Beginning::Open } else { Beginning::Other };
     };
     let line = bytes[..end].trim_ascii_end();
     let has_prefix = |text: &[u8]| text.get(..4).is_some_and(|name| name.eq_ignore_ascii_case(b"SIP/"));
     let version = line.rsplit(|byte| matches!(byte, b' ' | b'\t')).next().unwrap_or_default();
-    has_prefix(line) || has_prefix(version)
+    if has_prefix(line) || has_prefix(version) { Beginning::Sip } else { Beginning::Other }
+}
+
+/// Where the first line after `from` ends. All search is done here, where the tests count it.
+fn line_end(bytes: &[u8], from: usize) -> Option<usize> {
+    let found = bytes.get(from..)?.iter().position(|byte| *byte == b'\n');
+    #[cfg(test)]
+    tests::looked_at(found.map_or(bytes.len() - from, |found| found + 1));
+    found.map(|found| from + found)
 }
 
 /// How long the headers are, with the empty line; the search begins at `from`.
 fn head_length(bytes: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
-    while let Some(found) = bytes.get(at..)?.iter().position(|byte| *byte == b'\n') {
-        at += found + 1;
+    while let Some(found) = line_end(bytes, at) {
+        at = found + 1;
         let after = &bytes[at..];
         if after.starts_with(b"\r\n") {
             return Some(at + 2);
@@ -160,4 +187,59 @@ fn body_length(head: &[u8]) -> Option<usize> {
     }
     // RFC 3261 18.3: over streams a body needs its length.
     length.or((!has_type).then_some(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    thread_local! {
+        static WORK: Cell<usize> = const { Cell::new(0) };
+    }
+
+    pub(super) fn looked_at(bytes: usize) {
+        WORK.set(WORK.get() + bytes);
+    }
+
+    /// How many bytes are looked at, and how many messages come out, when a stream comes in pieces of `size`.
+    fn work(stream: &[u8], size: usize) -> (usize, usize) {
+        WORK.set(0);
+        let mut buffer = StreamBuffer::default();
+        let messages: usize = stream.chunks(size).map(|piece| buffer.push(piece).len()).sum();
+        assert!(!buffer.is_partial());
+        (WORK.get(), messages)
+    }
+
+    fn message(uri: usize, headers: usize, body: usize) -> Vec<u8> {
+        let mut text = format!("OPTIONS sip:{} SIP/2.0\r\n", "a".repeat(uri));
+        text.push_str(&"X-Filling: of one line\r\n".repeat(headers));
+        text.push_str(&format!("Content-Length: {body}\r\n\r\n{}", "\n".repeat(body)));
+        text.into_bytes()
+    }
+
+    #[test]
+    fn every_byte_is_looked_at_a_few_times_however_it_comes() {
+        let kinds = [message(20, 2, 0), message(7_000, 0, 0), message(20, 2_000, 0), message(20, 2, 60_000)];
+        for (kind, one) in kinds.iter().enumerate() {
+            let stream = one.repeat(20);
+            for size in [1, 2, 3, 7, 100, 1_500, stream.len()] {
+                let (work, messages) = work(&stream, size);
+                assert_eq!(messages, 20);
+                // The last three bytes of each piece are looked at again: the empty line may be cut.
+                let most = stream.len() * 3 + stream.len() / size * 6;
+                assert!(work <= most, "kind {kind} in pieces of {size}: {work} bytes looked at in {}", stream.len());
+            }
+        }
+    }
+
+    #[test]
+    fn what_never_ends_costs_no_more_than_it_brings() {
+        WORK.set(0);
+        let mut buffer = StreamBuffer::default();
+        let pieces: Vec<_> = (0..MAX_MESSAGE * 2).flat_map(|_| buffer.push(b"a")).collect();
+        assert_eq!(pieces, [Framed::Broken]);
+        assert!(WORK.get() <= MAX_START_LINE * 4, "{}", WORK.get());
+    }
 }

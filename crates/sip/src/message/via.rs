@@ -56,7 +56,10 @@ impl Via {
     /// `maddr` is not followed: it would let a request name a victim.
     pub(crate) fn response_target(&self, source: SocketAddr, default_port: u16) -> SocketAddr {
         let port = if self.params.contains("rport") { source.port() } else { self.port.unwrap_or(default_port) };
-        SocketAddr::new(source.ip(), port)
+        // With the zone of a link-local address, which only the socket knows.
+        let mut target = source;
+        target.set_port(port);
+        target
     }
 }
 

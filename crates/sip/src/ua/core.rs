@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use rand::rngs::StdRng;
@@ -11,7 +12,7 @@ use crate::message::{Headers, Request, Response, Via, reason_phrase};
 use crate::method::Method;
 use crate::params::Params;
 use crate::transaction::{ClientTransactions, Outgoing, ServerTransactions, TxId, Wire};
-use crate::uri::{NameAddr, Uri};
+use crate::uri::{NameAddr, Scheme, Uri};
 
 /// What this user agent does at all, told in Allow.
 const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO, NOTIFY, MESSAGE";
@@ -111,6 +112,9 @@ impl Core {
         if request.method == Method::Invite {
             self.push_capabilities(&mut request.headers);
         }
+        if request.method != Method::Register && asks_securely(&request, flow) {
+            secure_contact(&mut request.headers);
+        }
         if !request.headers.contains("User-Agent") {
             request.headers.push("User-Agent", &self.config.product);
         }
@@ -182,8 +186,11 @@ impl Core {
     }
 
     /// Answers a request; the flow and bytes that went out, unless it has been answered finally before.
-    pub(crate) fn respond(&mut self, tx: TxId, parts: ResponseParts, now: Instant) -> Option<(Flow, Vec<u8>)> {
+    pub(crate) fn respond(&mut self, tx: TxId, mut parts: ResponseParts, now: Instant) -> Option<(Flow, Vec<u8>)> {
         let transaction = self.servers.get(tx)?;
+        if parts.status < 300 && is_asked_securely(&transaction.request, transaction.source) {
+            secure_contact(&mut parts.headers);
+        }
         let response = self.complete(&transaction.request, &transaction.local_tag, parts);
         self.servers.respond(tx, &response, &mut self.wire, now)
     }
@@ -272,6 +279,33 @@ impl Core {
     }
 }
 
+/// Whether a request of ours wants TLS all the way, so that its Contact has to promise that too (RFC 3261 8.1.1.8). Nothing is
+/// promised over datagrams, which TLS doesn't carry.
+fn asks_securely(request: &Request, flow: Flow) -> bool {
+    let route = request.headers.addresses("Route").into_iter().next();
+    flow.transport.is_reliable()
+        && [Some(&request.uri), route.as_ref().map(|route| &route.uri)].into_iter().flatten().any(is_sips)
+}
+
+/// The same for a request that came, and the dialog that it makes (RFC 3261 12.1.1). What a registrar lists is not its own.
+pub(crate) fn is_asked_securely(request: &Request, source: Flow) -> bool {
+    if !source.transport.is_reliable() || request.method == Method::Register {
+        return false;
+    }
+    let last = request.headers.addresses("Record-Route").into_iter().next().or_else(|| request.headers.contact());
+    is_sips(&request.uri) || last.is_some_and(|last| is_sips(&last.uri))
+}
+
+fn is_sips(uri: &Uri) -> bool {
+    *uri.scheme() == Scheme::Sips
+}
+
+fn secure_contact(headers: &mut Headers) {
+    if let Some(contact) = headers.contact() {
+        headers.set("Contact", NameAddr { uri: contact.uri.secured(), ..contact });
+    }
+}
+
 pub(crate) fn set_body(headers: &mut Headers, target: &mut Vec<u8>, body: Body) {
     headers.set("Content-Type", body.content_type);
     *target = body.data;
@@ -290,6 +324,7 @@ fn local_host(flow: Flow) -> String {
     if flow.local.ip().is_unspecified() {
         format!("unknown.invalid:{}", flow.local.port().max(1))
     } else {
-        flow.local.to_string()
+        // A zone is nothing to tell others (RFC 4007 9.1).
+        SocketAddr::new(flow.local.ip(), flow.local.port()).to_string()
     }
 }

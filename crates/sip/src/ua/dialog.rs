@@ -2,6 +2,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::core::is_asked_securely;
 use crate::flow::Flow;
 use crate::message::{Headers, Request, Response};
 use crate::method::Method;
@@ -62,6 +63,8 @@ impl Dialog {
     pub(crate) fn as_callee(tx: &ServerTransaction, contact: NameAddr) -> Option<Self> {
         let headers = &tx.request.headers;
         let remote = headers.from().ok()?;
+        let is_secure = is_asked_securely(&tx.request, tx.source);
+        let contact = if is_secure { NameAddr { uri: contact.uri.secured(), ..contact } } else { contact };
         let mut local = headers.to().ok()?;
         if local.tag().is_none() {
             local.params.set("tag", Some(&tx.local_tag));
@@ -141,8 +144,14 @@ impl Dialog {
         if self.flow.transport.is_reliable() || !self.is_direct {
             return self.flow;
         }
-        let remote = self.named_hop().filter(|hop| hop.is_ipv4() == self.flow.local.is_ipv4());
-        Flow { remote: remote.unwrap_or(self.flow.remote), ..self.flow }
+        let mut remote = self.flow.remote;
+        match self.named_hop().filter(|hop| hop.is_ipv4() == self.flow.local.is_ipv4()) {
+            // The address that is seen has its zone, the one that is named has none.
+            Some(hop) if hop.ip() == remote.ip() => remote.set_port(hop.port()),
+            Some(hop) => remote = hop,
+            None => {}
+        }
+        Flow { remote, ..self.flow }
     }
 
     pub(crate) fn remote_tag(&self) -> &str {

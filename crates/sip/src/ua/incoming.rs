@@ -116,6 +116,13 @@ impl UserAgent {
 
     fn outside_dialogs(&mut self, id: IncomingId, request: Request, flow: Flow, now: Instant) {
         let tx = crate::transaction::TxId(id.0);
+        let makes_dialog = matches!(request.method, Method::Invite | Method::Subscribe | Method::Refer);
+        if makes_dialog && request.headers.contact().is_none() {
+            // RFC 3261 8.1.1.8: without it nothing could be asked in the dialog.
+            let reason = Some("Bad Request: header Contact is missing".to_owned());
+            self.core.respond(tx, ResponseParts { reason, ..ResponseParts::new(400) }, now);
+            return;
+        }
         match request.method {
             Method::Invite => self.called(tx, request, flow, now),
             Method::Bye | Method::Update | Method::Prack | Method::Info => self.core.respond_status(tx, 481, now),

@@ -14,6 +14,7 @@ use aftertone_sip::{
 
 use crate::{
     Described, Directory, ExchangeConfig, LegId, MediaCommand, MediaFailure, MediaRequestId,
+    busy::Watcher,
     call::Call,
     ended::End,
     guard::Guard,
@@ -102,6 +103,7 @@ pub struct Exchange {
     pub(crate) leg_calls: BTreeMap<LegId, CallId>,
     pub(crate) pending: BTreeMap<MediaRequestId, Pending>,
     pub(crate) lamps: BTreeMap<SubscriptionId, Lamp>,
+    pub(crate) watchers: BTreeMap<SubscriptionId, Watcher>,
     pub(crate) counts: BTreeMap<SubscriberId, MessageCounts>,
     pub(crate) guard: Guard,
     /// By the new leg.
@@ -153,6 +155,7 @@ impl Exchange {
             leg_calls: BTreeMap::new(),
             pending: BTreeMap::new(),
             lamps: BTreeMap::new(),
+            watchers: BTreeMap::new(),
             counts: BTreeMap::new(),
             guard: Guard::default(),
             replacements: BTreeMap::new(),
@@ -186,6 +189,7 @@ impl Exchange {
         let changed = self.bindings.keep_known(&self.directory);
         self.tell_bindings(changed);
         self.drop_unknown_lamps(now);
+        self.drop_unknown_watchers(now);
         self.pump(now);
     }
 
@@ -291,7 +295,8 @@ impl Exchange {
         for id in self.calls.keys().copied().collect::<Vec<_>>() {
             self.finish(id, End::Failed, now);
         }
-        for subscription in std::mem::take(&mut self.lamps).into_keys() {
+        let watchers = std::mem::take(&mut self.watchers).into_keys();
+        for subscription in std::mem::take(&mut self.lamps).into_keys().chain(watchers) {
             self.ua.terminate_subscription(subscription, "deactivated", now.mono);
         }
         self.leave_trunks(now.mono);
@@ -376,6 +381,8 @@ impl Exchange {
     pub(crate) fn pump(&mut self, now: Now) {
         loop {
             match self.ua.poll_output() {
+                // Whatever has happened is over by now: those who watch see no state in between.
+                sip::Output::Timeout(_) if self.tell_watchers(now) => {}
                 sip::Output::Timeout(at) => {
                     self.ua_timeout = at;
                     return;
@@ -403,14 +410,15 @@ impl Exchange {
             sip::Event::Request { id, request, flow } => self.on_request(id, &request, flow, now),
             sip::Event::Unsubscribed { subscription, .. } => {
                 self.lamps.remove(&subscription);
+                self.watchers.remove(&subscription);
             }
             sip::Event::Unframeable { connection } => self.unframeable.push(connection),
             sip::Event::Response { id, result } => self.on_line_response(id, result, now),
             sip::Event::Info { session, request } => self.on_info(session, &request),
             sip::Event::ReinviteAnswered { session, result } => self.on_reinvite_answered(session, result, now),
-            // We send no REFER; a refreshed lamp is handled below us.
-            sip::Event::Resubscribed { .. }
-            | sip::Event::EarlyOffered { .. }
+            sip::Event::Resubscribed { subscription, .. } => self.tell_all_dialogs(subscription, now),
+            // We send no REFER.
+            sip::Event::EarlyOffered { .. }
             | sip::Event::Updated { .. }
             | sip::Event::ReferProgress { .. }
             | sip::Event::ReferEnded { .. }

@@ -81,6 +81,12 @@ impl Exchange {
         Some(Identity { person, device, is_phone: false })
     }
 
+    /// Whether the person, and the phone if it is one, are still of the account.
+    pub(crate) fn still_knows(&self, identity: Identity) -> bool {
+        let is_known = self.directory.person(identity.person).is_some();
+        is_known && (!identity.is_phone || self.directory.has_phone(identity.person, identity.device))
+    }
+
     /// The person whose address this is; `None` for other domains and unknown names.
     pub(crate) fn person_at(&self, uri: &Uri, flow: Flow) -> Option<SubscriberId> {
         if !self.is_local(uri, flow) {

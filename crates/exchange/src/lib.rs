@@ -8,6 +8,7 @@
 #![warn(missing_docs)]
 
 mod answering;
+mod busy;
 mod call;
 mod config;
 mod dialplan;

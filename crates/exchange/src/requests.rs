@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use aftertone_model::{Now, SubscriberId};
 use aftertone_sip::{
     Body, Flow, Headers, IncomingId, Method, NameAddr, OutgoingRequest, Request, ResponseParts, SubscriptionId,
-    SubscriptionState, Transport, Uri,
+    SubscriptionState, Transport, Uri, dialog_info,
     mwi::{self, MessageSummary},
 };
 
@@ -177,15 +177,26 @@ impl Exchange {
         })
     }
 
-    /// RFC 3842: a person's own lamp, and nobody else's.
     fn subscribe(&mut self, id: IncomingId, request: &Request, flow: Flow, now: Now) -> Result<(), ResponseParts> {
-        if request.headers.event().as_deref() != Some(mwi::EVENT) {
-            return Err(ResponseParts::new(489).with("Allow-Events", mwi::EVENT));
+        match request.headers.event().as_deref() {
+            Some(mwi::EVENT) => self.want_lamp(id, request, flow, now),
+            Some(dialog_info::EVENT) => self.watch(id, request, flow, now),
+            Some(_) | None => {
+                Err(ResponseParts::new(489).with("Allow-Events", format!("{}, {}", mwi::EVENT, dialog_info::EVENT)))
+            }
         }
-        let (mailbox, identity, line) = self.lamp_owner(request, flow, now)?;
+    }
+
+    /// In seconds; what is too long is shortened.
+    pub(crate) fn subscribed_for(&self, request: &Request) -> u32 {
         let asked = Duration::from_secs(request.headers.expires().unwrap_or(3600).into());
-        let seconds = asked.min(self.config.max_expires).as_secs();
-        let expires = u32::try_from(seconds).unwrap_or(u32::MAX);
+        u32::try_from(asked.min(self.config.max_expires).as_secs()).unwrap_or(u32::MAX)
+    }
+
+    /// RFC 3842: a person's own lamp, and nobody else's.
+    fn want_lamp(&mut self, id: IncomingId, request: &Request, flow: Flow, now: Now) -> Result<(), ResponseParts> {
+        let (mailbox, identity, line) = self.lamp_owner(request, flow, now)?;
+        let expires = self.subscribed_for(request);
         let contact = line.map_or_else(|| contact_of(flow, "mwi"), |line| self.contact_in_calls(Some(line), flow));
         let Some(subscription) = self.ua.accept_subscription(id, contact, expires, now.mono) else { return Ok(()) };
         self.lamps.insert(subscription, Lamp { mailbox, identity, owed: true });
@@ -274,11 +285,9 @@ impl Exchange {
 
     /// Ends the subscriptions of people and phones that are gone.
     pub(crate) fn drop_unknown_lamps(&mut self, now: Now) {
-        let is_known = |identity: Identity| {
-            let known = self.directory.person(identity.person).is_some();
-            known && (!identity.is_phone || self.directory.has_phone(identity.person, identity.device))
+        let holds = |lamp: &Lamp| {
+            self.directory.person(lamp.mailbox).is_some() && lamp.identity.is_none_or(|identity| self.still_knows(identity))
         };
-        let holds = |lamp: &Lamp| self.directory.person(lamp.mailbox).is_some() && lamp.identity.is_none_or(is_known);
         let gone: Vec<_> = self.lamps.iter().filter(|(_, lamp)| !holds(lamp)).map(|(id, _)| *id).collect();
         for subscription in gone {
             self.lamps.remove(&subscription);

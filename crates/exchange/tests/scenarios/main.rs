@@ -4,6 +4,7 @@
 
 mod answering;
 mod answers;
+mod busy;
 mod calls;
 mod deposits;
 mod direct;

@@ -250,7 +250,19 @@ impl UserAgent {
 
     /// Tells a subscriber the state. If a NOTIFY is under way, the newest state follows when it is answered.
     pub fn notify(&mut self, subscription: SubscriptionId, state: SubscriptionState, body: Option<Body>, now: Instant) {
-        self.tell(subscription, state, body, now);
+        self.tell(subscription, (state, body), true, now);
+    }
+
+    /// The same for a body that is good once, such as one of what has changed or with a number of its own. After a refresh
+    /// (`Event::Resubscribed`) the whole state is to be told by another call.
+    pub fn notify_once(&mut self, subscription: SubscriptionId, state: SubscriptionState, body: Body, now: Instant) {
+        self.tell(subscription, (state, Some(body)), false, now);
+    }
+
+    /// Whether every NOTIFY has been answered. If not, what is told now may take the place of what still waits.
+    #[must_use]
+    pub fn is_told(&self, subscription: SubscriptionId) -> bool {
+        self.has_heard_all(subscription)
     }
 
     /// Ends a subscription with a last NOTIFY; `reason` as in RFC 6665 4.1.3, such as `noresource` or `deactivated`.

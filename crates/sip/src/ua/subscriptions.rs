@@ -28,6 +28,8 @@ pub(crate) struct Subscription {
     in_flight: bool,
     /// `last` has changed since that NOTIFY.
     is_dirty: bool,
+    /// `last` stands for the whole state, so it may be said again.
+    repeats: bool,
 }
 
 impl UserAgent {
@@ -51,14 +53,29 @@ impl UserAgent {
         // For Expires: 0 it ends as soon as the state was told once (RFC 6665 4.4.3).
         let ends_at_latest = if expires == 0 { now + self.core.wire.patience() } else { ends_at };
         self.core.wire.timers.set(TimerKey::Subscription(subscription), ends_at_latest);
-        let new = Subscription { dialog, event, longest: expires, ends_at, last: None, in_flight: false, is_dirty: false };
+        let new = Subscription {
+            dialog,
+            event,
+            longest: expires,
+            ends_at,
+            last: None,
+            in_flight: false,
+            is_dirty: false,
+            repeats: true,
+        };
         self.subscriptions.insert(subscription, new);
         Some(subscription)
     }
 
-    pub(super) fn tell(&mut self, id: SubscriptionId, state: SubscriptionState, body: Option<Body>, now: Instant) {
+    pub(super) fn tell(
+        &mut self,
+        id: SubscriptionId,
+        (state, body): (SubscriptionState, Option<Body>),
+        repeats: bool,
+        now: Instant,
+    ) {
         let Some(subscription) = self.subscriptions.get_mut(&id) else { return };
-        subscription.last = Some((state, body));
+        (subscription.last, subscription.repeats) = (Some((state, body)), repeats);
         if subscription.longest == 0 {
             self.close_subscription(id, "timeout", now);
             return;
@@ -81,9 +98,16 @@ impl UserAgent {
         self.core.send(request, flow, Owner::Notify(id), now);
     }
 
+    pub(super) fn has_heard_all(&self, id: SubscriptionId) -> bool {
+        self.subscriptions.get(&id).is_none_or(|subscription| !subscription.in_flight && !subscription.is_dirty)
+    }
+
     /// The last NOTIFY. The subscription is gone afterwards.
     pub(super) fn close_subscription(&mut self, id: SubscriptionId, reason: &str, now: Instant) {
         let Some(mut subscription) = self.forget_subscription(id) else { return };
+        if !subscription.repeats && subscription.longest > 0 {
+            subscription.last = None;
+        }
         let (request, flow) = subscription.request(&format!("terminated;reason={}", crate::grammar::one_line(reason)));
         self.core.send(request, flow, Owner::Nobody, now);
     }
@@ -141,7 +165,7 @@ impl UserAgent {
         let Some(subscription) = self.subscriptions.get_mut(&id) else { return };
         let parts = ResponseParts::new(200).with("Expires", expires).with("Contact", &subscription.dialog.contact);
         subscription.ends_at = now + Duration::from_secs(u64::from(expires));
-        subscription.is_dirty = subscription.last.is_some();
+        subscription.is_dirty |= subscription.last.is_some() && subscription.repeats;
         let ends_at = subscription.ends_at;
         self.core.respond(tx, parts, now);
         if expires == 0 {

@@ -8,7 +8,7 @@ use std::{
 use aftertone_media::Codec;
 use aftertone_model::{CallId, CallRecord, DeviceId, Now, SubscriberId};
 use aftertone_sip::{
-    self as sip, ConnectionId, Flow, RequestId, SessionId, SubscriptionId, UaConfig, Uri, UserAgent,
+    self as sip, ConnectionId, Flow, IncomingId, RequestId, SessionId, SubscriptionId, UaConfig, Uri, UserAgent,
     digest::{Algorithm, Verifier},
 };
 
@@ -19,6 +19,7 @@ use crate::{
     ended::End,
     guard::Guard,
     media::Pending,
+    pages::Page,
     registrar::{Bindings, SavedBinding},
     requests::Lamp,
     timers::{Timer, Timers},
@@ -104,6 +105,7 @@ pub struct Exchange {
     pub(crate) pending: BTreeMap<MediaRequestId, Pending>,
     pub(crate) lamps: BTreeMap<SubscriptionId, Lamp>,
     pub(crate) watchers: BTreeMap<SubscriptionId, Watcher>,
+    pub(crate) pages: BTreeMap<IncomingId, Page>,
     pub(crate) counts: BTreeMap<SubscriberId, MessageCounts>,
     pub(crate) guard: Guard,
     /// By the new leg.
@@ -156,6 +158,7 @@ impl Exchange {
             pending: BTreeMap::new(),
             lamps: BTreeMap::new(),
             watchers: BTreeMap::new(),
+            pages: BTreeMap::new(),
             counts: BTreeMap::new(),
             guard: Guard::default(),
             replacements: BTreeMap::new(),
@@ -247,6 +250,7 @@ impl Exchange {
                 Timer::KeepAlive(line, round) => self.keep_line_alive(line, round, now),
                 Timer::Reach(request) => self.reach_is_late(request, now),
                 Timer::Attempt(call, leg) => self.attempt_is_due(call, leg, now),
+                Timer::Page(page) => self.page_is_over(page, 480, now),
             }
             self.pump(now);
         }
@@ -413,7 +417,11 @@ impl Exchange {
                 self.watchers.remove(&subscription);
             }
             sip::Event::Unframeable { connection } => self.unframeable.push(connection),
-            sip::Event::Response { id, result } => self.on_line_response(id, result, now),
+            sip::Event::Response { id, result } => {
+                if !self.on_page_response(id, &result, now) {
+                    self.on_line_response(id, result, now);
+                }
+            }
             sip::Event::Info { session, request } => self.on_info(session, &request),
             sip::Event::ReinviteAnswered { session, result } => self.on_reinvite_answered(session, result, now),
             sip::Event::Resubscribed { subscription, .. } => self.tell_all_dialogs(subscription, now),

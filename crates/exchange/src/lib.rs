@@ -23,6 +23,7 @@ mod identity;
 mod incoming;
 mod media;
 mod outside;
+mod pages;
 mod party;
 mod plane;
 mod registrar;

@@ -26,6 +26,8 @@ pub(crate) struct Binding {
     pub(crate) reg_id: Option<u32>,
     /// RFC 3327: the proxies on the way to it, first to last.
     pub(crate) path: Vec<String>,
+    /// It takes MESSAGE.
+    pub(crate) takes_texts: bool,
     pub(crate) call_id: String,
     pub(crate) cseq: u32,
     pub(crate) expires_at: Instant,
@@ -99,6 +101,8 @@ impl SavedBinding {
             instance: self.instance,
             reg_id: self.reg_id,
             path: self.path,
+            // It may say no by itself, until it registers again.
+            takes_texts: true,
             call_id: self.call_id,
             cseq: self.cseq,
             expires_at: now.mono + left,
@@ -228,6 +232,7 @@ mod tests {
             instance: None,
             reg_id: None,
             path: Vec::new(),
+            takes_texts: false,
             call_id: String::new(),
             cseq: 1,
             expires_at,

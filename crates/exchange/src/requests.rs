@@ -1,4 +1,4 @@
-//! Requests outside calls: REGISTER, SUBSCRIBE, OPTIONS.
+//! Requests outside calls: REGISTER, SUBSCRIBE, OPTIONS. MESSAGE is in `pages`.
 
 use std::time::{Duration, Instant};
 
@@ -12,12 +12,13 @@ use aftertone_sip::{
 use crate::{
     Event, Exchange, MessageCounts,
     identity::{Identity, Unproven, is_ours},
+    pages,
     registrar::Binding,
     timers::Timer,
     trunks::{LineId, credentials},
 };
 
-/// What we understand. RFC 3261 section 20.5.
+/// What we understand from everybody (RFC 3261 section 20.5). MESSAGE is taken where a device of the called person takes it.
 pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, SUBSCRIBE, NOTIFY, INFO, UPDATE, PRACK, REFER";
 
 /// How long a new subscriber to the lamp waits for counts that we don't know yet.
@@ -44,14 +45,19 @@ impl Exchange {
                 Ok(()) => return,
                 Err(refusal) => refusal,
             },
+            Method::Message => match self.page(id, request, flow, now) {
+                Ok(()) => return,
+                Err(refusal) => refusal,
+            },
             // The same answer for everybody, so it tells nothing about who exists.
-            Method::Options => ResponseParts::new(200).with("Allow", ALLOW).with("Accept", "application/sdp"),
+            Method::Options => {
+                ResponseParts::new(200).with("Allow", format!("{ALLOW}, MESSAGE")).with("Accept", "application/sdp")
+            }
             Method::Invite
             | Method::Ack
             | Method::Cancel
             | Method::Bye
             | Method::Notify
-            | Method::Message
             | Method::Info
             | Method::Update
             | Method::Prack
@@ -153,6 +159,7 @@ impl Exchange {
             instance: contact.params.get("+sip.instance").map(str::to_owned),
             reg_id: contact.params.get("reg-id").and_then(|id| id.parse().ok()),
             path,
+            takes_texts: pages::takes_texts(contact, &request.headers),
             call_id: request.headers.call_id().unwrap_or_default().to_owned(),
             cseq: request.headers.cseq().map_or(0, |cseq| cseq.number),
             expires_at: now.mono + expires,

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use aftertone_model::CallId;
-use aftertone_sip::{ConnectionId, SubscriptionId};
+use aftertone_sip::{ConnectionId, IncomingId, SubscriptionId};
 
 use crate::{LegId, MediaRequestId, ReachId, trunks::LineId};
 
@@ -25,6 +25,8 @@ pub(crate) enum Timer {
     Reach(ReachId),
     /// A trunk has had time to say that it tries.
     Attempt(CallId, LegId),
+    /// A text should have been taken.
+    Page(IncomingId),
 }
 
 #[derive(Debug, Default)]

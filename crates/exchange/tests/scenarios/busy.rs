@@ -42,14 +42,16 @@ fn read(request: &Request) -> DialogInfo {
     DialogInfo::parse(std::str::from_utf8(&request.body).unwrap()).unwrap()
 }
 
-/// What a document says: its version, whether it is full, and the direction and state of each dialog.
-fn summary(info: &DialogInfo) -> (u32, bool, Vec<(bool, DialogState)>) {
+/// A document's version, whether it is full, and the direction and state of each dialog.
+type Summary = (u32, bool, Vec<(bool, DialogState)>);
+
+fn summary(info: &DialogInfo) -> Summary {
     let dialogs = info.dialogs.iter().map(|dialog| (dialog.is_initiator.unwrap(), dialog.state)).collect();
     (info.version, info.is_full, dialogs)
 }
 
 /// Answers every NOTIFY; what they said.
-fn told(world: &mut World, phone: PhoneId) -> Vec<(u32, bool, Vec<(bool, DialogState)>)> {
+fn told(world: &mut World, phone: PhoneId) -> Vec<Summary> {
     let mut all = Vec::new();
     while let Some((id, request)) = pending(world, phone) {
         all.push(summary(&read(&request)));

@@ -12,6 +12,7 @@ mod early;
 mod forwarded;
 mod guarded;
 mod lamp;
+mod pages;
 mod registrar;
 mod senders;
 mod transfers;

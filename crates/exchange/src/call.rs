@@ -71,8 +71,21 @@ pub(crate) struct Call {
     pub(crate) transfer: Option<CallId>,
     /// The call that has lent its caller to this one.
     pub(crate) lender: Option<CallId>,
+    /// Who has transferred it here.
+    pub(crate) referrer: Option<Referrer>,
+    /// What a believed peer says of who has signed for the caller (RFC 8224), as it came.
+    pub(crate) signatures: Vec<String>,
     /// The transfer whose transferor wants to hear how it goes.
     pub(crate) referral: Option<ReferralId>,
+}
+
+/// Who transfers a call.
+#[derive(Debug, Clone)]
+pub(crate) enum Referrer {
+    /// One of ours.
+    Person(SubscriberId),
+    /// Somebody at a believed peer, by the name that it gives.
+    Peer(NameAddr),
 }
 
 /// Whom the call is for.

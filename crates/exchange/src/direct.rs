@@ -12,7 +12,7 @@ use std::{collections::BTreeSet, net::IpAddr};
 
 use aftertone_media::{Codec, webrtc};
 use aftertone_model::{CallId, Now, Reason};
-use aftertone_sip::{Flow, IncomingId, ReferTo, Request, RequestFailure, ResponseParts, SessionId};
+use aftertone_sip::{Flow, IncomingId, NameAddr, ReferTo, Request, RequestFailure, ResponseParts, SessionId};
 
 use crate::{
     Described, Direct, Exchange, LegId, LegMedia, MediaCommand, MediaFailure, Sound,
@@ -42,7 +42,7 @@ pub(crate) enum Way {
 /// A request of a party that waits for the media to be back.
 #[derive(Debug)]
 pub(crate) enum Deferred {
-    Refer { session: SessionId, id: IncomingId, to: Box<ReferTo> },
+    Refer { session: SessionId, id: IncomingId, to: Box<ReferTo>, by: Option<NameAddr> },
     Replace { session: SessionId, request: Box<Request>, flow: Flow, old: SessionId },
 }
 
@@ -185,7 +185,7 @@ impl Exchange {
         }
         for deferred in deferred {
             match deferred {
-                Deferred::Refer { session, id, to } => self.on_referred(session, id, &to, now),
+                Deferred::Refer { session, id, to, by } => self.on_referred(session, id, &to, by, now),
                 Deferred::Replace { session, request, flow, old } => self.on_replacing(session, &request, flow, old, now),
             }
         }

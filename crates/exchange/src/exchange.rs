@@ -402,7 +402,10 @@ impl Exchange {
             sip::Event::Incoming { session, request, flow, replaces } => {
                 self.on_incoming(session, &request, flow, replaces, now);
             }
-            sip::Event::Referred { session, id, refer_to, .. } => self.on_referred(session, id, &refer_to, now),
+            sip::Event::Referred { session, id, refer_to, request } => {
+                let by = request.headers.addresses("Referred-By").into_iter().next();
+                self.on_referred(session, id, &refer_to, by, now);
+            }
             sip::Event::Progress { session, response } => self.on_progress(session, &response, now),
             sip::Event::Answered { session, sdp, .. } => self.on_answered(session, sdp, now),
             sip::Event::Confirmed { session, sdp } => self.on_confirmed(session, sdp, now),

@@ -3,7 +3,7 @@
 use aftertone_media::{Codec, sdp};
 use aftertone_model::{CallId, CallRecord, Caller, Direction, EndReason, Now, Reason, SubscriberId};
 use aftertone_rules::Action;
-use aftertone_sip::{Flow, NameAddr, Request, ResponseParts, SessionId, Uri};
+use aftertone_sip::{Flow, NameAddr, Request, ResponseParts, SessionId, Uri, origin::SignedIdentity};
 
 use crate::{
     Event, Exchange, LegMedia,
@@ -101,7 +101,9 @@ impl Exchange {
         };
         let mut call = self.new_call(session, flow, offer, called, (party, shown), now);
         call.caller.line = line;
-        self.start(Call { origin, stranger, hops, ..call }, direct, now);
+        let signatures =
+            if matches!(sender, Sender::Trunk(_) | Sender::Trusted) { signatures(request, &call.party) } else { Vec::new() };
+        self.start(Call { origin, stranger, hops, signatures, ..call }, direct, now);
         Ok(())
     }
 
@@ -284,6 +286,8 @@ impl Exchange {
             logged: std::collections::BTreeSet::new(),
             transfer: None,
             lender: None,
+            referrer: None,
+            signatures: Vec::new(),
             referral: None,
         }
     }
@@ -341,6 +345,15 @@ impl Exchange {
             message: None,
         }));
     }
+}
+
+/// More than a provider and some diversions sign for nobody reads.
+const MOST_SIGNATURES: usize = 4;
+
+/// Who has signed for the caller (RFC 8224). Whoever withholds their number has it in no signature either.
+fn signatures(request: &Request, caller: &Caller) -> Vec<String> {
+    let all = SignedIdentity::all(&request.headers).into_iter().take(MOST_SIGNATURES);
+    if caller.number.is_empty() { Vec::new() } else { all.map(|signed| signed.raw).collect() }
 }
 
 fn full() -> ResponseParts {

@@ -8,7 +8,7 @@ use aftertone_sip::{Flow, Headers, Invite, NameAddr, Request, ResponseParts, Uri
 
 use crate::{
     Exchange, LegId, LegMedia, MediaCommand,
-    call::{Call, Called, DeviceLeg, Outside},
+    call::{Call, Called, DeviceLeg, Outside, Referrer},
     dialplan::{Number, Reach},
     ended::End,
     media::Purpose,
@@ -92,6 +92,14 @@ impl Exchange {
         } else {
             shown
         };
+        match &call.referrer {
+            // Extensions stay in the house.
+            Some(Referrer::Person(person)) => {
+                headers.push("Referred-By", NameAddr::new(line.address(&self.shown_number(Some(*person), line))));
+            }
+            Some(Referrer::Peer(said)) => headers.push("Referred-By", said),
+            None => {}
+        }
         let (contact, credentials) = (line.contact_over(flow), credentials(line));
         Invite { uri: to.clone(), from, to: NameAddr::new(to), contact, headers, sdp: Some(sdp), credentials }
     }

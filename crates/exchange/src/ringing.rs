@@ -6,7 +6,7 @@ use aftertone_sip::{Headers, Invite, NameAddr, RequestFailure, Response, Session
 
 use crate::{
     Described, Exchange, LegId, LegMedia, MediaCommand, MediaFailure,
-    call::{Call, DeviceLeg, Partner, State},
+    call::{Call, DeviceLeg, Partner, Referrer, State},
     ended::End,
     media::Purpose,
     requests::{call_headers, contact_of},
@@ -120,6 +120,10 @@ impl Exchange {
         let to = Uri::sip(callee.user.as_str(), &self.config.domain);
         let mut headers = call_headers(call.id).with("Max-Forwards", call.hops);
         device.path.iter().for_each(|hop| headers.push("Route", hop));
+        call.signatures.iter().for_each(|signed| headers.push("Identity", signed));
+        if let Some(referrer) = &call.referrer {
+            headers.push("Referred-By", self.referred_by(referrer));
+        }
         Invite {
             uri: device.contact.clone(),
             from: call.shown.clone(),
@@ -128,6 +132,21 @@ impl Exchange {
             headers,
             sdp: Some(sdp),
             credentials: None,
+        }
+    }
+
+    /// Who transferred the call, for our people's devices (RFC 3892).
+    fn referred_by(&self, referrer: &Referrer) -> NameAddr {
+        match referrer {
+            Referrer::Person(person) => self.directory.person(*person).map_or_else(
+                || NameAddr::new(Uri::sip("", &self.config.domain)),
+                |person| {
+                    let subscriber = &person.subscriber;
+                    let uri = Uri::sip(subscriber.extension.as_str(), &self.config.domain);
+                    NameAddr::new(uri).with_display(&subscriber.display_name)
+                },
+            ),
+            Referrer::Peer(said) => said.clone(),
         }
     }
 

@@ -14,11 +14,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aftertone_media::{Codec, sdp};
 use aftertone_model::{CallId, Caller, Now, SubscriberId};
-use aftertone_sip::{Flow, Headers, IncomingId, NameAddr, ReferTo, Request, ResponseParts, SessionId, Uri};
+use aftertone_sip::{Flow, Headers, IncomingId, NameAddr, Params, ReferTo, Request, ResponseParts, SessionId, Uri};
 
 use crate::{
     Described, Exchange, LegId, LegMedia, MediaCommand, MediaFailure, Sound,
-    call::{Call, Called, CallerLeg, DeviceLeg, Outside, Partner, State, Tally},
+    call::{Call, Called, CallerLeg, DeviceLeg, Outside, Partner, Referrer, State, Tally},
     dialplan::{Number, Reach},
     direct::{Deferred, Way},
     ended::{End, called_party},
@@ -57,22 +57,29 @@ pub(crate) struct Replacement {
 }
 
 impl Exchange {
-    pub(crate) fn on_referred(&mut self, session: SessionId, id: IncomingId, to: &ReferTo, now: Now) {
+    pub(crate) fn on_referred(&mut self, session: SessionId, id: IncomingId, to: &ReferTo, by: Option<NameAddr>, now: Now) {
         // Only media that are here can be connected with others.
         let other = to.replaces.as_ref().and_then(|replaces| self.ua.replaced(replaces));
         for concerned in [Some(session), other].into_iter().flatten() {
             let call = self.sessions.get(&concerned).map(|(call, _)| *call);
-            let deferred = || Deferred::Refer { session, id, to: Box::new(to.clone()) };
+            let deferred = || Deferred::Refer { session, id, to: Box::new(to.clone()), by: by.clone() };
             if call.is_some_and(|call| self.defer(call, deferred, now)) {
                 return;
             }
         }
-        if let Err(refusal) = self.refer(session, id, to, now) {
+        if let Err(refusal) = self.refer(session, id, to, by, now) {
             self.ua.respond(id, refusal, now.mono);
         }
     }
 
-    fn refer(&mut self, session: SessionId, id: IncomingId, to: &ReferTo, now: Now) -> Result<(), ResponseParts> {
+    fn refer(
+        &mut self,
+        session: SessionId,
+        id: IncomingId,
+        to: &ReferTo,
+        referred_by: Option<NameAddr>,
+        now: Now,
+    ) -> Result<(), ResponseParts> {
         let (call, by) = self.sessions.get(&session).copied().ok_or(ResponseParts::new(481))?;
         self.go_on_without_ack(call, now);
         let rest = self.other_leg(call, by).filter(|_| self.calls.get(&call).is_some_and(|call| call.transfer.is_none()));
@@ -82,7 +89,7 @@ impl Exchange {
                 let other = self.ua.replaced(replaces).and_then(|session| self.sessions.get(&session).copied());
                 self.join(id, (call, by), rest, other.ok_or(ResponseParts::new(603))?, now)
             }
-            None => self.transfer(id, (call, by), rest, &to.uri, now),
+            None => self.transfer(id, (call, by), rest, (&to.uri, referred_by), now),
         }
     }
 
@@ -115,12 +122,17 @@ impl Exchange {
         id: IncomingId,
         (call_id, by): (CallId, LegId),
         rest: LegId,
-        target: &Uri,
+        (target, referred_by): (&Uri, Option<NameAddr>),
         now: Now,
     ) -> Result<(), ResponseParts> {
         let call = self.calls.get(&call_id).ok_or(ResponseParts::new(481))?;
         let moved = self.moved(call, rest).ok_or(ResponseParts::new(481))?;
         let called = self.transfer_target(holder(call, by), target, moved.flow)?;
+        // RFC 3892 section 2.1: what is known counts for more than what is said.
+        let referrer = match holder(call, by).person {
+            Some(person) => Some(Referrer::Person(person)),
+            None => referred_by.map(|said| Referrer::Peer(NameAddr { uri: said.uri.bare(), params: Params::new(), ..said })),
+        };
         let Some(referral) = self.ua.accept_referral(id, now.mono) else { return Ok(()) };
         let new = CallId::from_random(self.random_bits());
         let Some(call) = self.calls.get_mut(&call_id) else { return Ok(()) };
@@ -150,6 +162,8 @@ impl Exchange {
             logged: BTreeSet::new(),
             transfer: None,
             lender: Some(call_id),
+            referrer,
+            signatures: Vec::new(),
             referral: Some(referral),
         };
         self.calls.insert(new, call);

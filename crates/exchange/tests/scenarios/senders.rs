@@ -1,7 +1,7 @@
 //! Who may call, how they are shown, and what nobody learns.
 
 use aftertone_model::EndReason;
-use aftertone_sip::{Credentials, NameAddr, SessionId, Uri};
+use aftertone_sip::{Credentials, Headers, Invite, NameAddr, SessionId, Uri};
 
 use crate::world::{DOMAIN, PhoneId, World};
 
@@ -121,6 +121,35 @@ fn a_trusted_exchange_is_believed() {
     );
     let call = world.call_as(exchange, address("<sip:ada@example.com>"), Uri::sip("1999", DOMAIN));
     assert_eq!(final_status(&mut world, exchange, call), "404");
+    world.check_clean();
+}
+
+/// RFC 8224: whoever can check a signature needs it as it was made.
+#[test]
+fn a_believed_peers_signature_reaches_the_phone_and_nobody_elses_does() {
+    let signed = "eyJhbGciOiJFUzI1NiIsInBwdCI6InNoYWtlbiJ9.eyJhdHRlc3QiOiJBIn0.c2ln;info=<https://cert.example.com/1>;ppt=shaken";
+    let mut world = World::with(|config| {
+        config.trusted = vec!["203.0.113.0/24".parse().unwrap()];
+        config.open = true;
+    });
+    let (exchange, ben) = (stranger(&mut world), world.registered("ben", 12));
+    let other = world.phone_at("other", "198.51.100.9:5060");
+    let passed = |world: &mut World, by: PhoneId, from: &str| {
+        let now = world.now.mono;
+        let phone = &mut world.phones[by.0];
+        let uri = Uri::sip("1002", DOMAIN);
+        let headers = Headers::new().with("Identity", signed).with("Identity", "nonsense");
+        let (contact, sdp) = (phone.contact(), Some(phone.sdp()));
+        let invite = Invite { uri: uri.clone(), from: address(from), to: uri.into(), contact, headers, sdp, credentials: None };
+        let session = phone.ua.invite(invite, phone.flow, now);
+        world.settle();
+        let (_, request) = world.incoming(ben).unwrap();
+        world.hang_up(by, session);
+        request.headers.all("Identity").map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(passed(&mut world, exchange, "<sip:+493012345@198.51.100.7>"), [signed]);
+    assert!(passed(&mut world, exchange, "<sip:anonymous@anonymous.invalid>").is_empty(), "a number that is withheld");
+    assert!(passed(&mut world, other, "<sip:+493012345@198.51.100.7>").is_empty(), "anybody may write anything");
     world.check_clean();
 }
 

@@ -161,6 +161,9 @@ fn a_blind_transfer_connects_the_other_party_with_the_target() {
         let (leg, request) = talk.world.incoming(talk.cleo).expect("Cleo is called");
         let shown = request.headers.from().unwrap().uri.user().unwrap().into_owned();
         assert_eq!(shown, if by == By::Caller { "1002" } else { "1001" }, "whom Cleo will talk to");
+        let referred_by = request.headers.addresses("Referred-By").remove(0).to_string();
+        let (anna, ben) = ("\"Anna Adler\" <sip:1001@example.org>", "\"Ben Brandt\" <sip:1002@example.org>");
+        assert_eq!(referred_by, if by == By::Caller { anna } else { ben }, "as it is proved, whatever the phone says");
         talk.world.answer(talk.cleo, leg);
         assert_eq!(talk.world.told(transferor, referral), ["202", "100", "180", "final 200"], "{by:?}");
         assert!(talk.world.is_over(transferor, own), "the transferor is done");

@@ -268,6 +268,12 @@ impl Api {
         Self { token: token.to_owned(), ..self.clone() }
     }
 
+    /// What it signs in with.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
     /// Sends a request to a path below `/v1/` and gives its answer, whatever it is.
     ///
     /// # Errors

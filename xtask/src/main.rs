@@ -7,6 +7,7 @@ mod check;
 mod demo;
 mod packages;
 mod peers;
+mod python;
 mod tests;
 
 use std::{path::PathBuf, process::ExitCode};

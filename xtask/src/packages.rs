@@ -41,6 +41,7 @@ const TEST: &[&str] = &[
     "pocketsphinx-testdata",
     "pulseaudio",
     "pulseaudio-utils",
+    "python3-venv",
     "sip-tester",
     "tcpdump",
     "webkit2gtk-driver",

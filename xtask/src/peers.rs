@@ -59,12 +59,14 @@ pub(crate) fn install() -> Result<()> {
 
 /// `AFTERTONE_PEERS`, or a folder of the user's cache.
 fn folder() -> Result<PathBuf> {
-    if let Some(folder) = std::env::var_os("AFTERTONE_PEERS") {
-        return Ok(folder.into());
-    }
+    std::env::var_os("AFTERTONE_PEERS").map_or_else(|| Ok(cache()?.join("peers")), |folder| Ok(folder.into()))
+}
+
+/// What is kept between runs.
+pub(crate) fn cache() -> Result<PathBuf> {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
-    Ok(cache.context("neither AFTERTONE_PEERS, XDG_CACHE_HOME nor HOME is set")?.join("aftertone/peers"))
+    Ok(cache.context("neither XDG_CACHE_HOME nor HOME is set")?.join("aftertone"))
 }
 
 /// How old the folder is, if it is whole and has every package.

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::{build, packages, peers, say};
+use crate::{build, packages, peers, python, say};
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Count {
@@ -22,6 +22,7 @@ struct Count {
 pub(crate) fn set_up() -> Result<()> {
     packages::install(packages::Need::Test)?;
     build::packages_of("tests/browser")?;
+    python::install()?;
     peers::install()
 }
 

@@ -127,7 +127,7 @@ pub(super) async fn calling(State(app): State<SharedApp>, asking: SignedInDevice
 
 /// Turns do-not-disturb on or off; it holds for the next call.
 #[utoipa::path(put, path = "/v1/calling", operation_id = "change_calling", tag = "calls", request_body = CallingChange,
-    responses((status = 200, description = "As it is now.", body = CallingView), BodyProblems, TokenProblem, CommonProblems))]
+    responses((status = 200, description = "As it is now.", body = CallingView), UnprocessableProblem, BodyProblems, TokenProblem, CommonProblems))]
 pub(super) async fn change_calling(
     State(app): State<SharedApp>,
     asking: SignedInDevice,

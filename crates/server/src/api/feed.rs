@@ -1,3 +1,5 @@
+use std::num::NonZeroU32;
+
 use aftertone_server_store::Changes;
 use aftertone_sync::{ChangesPage, Cursor, ProblemCode};
 use axum::{
@@ -21,9 +23,9 @@ use super::{
 pub(super) struct ChangesQuery {
     /// The cursor of the last page; without it, the feed from its beginning, which is a snapshot.
     since: Option<String>,
-    /// Changes in a page, 1 to 1,000; 200 if not given.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<u32>,
+    /// Changes in a page, at most 1,000 whatever is asked for; 200 if not given.
+    #[param(value_type = Option<u32>, minimum = 1)]
+    limit: Option<NonZeroU32>,
 }
 
 /// What changed in my mailbox and my call log.
@@ -38,7 +40,7 @@ pub(super) async fn changes(
 ) -> ApiResult<Json<ChangesPage>> {
     let since = query.since.filter(|since| !since.is_empty()).map(|since| since.parse::<Cursor>()).transpose();
     let since = since.map_err(|_| ApiError::bad_request("since is no cursor: EPOCH.N is expected"))?;
-    let limit = query.limit.unwrap_or(200).clamp(1, 1000);
+    let limit = query.limit.map_or(200, NonZeroU32::get).min(1000);
     match app.store.changes(asking.device.subscriber, since, limit).await? {
         Changes::Page(page) => Ok(Json(page)),
         Changes::Reset => {

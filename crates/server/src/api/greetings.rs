@@ -43,7 +43,8 @@ pub(super) async fn list(State(app): State<SharedApp>, asking: SignedInDevice) -
 /// Makes a greeting under an id that I choose (a random UUID), or changes what is said of it. Its sound stays.
 #[utoipa::path(put, path = "/v1/greetings/{id}", operation_id = "put_greeting", tag = "greetings", params(("id" = GreetingId, Path)),
     request_body = GreetingBody,
-    responses((status = 200, description = "As it is now.", body = Greeting), UnprocessableProblem, BodyProblems, TokenProblem, CommonProblems))]
+    responses((status = 200, description = "As it is now.", body = Greeting), NotFoundProblem, UnprocessableProblem,
+        BodyProblems, TokenProblem, CommonProblems))]
 pub(super) async fn put(
     State(app): State<SharedApp>,
     asking: SignedInDevice,

@@ -1,3 +1,5 @@
+use std::num::NonZeroU32;
+
 use aftertone_model::{CallRecord, Message, MessageId, SubscriberId, Timestamp};
 use aftertone_server_store::{Acted, ForwardOrder, ForwardOutcome, Lookup};
 use aftertone_sync::{ActionBody, ForwardBody, Forwarded, IdempotencyKey, ProblemCode};
@@ -20,14 +22,14 @@ use super::{
 pub(super) struct PageQuery {
     /// `next` of the page before; without it, the newest.
     before: Option<String>,
-    /// Entries in a page, 1 to 500; 100 if not given.
-    #[param(minimum = 1, maximum = 500)]
-    limit: Option<u32>,
+    /// Entries in a page, at most 500 whatever is asked for; 100 if not given.
+    #[param(value_type = Option<u32>, minimum = 1)]
+    limit: Option<NonZeroU32>,
 }
 
 impl PageQuery {
     fn limit(&self) -> u32 {
-        self.limit.unwrap_or(100).clamp(1, 500)
+        self.limit.map_or(100, NonZeroU32::get).min(500)
     }
 }
 

@@ -6,8 +6,7 @@ use std::{path::PathBuf, time::Duration};
 
 use aftertone_tests::{
     hosted::{self, ALICE, Api, BOB, Hosted},
-    process,
-    sipp,
+    process, sipp,
     sound::Sound,
 };
 use anyhow::{Context, Result, ensure};
@@ -43,7 +42,8 @@ async fn furnished(hosted: &Hosted) -> Result<(Api, String)> {
 
 /// Ids that exist; without them every answer would be that there is no such thing.
 fn settings(message: &str, token: &str) -> String {
-    let operation = |path: &str, id: &str| format!("[[operations]]\ninclude-path = \"{path}\"\nparameters = {{ id = \"{id}\" }}\n");
+    let operation =
+        |path: &str, id: &str| format!("[[operations]]\ninclude-path = \"{path}\"\nparameters = {{ id = \"{id}\" }}\n");
     let messages = ["", "/audio", "/actions", "/forward"].map(|rest| operation(&format!("/v1/messages/{{id}}{rest}"), message));
     let greetings = ["", "/audio"].map(|rest| operation(&format!("/v1/greetings/{{id}}{rest}"), GREETING));
     format!("headers = {{ Authorization = \"Bearer {token}\" }}\n{}{}", messages.concat(), greetings.concat())

@@ -17,9 +17,16 @@ mod window;
 
 use std::process::ExitCode;
 
+use aftertone_client::is_loggable;
 use aftertone_view::{Code, Command};
 use clap::Parser;
 use tauri::{Manager, RunEvent, State};
+use tracing_subscriber::{
+    Layer,
+    filter::{FilterExt, filter_fn},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 use crate::{
     arguments::Arguments,
@@ -31,7 +38,8 @@ use crate::{
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn,aftertone=info".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(lines.with_filter(filter.and(filter_fn(is_loggable)))).init();
     let single_instance = tauri_plugin_single_instance::Builder::new()
         .dbus_id(arguments.instance())
         .callback(|app, arguments, _folder| called_again(app, &arguments));

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt;
+use tokio::{io::AsyncWriteExt, process::Command};
 
 use crate::process::{self, Running};
 
@@ -47,7 +47,20 @@ impl Hosted {
     /// # Errors
     /// Where it doesn't come up.
     pub async fn start_wary(data: &Path, more: &[&str]) -> Result<Self> {
+        Self::launch(process::clean_command(process::built("aftertone-server")?), data, more).await
+    }
+
+    /// Starts one that logs all it can.
+    ///
+    /// # Errors
+    /// Where it doesn't come up.
+    pub async fn start_verbose(data: &Path, more: &[&str]) -> Result<Self> {
         let mut command = process::clean_command(process::built("aftertone-server")?);
+        command.env("AFTERTONE_LOG", "trace");
+        Self::launch(command, data, more).await
+    }
+
+    async fn launch(mut command: Command, data: &Path, more: &[&str]) -> Result<Self> {
         command.arg("serve").arg("--data").arg(data).args(["--domain", DOMAIN, "--rtp-ports", "20000-27999"]);
         for port in ["--http", "--sip-udp", "--sip-tcp"].into_iter().filter(|port| !more.contains(port)) {
             command.args([port, "127.0.0.1:0"]);

@@ -1,10 +1,12 @@
-//! Transports: UDP, TCP, TLS and WebSocket; where a name leads (RFC 3263); what STUN and the machine say of addresses. Bytes only.
+//! Transports: UDP, TCP, TLS and WebSocket; where a name leads (RFC 3263); what STUN and the machine say of addresses. Bytes only,
+//! and what of them may be logged.
 //!
 //! It owns sockets, connection numbers, bounded queues, idle timeouts and size limits. It knows nothing of SIP, HTTP
 //! resources or media, and imports nothing of ours: `client` and `server` give the bytes their meaning.
 
 #![warn(missing_docs)]
 
+mod log;
 mod number;
 mod places;
 mod resolve;
@@ -15,6 +17,7 @@ mod udp;
 mod watch;
 mod websocket;
 
+pub use log::is_loggable;
 pub use number::{ConnectionNumber, ConnectionNumbers};
 pub use places::{Place, Places};
 pub use resolve::{Protocol, Question, Resolver, Target};

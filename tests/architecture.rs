@@ -52,7 +52,7 @@ fn metadata() -> Result<Metadata> {
 }
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+    PathBuf::from("..")
 }
 
 fn short(name: &str) -> &str {

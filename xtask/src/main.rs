@@ -5,6 +5,7 @@
 mod build;
 mod check;
 mod demo;
+mod fuzz;
 mod packages;
 mod peers;
 mod python;
@@ -20,6 +21,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   test           sets up and runs every test
   bench NAME     builds for release and measures (docs/benchmarks.md); the last line of its output is JSON
   check          formatting, lints, documentation, dependencies, generated types, and the interface's checks
+  fuzz [SECONDS [TARGET]]
+                 runs every fuzz target so long (600 by default)
   setup          installs the system packages that are missing, and the outside exchanges of the tests
   package        makes the packages to install (.deb, .rpm)";
 
@@ -46,6 +49,9 @@ fn run(arguments: &[String]) -> Result<()> {
         ["run", "--tour"] => demo::tour(),
         ["test"] => tests::run(),
         ["bench", name, arguments @ ..] => build::bench(name, arguments),
+        ["fuzz"] => fuzz::run(600, None),
+        ["fuzz", seconds] => fuzz::run(seconds.parse()?, None),
+        ["fuzz", seconds, target] => fuzz::run(seconds.parse()?, Some(target)),
         ["check"] => check::run(),
         ["package"] => build::package(),
         _ => bail!("{USAGE}"),

@@ -279,7 +279,7 @@ fn without_repeated_words(media_line: &str) -> String {
     let mut words: Vec<&str> = Vec::new();
     for (at, word) in media_line.split(' ').enumerate() {
         // Kind, port and protocol may well equal a payload type.
-        if at < 3 || !words[3..].contains(&word) {
+        if at < 3 || !(word.is_empty() || words[3..].contains(&word)) {
             words.push(word);
         }
     }

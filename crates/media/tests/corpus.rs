@@ -8,7 +8,7 @@ use std::path::Path;
 mod bodies;
 
 fn replay(target: &str, body: fn(&[u8])) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
+    let folder = Path::new("fuzz/seeds").join(target);
     let mut played = 0;
     for entry in std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display())) {
         let path = entry.unwrap_or_else(|e| panic!("{e}")).path();

@@ -65,6 +65,11 @@ pub(crate) fn quote(text: &str) -> String {
     quoted
 }
 
+/// A parameter's value as it is written: a token as it is, anything else in quotes.
+pub(crate) fn token_or_quoted(text: &str) -> String {
+    if is_token(text) { text.to_owned() } else { quote(text) }
+}
+
 /// Nothing that is written may start a new line: a value from outside must not become a header.
 pub(crate) fn one_line(text: &str) -> String {
     text.chars().map(|c| if matches!(c, '\r' | '\n' | '\0') { ' ' } else { c }).collect()

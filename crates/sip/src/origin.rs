@@ -99,7 +99,9 @@ impl Diversion {
     }
 
     fn of(mut from: NameAddr) -> Self {
-        let param = |name: &str| from.params.get(name).filter(|value| !value.is_empty()).map(str::to_ascii_lowercase);
+        let param = |name: &str| {
+            from.params.get(name).filter(|value| !value.is_empty()).map(|value| unescaped(value).to_ascii_lowercase())
+        };
         let reason = param("reason").unwrap_or_else(|| "unknown".to_owned());
         let counter = param("counter").and_then(|counter| counter.parse().ok()).unwrap_or(1).max(1);
         let privacy = param("privacy");
@@ -110,12 +112,12 @@ impl Diversion {
 
 impl fmt::Display for Diversion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{};reason={}", self.from, grammar::one_line(&self.reason))?;
+        write!(f, "{};reason={}", self.from, grammar::token_or_quoted(&self.reason))?;
         if self.counter > 1 {
             write!(f, ";counter={}", self.counter)?;
         }
         match &self.privacy {
-            Some(privacy) => write!(f, ";privacy={}", grammar::one_line(privacy)),
+            Some(privacy) => write!(f, ";privacy={}", grammar::token_or_quoted(privacy)),
             None => Ok(()),
         }
     }

@@ -122,3 +122,11 @@ fn who_is_on_the_phone() {
     assert_eq!(DialogInfo::parse(bomb), None);
     assert_eq!(DialogInfo::parse(&format!("{}{}", "<a>".repeat(20_000), "</a>".repeat(20_000))), None);
 }
+
+#[test]
+fn a_reason_in_quotes_is_written_so_that_it_stays_one() {
+    let headers = Headers::new().with("Diversion", "<sip:1001@example.com>;reason=\"out, of \\\"office\\\"\";privacy=\"a;b\"");
+    let [diversion] = &Diversion::all(&headers)[..] else { panic!("not one") };
+    assert_eq!((diversion.reason.as_str(), diversion.privacy.as_deref()), ("out, of \"office\"", Some("a;b")));
+    assert_eq!(Diversion::all(&Headers::new().with("Diversion", &diversion)), std::slice::from_ref(diversion));
+}

@@ -11,8 +11,8 @@ use ts_rs::{Config, TS};
 /// Writes the files that `ui` imports; a change of the contract shows as a change of the working tree.
 #[test]
 fn the_typescript_is_written() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ui/src/host/generated");
-    let config = Config::new().with_out_dir(&folder);
+    let folder = Path::new("../../ui/src/host/generated");
+    let config = Config::new().with_out_dir(folder);
     Command::export_all(&config).unwrap();
     Event::export_all(&config).unwrap();
     Code::export_all(&config).unwrap();

@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use aftertone_sip::{
-    ConnectionId, EndedBy, Event, Flow, Headers, Message, Method, NameAddr, Output, Request, Response, ResponseParts, SessionId,
-    Transport, UaConfig, Uri, UserAgent,
+    Body, ConnectionId, EndedBy, Event, Flow, Headers, Invite, Message, Method, NameAddr, Output, Request, Response,
+    ResponseParts, SessionId, Transport, UaConfig, Uri, UserAgent,
 };
 
 use common::{ALICE, ANSWER, BOB, OFFER, World, any_time, read};
@@ -283,6 +283,91 @@ fn options_and_foreign_requests_inside_a_call_are_answered() {
     world.inject(BOB, stranger(), &in_dialog("INFO", 3, "z9hG4bK-old", &to));
     world.inject(BOB, stranger(), &in_dialog("BYE", 20, "z9hG4bK-forged", &to).replace("tag=1", "tag=2"));
     assert_eq!(statuses(&mut world), [500, 481]);
+}
+
+/// The same with a description.
+fn describing(request: &str, sdp: &str) -> String {
+    let head = request.replace("Content-Length: 0", &format!("Content-Type: application/sdp\r\nContent-Length: {}", sdp.len()));
+    format!("{head}{sdp}")
+}
+
+/// RFC 3311 5.2, before anybody has answered.
+#[test]
+fn a_call_that_rings_may_be_updated_but_not_described_anew() {
+    let mut world = World::new(Transport::Udp);
+    world.inject(BOB, stranger(), &invite(VIA, OFFER).replace("Max-Forwards", "Supported: 100rel\r\nMax-Forwards"));
+    let session = world.wait_incoming(BOB);
+    let early = ResponseParts { body: Some(Body::sdp(ANSWER)), ..ResponseParts::new(183) };
+    world.act(BOB, |ua, now| ua.progress(session, early, now));
+    let (_, progress) = response(&mut world);
+    let to = progress.headers.get("To").unwrap().to_owned();
+    let mut number = 1;
+    let mut update = |world: &mut World, sdp: Option<&str>| {
+        number += 1;
+        let plain = in_dialog("UPDATE", number, &format!("z9hG4bK-u{number}"), &to);
+        world.inject(BOB, stranger(), &sdp.map_or_else(|| plain.clone(), |sdp| describing(&plain, sdp)));
+        response(world).1
+    };
+    assert_eq!(update(&mut world, Some(OFFER)).status, 500, "our answer is under way");
+    let granted = update(&mut world, None);
+    assert_eq!((granted.status, granted.headers.contact().is_some(), granted.body.len()), (200, true, 0));
+    let prack = in_dialog("PRACK", 10, "z9hG4bK-p", &to).replace("Content-Length", "RAck: 1 1 INVITE\r\nContent-Length");
+    world.inject(BOB, stranger(), &prack);
+    assert_eq!(statuses(&mut world), [200]);
+    number = 10;
+    let mut update = |world: &mut World, sdp: &str| {
+        number += 1;
+        let plain = in_dialog("UPDATE", number, &format!("z9hG4bK-u{number}"), &to);
+        world.inject(BOB, stranger(), &describing(&plain, sdp));
+        response(world).1
+    };
+    assert_eq!(update(&mut world, OFFER).sdp().as_deref(), Some(ANSWER), "nothing has changed");
+    assert_eq!(update(&mut world, &OFFER.replace("RTP/AVP 0", "RTP/AVP 8")).status, 488, "what was agreed on stands");
+    world.act(BOB, |ua, now| ua.accept(session, "<sip:bob@127.0.0.2>".parse().unwrap(), ANSWER.to_owned(), Headers::new(), now));
+    assert_eq!(statuses(&mut world), [200], "and the call goes on");
+}
+
+#[test]
+fn a_call_of_ours_that_rings_may_be_updated_too() {
+    let mut world = World::new(Transport::Udp);
+    let flow = Flow { remote: stranger(), ..world.flow(BOB, ALICE) };
+    let (to, contact) = (Uri::sip("sipp", "192.0.2.7"), world.contact("bob", BOB));
+    let from: NameAddr = "<sip:bob@127.0.0.2>".parse().unwrap();
+    let call = Invite {
+        uri: to.clone(),
+        from,
+        to: to.into(),
+        contact,
+        headers: Headers::new(),
+        sdp: Some(OFFER.to_owned()),
+        credentials: None,
+    };
+    world.act(BOB, |ua, now| ua.invite(call, flow, now));
+    let (_, sent) = request(&mut world);
+    let copied = |name: &str| format!("{name}: {}\r\n", sent.headers.get(name).unwrap());
+    let progress = |reliable: &str, sdp: &str| {
+        let head = ["Via", "From", "Call-ID", "CSeq"].map(copied).concat();
+        format!(
+            "SIP/2.0 183 Session Progress\r\n{head}To: <sip:sipp@192.0.2.7>;tag=9\r\nContact: <sip:sipp@192.0.2.7:5062>\r\n{reliable}\
+             Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}",
+            sdp.len()
+        )
+    };
+    let update = |number: u32, sdp: &str| {
+        let from = sent.headers.get("From").unwrap();
+        let text = in_dialog("UPDATE", number, &format!("z9hG4bK-u{number}"), from);
+        let text = text.replace("From: sipp <sip:sipp@192.0.2.7:5062>;tag=1", "From: <sip:sipp@192.0.2.7>;tag=9");
+        describing(&text.replace("Call-ID: 1-2@192.0.2.7", &format!("Call-ID: {}", sent.headers.call_id().unwrap())), sdp)
+    };
+    world.inject(BOB, stranger(), &progress("", ANSWER));
+    world.inject(BOB, stranger(), &update(1, ANSWER));
+    assert_eq!(statuses(&mut world), [491], "our offer has no answer that counts yet");
+    world.inject(BOB, stranger(), &progress("Require: 100rel\r\nRSeq: 1\r\n", ANSWER));
+    assert_eq!(request(&mut world).1.method, Method::Prack);
+    world.inject(BOB, stranger(), &update(2, ANSWER));
+    assert_eq!(response(&mut world).1.sdp().as_deref(), Some(OFFER));
+    world.inject(BOB, stranger(), &update(3, &ANSWER.replace("RTP/AVP 0", "RTP/AVP 8")));
+    assert_eq!(statuses(&mut world), [488]);
 }
 
 #[test]

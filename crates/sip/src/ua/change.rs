@@ -191,9 +191,7 @@ impl UserAgent {
         let has_offer = request.sdp().is_some();
         let is_silent = self.is_silent(id);
         let Some(established) = self.sessions.get_mut(&id).and_then(Session::established_mut) else {
-            // RFC 3311 5.2: an offer of the early dialog is still open.
-            self.core.respond(tx, ResponseParts::new(if has_offer { 500 } else { 200 }).with("Retry-After", 1), now);
-            return;
+            return self.early_change_received(id, tx, request, now);
         };
         let refusal =
             if is_silent { Some(ResponseParts::new(481)) } else { change_refusal(established, request, &self.core.config) };

@@ -93,6 +93,9 @@ pub struct ExchangeConfig {
     pub default_expires: Duration,
     /// A longer registration is shortened.
     pub max_expires: Duration,
+    /// What tells this exchange from others with the same account at a provider, the same after every restart (RFC 5626 section
+    /// 4.1): a URN of a UUID. Without it providers keep no flows apart.
+    pub instance: Option<String>,
     /// 32 random bytes: ids, tags and nonces are drawn from it.
     pub seed: [u8; 32],
 }
@@ -116,6 +119,7 @@ impl ExchangeConfig {
             min_expires: Duration::from_secs(60),
             default_expires: Duration::from_secs(300),
             max_expires: Duration::from_secs(3600),
+            instance: None,
             seed,
         }
     }

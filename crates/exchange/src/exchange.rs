@@ -216,6 +216,7 @@ impl Exchange {
     pub fn handle_received(&mut self, flow: Flow, bytes: &[u8], now: Now) {
         // A banned source gets no answer at all, and costs no more than this.
         if self.guard.admits(flow, now.mono) || self.is_exempt(flow) {
+            self.line_heard(flow, bytes);
             self.ua.handle_received(flow, bytes, now.mono);
         }
         self.pump(now);
@@ -248,6 +249,7 @@ impl Exchange {
                 Timer::Lamp(subscription) => self.lamp_is_due(subscription, now),
                 Timer::Line(line, round) => self.line_is_due(line, round, now),
                 Timer::KeepAlive(line, round) => self.keep_line_alive(line, round, now),
+                Timer::Pong(line, round) => self.pong_is_due(line, round, now),
                 Timer::Reach(request) => self.reach_is_late(request, now),
                 Timer::Attempt(call, leg) => self.attempt_is_due(call, leg, now),
                 Timer::Page(page) => self.page_is_over(page, 480, now),
@@ -307,7 +309,8 @@ impl Exchange {
         self.pump(now);
     }
 
-    /// A connection over which comes what is no SIP: to be closed by the server. What else comes over it is ignored.
+    /// A connection over which comes what is no SIP, or nothing any more: to be closed by the server. What else comes over it is
+    /// ignored.
     pub fn poll_unframeable(&mut self) -> Option<ConnectionId> {
         self.unframeable.pop()
     }
@@ -352,6 +355,10 @@ impl Exchange {
         self.outputs.pop_front().unwrap_or_else(|| {
             Output::Timeout([self.ua_timeout, self.timers.next(), self.bindings.next_end()].into_iter().flatten().min())
         })
+    }
+
+    pub(crate) fn give_up_connection(&mut self, connection: ConnectionId) {
+        self.unframeable.push(connection);
     }
 
     pub(crate) fn events(&mut self, event: Event) {

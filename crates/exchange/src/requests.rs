@@ -262,6 +262,7 @@ impl Exchange {
             );
             let contact = line.contact_over(flow);
             request.headers = Headers::new().with("Event", mwi::EVENT).with("Contact", contact);
+            line.service_route.iter().for_each(|route| request.headers.push("Route", route));
             request.headers.push("Subscription-State", "terminated");
             request.body = Some(Body::new(mwi::CONTENT_TYPE, summary(*counts).to_body()));
             Some((request, credentials(line)))

@@ -21,6 +21,8 @@ pub(crate) enum Timer {
     Line(LineId, u64),
     /// The way to a trunk shall not be forgotten by what stands in between.
     KeepAlive(LineId, u64),
+    /// A trunk's peer should have answered a keepalive.
+    Pong(LineId, u64),
     /// The network should have answered.
     Reach(ReachId),
     /// A trunk has had time to say that it tries.

@@ -149,7 +149,10 @@ impl Server {
         let (commands, command_queue) = mpsc::channel(QUEUE);
         let (load, load_seen) = watch::channel(Load::default());
         let (trunks_told, trunks_seen) = watch::channel(BTreeMap::new());
-        let mut exchange = Exchange::new(exchange_config(&config, &domain));
+        let mut exchange = Exchange::new(ExchangeConfig {
+            instance: Some(settings::instance(&config.data)?),
+            ..exchange_config(&config, &domain)
+        });
         exchange.handle_directory(known.clone(), crate::run::now());
         exchange.restore_bindings(bindings::kept(store.as_ref()).await?, crate::run::now());
         let (saved_bindings, bindings_to_save) = mpsc::unbounded_channel();

@@ -48,6 +48,17 @@ pub(crate) fn store_domain(data: &Path, domain: &str) -> anyhow::Result<()> {
     replace(&data.join("domain"), domain.as_bytes())
 }
 
+/// What tells this account's server from another one at the same provider, made at the first start.
+pub(crate) fn instance(data: &Path) -> anyhow::Result<String> {
+    let path = data.join("instance");
+    let known = std::fs::read_to_string(&path).ok().and_then(|text| text.trim().parse::<uuid::Uuid>().ok());
+    let id = known.unwrap_or_else(uuid::Uuid::new_v4);
+    if known.is_none() {
+        replace(&path, id.to_string().as_bytes())?;
+    }
+    Ok(format!("urn:uuid:{id}"))
+}
+
 /// Notes where the account is being served, for `invite`.
 pub(crate) fn write_serving(data: &Path, addresses: &Addresses) -> anyhow::Result<()> {
     replace(&serving_file(data), &serde_json::to_vec(addresses)?)

@@ -1,11 +1,12 @@
 use std::{
     collections::VecDeque,
     net::{IpAddr, SocketAddr},
+    time::Duration,
 };
 
 use aftertone_sip::{Flow, RequestId, Uri};
 
-use super::moved::Place;
+use super::{moved::Place, registration::KEEPALIVE_EVERY};
 use crate::{Network, ReachId, TrunkAccount, TrunkFailure, TrunkReport, TrunkState, TrunkStep, Way};
 
 /// A trunk that runs. Never used twice.
@@ -58,6 +59,14 @@ pub(crate) struct Line {
     pub(crate) bound: Option<Uri>,
     /// RFC 3608.
     pub(crate) service_route: Vec<String>,
+    /// A proxy on the way doesn't keep flows (RFC 5626 section 6: 439).
+    pub(crate) lacks_outbound: bool,
+    /// How often the way is kept open.
+    pub(crate) keep_every: Duration,
+    /// The peer answers keepalives: it said so, or has done it.
+    pub(crate) owes_pongs: bool,
+    /// Something came over its flow since the last keepalive.
+    pub(crate) was_heard: bool,
 }
 
 impl Line {
@@ -87,6 +96,10 @@ impl Line {
             corrected: false,
             bound: None,
             service_route: Vec::new(),
+            lacks_outbound: false,
+            keep_every: KEEPALIVE_EVERY,
+            owes_pongs: false,
+            was_heard: false,
         })
     }
 
@@ -115,6 +128,8 @@ impl Line {
         self.round += 1;
         self.flow = None;
         self.is_up = false;
+        // Another machine may be another program.
+        self.owes_pongs = false;
         self.waits = waits;
     }
 

@@ -161,6 +161,9 @@ impl Exchange {
     /// [`Exchange::handle_connected`] before), or `None`.
     pub fn handle_reached(&mut self, request: ReachId, flow: Option<Flow>, now: Now) {
         if let Some(id) = self.line_that(|line| line.waits == Waits::Reach(request)) {
+            if let Some(connection) = flow.and_then(|flow| flow.connection) {
+                self.ua.opened(connection);
+            }
             match flow {
                 Some(flow) => self.line_reached(id, flow, now),
                 None => self.line_not_reached(id, TrunkFailure::NotReached, now),
@@ -252,11 +255,33 @@ impl Exchange {
     }
 
     pub(crate) fn keep_line_alive(&mut self, id: LineId, round: u64, now: Now) {
-        let Some(line) = self.lines.get(&id).filter(|line| line.round == round && line.is_up) else { return };
-        if let Some(flow) = line.flow {
-            self.transmit(flow, registration::KEEPALIVE);
-            self.timers.set(now.mono + registration::KEEPALIVE_EVERY, Timer::KeepAlive(id, round));
+        let Some(line) = self.lines.get_mut(&id).filter(|line| line.round == round && line.is_up) else { return };
+        let Some(flow) = line.flow else { return };
+        line.was_heard = false;
+        let (keep_every, owes_pong) = (line.keep_every, line.owes_pongs && flow.transport.is_stream());
+        self.transmit(flow, registration::KEEPALIVE);
+        self.timers.set(now.mono + keep_every, Timer::KeepAlive(id, round));
+        if owes_pong {
+            self.timers.set(now.mono + registration::PONG_WAIT, Timer::Pong(id, round));
         }
+    }
+
+    /// Something came: the lines over this flow live.
+    pub(crate) fn line_heard(&mut self, flow: Flow, bytes: &[u8]) {
+        for line in self.lines.values_mut().filter(|line| line.uses(flow)) {
+            line.was_heard = true;
+            line.owes_pongs |= bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n'));
+        }
+    }
+
+    /// A peer that answers keepalives has not: its flow is dead, whatever the network says (RFC 5626 section 4.4.1).
+    pub(crate) fn pong_is_due(&mut self, id: LineId, round: u64, now: Now) {
+        let is_due = |line: &&Line| line.round == round && line.is_up && !line.was_heard;
+        let Some(flow) = self.lines.get(&id).filter(is_due).and_then(|line| line.flow) else { return };
+        if let Some(connection) = flow.connection {
+            self.give_up_connection(connection);
+        }
+        self.line_failed(id, TrunkFailure::Silent, now);
     }
 
     fn line_that(&self, matches: impl Fn(&Line) -> bool) -> Option<LineId> {

@@ -14,6 +14,8 @@ pub(super) const LOCATE_WAIT: Duration = Duration::from_secs(10);
 pub(super) const REACH_WAIT: Duration = Duration::from_secs(10);
 /// RFC 5626 section 4.4.1: often enough for the NATs of homes, which forget after 30 s.
 pub(super) const KEEPALIVE_EVERY: Duration = Duration::from_secs(25);
+/// RFC 5626 section 4.4.1: a flow is dead whose pong stays away for so long.
+pub(super) const PONG_WAIT: Duration = Duration::from_secs(10);
 /// RFC 5626 section 3.5.1; over UDP an empty datagram that every stack ignores.
 pub(super) const KEEPALIVE: &[u8] = b"\r\n\r\n";
 
@@ -35,6 +37,11 @@ fn renewal(granted: Duration, spread: u128) -> Duration {
     granted.mul_f64(0.7 + fraction(spread) / 5.0)
 }
 
+/// Well before the peer takes the flow for dead (RFC 5626 section 4.4.1), and not more often than helps anybody.
+fn keepalive_of(flow_timer: u64) -> Duration {
+    Duration::from_secs(flow_timer.max(10)).mul_f64(0.9).min(KEEPALIVE_EVERY)
+}
+
 /// From 0 to 1.
 fn fraction(bits: u128) -> f64 {
     f64::from(u32::try_from(bits >> 96).unwrap_or_default()) / f64::from(u32::MAX)
@@ -46,7 +53,8 @@ impl Exchange {
         let Some(line) = self.lines.get_mut(&id) else { return };
         let Some(flow) = line.flow else { return };
         line.round += 1;
-        let (request, credentials) = (request_of(line, flow, line.expires), credentials(line));
+        let instance = self.config.instance.as_deref();
+        let (request, credentials) = (request_of(line, flow, line.expires, instance), credentials(line));
         let request = self.ua.request(request, flow, credentials, now.mono);
         line.waits = Waits::Response(request);
     }
@@ -86,6 +94,10 @@ impl Exchange {
         let granted = contact::granted(response, &bound).unwrap_or(line.expires);
         line.service_route = response.headers.list("Service-Route").into_iter().map(str::to_owned).collect();
         line.bound = Some(bound);
+        // RFC 5626 section 4.4: both say that the peer watches the flow, and answers.
+        let flow_timer = response.headers.get("Flow-Timer").and_then(|seconds| seconds.trim().parse::<u64>().ok());
+        line.owes_pongs |= flow_timer.is_some() || response.headers.lists("Require", "outbound");
+        line.keep_every = flow_timer.map_or(KEEPALIVE_EVERY, keepalive_of);
         let moved = contact::learn(line, flow, response) && !line.corrected;
         line.corrected = moved;
         self.line_is_up(id, renewal(Duration::from_secs(granted.max(10).into()), spread), now);
@@ -104,6 +116,11 @@ impl Exchange {
                 line.expires = shortest;
                 self.ask(id, now);
             }
+            // RFC 5626 section 6: it goes without.
+            (439, _) if !line.lacks_outbound => {
+                line.lacks_outbound = true;
+                self.ask(id, now);
+            }
             (401 | 407, _) => self.line_failed(id, TrunkFailure::WrongCredentials, now),
             (status, _) => self.line_failed(id, TrunkFailure::Refused(status), now),
         }
@@ -113,10 +130,10 @@ impl Exchange {
         let Some(line) = self.lines.get_mut(&id) else { return };
         let was_up = line.is_up;
         (line.is_up, line.refused, line.failures, line.failure) = (true, false, 0, None);
-        let (round, is_kept) = (line.round, line.account.trunk.register || line.nat().is_some());
+        let (round, is_kept, keep_every) = (line.round, line.account.trunk.register || line.nat().is_some(), line.keep_every);
         self.timers.set(now.mono + next, Timer::Line(id, round));
         if is_kept {
-            self.timers.set(now.mono + KEEPALIVE_EVERY, Timer::KeepAlive(id, round));
+            self.timers.set(now.mono + keep_every, Timer::KeepAlive(id, round));
         }
         self.bring_calls(id, now);
         if !was_up {
@@ -132,7 +149,8 @@ impl Exchange {
 
     fn take_back(&mut self, line: &Line, now: Instant) {
         if let Some(flow) = line.flow.filter(|_| line.is_up && line.account.trunk.register) {
-            let request = self.ua.request(request_of(line, flow, 0), flow, credentials(line), now);
+            let instance = self.config.instance.as_deref();
+            let request = self.ua.request(request_of(line, flow, 0, instance), flow, credentials(line), now);
             self.leaving.insert(request);
         }
     }
@@ -158,7 +176,7 @@ pub(crate) fn credentials(line: &Line) -> Option<Credentials> {
     (!user.is_empty() && !line.account.password.is_empty()).then(|| Credentials::new(user, line.account.password.clone()))
 }
 
-fn request_of(line: &Line, flow: Flow, expires: u32) -> OutgoingRequest {
+fn request_of(line: &Line, flow: Flow, expires: u32, instance: Option<&str>) -> OutgoingRequest {
     let user = line.account.trunk.user.as_str();
     let own = NameAddr::new(line.address(user));
     if !line.account.trunk.register {
@@ -166,15 +184,23 @@ fn request_of(line: &Line, flow: Flow, expires: u32) -> OutgoingRequest {
     }
     let mut request = OutgoingRequest::new(Method::Register, line.address(""), own.clone(), own);
     request.call_id = Some(line.call_id.clone());
-    request.headers = registration_headers(line, flow, expires);
+    request.headers = registration_headers(line, flow, expires, instance.filter(|_| !line.lacks_outbound));
     request
 }
 
-fn registration_headers(line: &Line, flow: Flow, expires: u32) -> Headers {
+fn registration_headers(line: &Line, flow: Flow, expires: u32, instance: Option<&str>) -> Headers {
     let contact = contact::of(line, flow);
     // What is bound under another address is not ours any more.
     let former = line.bound.clone().filter(|bound| !bound.is_equivalent(&contact));
-    let headers = Headers::new().with("Contact", NameAddr::new(contact).with_param("expires", Some(&expires.to_string())));
+    let bound = NameAddr::new(contact).with_param("expires", Some(&expires.to_string()));
+    let headers = match instance {
+        // RFC 5626 section 4.2: the registrar learns which flow this is, and that an older one of ours is dead.
+        Some(instance) => {
+            let bound = bound.with_param("+sip.instance", Some(&format!("\"<{instance}>\""))).with_param("reg-id", Some("1"));
+            Headers::new().with("Contact", bound).with("Supported", "path, outbound")
+        }
+        None => Headers::new().with("Contact", bound),
+    };
     let headers = headers.with("Expires", expires);
     match former {
         Some(former) => headers.with("Contact", NameAddr::new(former).with_param("expires", Some("0"))),

@@ -17,5 +17,6 @@ mod registrar;
 mod senders;
 mod transfers;
 mod trunks;
+mod trunks_kept;
 mod trunks_moved;
 mod world;

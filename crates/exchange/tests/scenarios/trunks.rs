@@ -9,7 +9,7 @@ use crate::world::{DOMAIN, PhoneId, World, id, person};
 pub(crate) const PROVIDER: &str = "198.51.100.1:5060";
 const OTHER: &str = "198.51.100.2:5060";
 
-fn plan(config: &mut ExchangeConfig) {
+pub(crate) fn plan(config: &mut ExchangeConfig) {
     config.dial_plan = DialPlan { country: Some("49".into()), area: Some("30".into()), ..DialPlan::default() };
 }
 
@@ -93,7 +93,7 @@ impl World {
         session
     }
 
-    fn state(&self, name: &str) -> TrunkState {
+    pub(crate) fn state(&self, name: &str) -> TrunkState {
         self.exchange.trunks()[name]
     }
 
@@ -107,7 +107,7 @@ impl World {
     }
 }
 
-fn bound(request: &Request) -> Uri {
+pub(crate) fn bound(request: &Request) -> Uri {
     request.headers.contact().unwrap().uri
 }
 

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -7,7 +8,7 @@ use rand::{Rng, SeedableRng};
 use super::dialog::Dialog;
 use crate::digest::{Authorizer, Challenged, hex};
 use crate::event::{Body, Event, Output, ReferralId, RequestId, ResponseParts, SessionId, SubscriptionId, UaConfig, WatchId};
-use crate::flow::Flow;
+use crate::flow::{ConnectionId, Flow};
 use crate::message::{Headers, Request, Response, Via, reason_phrase};
 use crate::method::Method;
 use crate::params::Params;
@@ -54,6 +55,8 @@ pub(crate) struct Core {
     pub(crate) wire: Wire,
     pub(crate) clients: ClientTransactions<Owner>,
     pub(crate) servers: ServerTransactions,
+    /// Connections that we have opened.
+    pub(crate) opened: BTreeSet<ConnectionId>,
     rng: StdRng,
     last_id: u64,
     last_cseq: u32,
@@ -66,7 +69,7 @@ impl Core {
         let stateless_key = rng.next_u64();
         let wire = Wire::new(config.timers);
         let (clients, servers) = (ClientTransactions::default(), ServerTransactions::default());
-        Self { config, wire, clients, servers, rng, last_id: 0, last_cseq: 0, stateless_key }
+        Self { config, wire, clients, servers, opened: BTreeSet::new(), rng, last_id: 0, last_cseq: 0, stateless_key }
     }
 
     pub(crate) fn emit(&mut self, event: Event) {
@@ -220,6 +223,9 @@ impl Core {
         let mut params = Params::new();
         params.set("branch", Some(&format!("z9hG4bK{}", self.token())));
         params.set("rport", None);
+        if flow.transport.is_stream() && flow.connection.is_some_and(|connection| self.opened.contains(&connection)) {
+            params.set("alias", None);
+        }
         Via { transport: flow.transport.via_name().to_owned(), host: host.to_owned(), port, params }
     }
 

@@ -93,10 +93,17 @@ impl UserAgent {
         }
     }
 
+    /// A connection was opened by us. The peer is asked to use it for its own requests, too (RFC 5923): whatever stands in between
+    /// lets nothing in.
+    pub fn opened(&mut self, connection: ConnectionId) {
+        self.core.opened.insert(connection);
+    }
+
     /// A connection is gone: transactions over it fail at once; sessions over it end after 64*T1 unless the peer
     /// comes back on another connection, or [`UserAgent::move_session`] is called. Sessions not yet answered end at once.
     pub fn handle_closed(&mut self, connection: ConnectionId, now: Instant) {
         self.streams.remove(&connection);
+        self.core.opened.remove(&connection);
         self.core.servers.handle_closed(connection, &mut self.core.wire);
         for outcome in self.core.clients.handle_closed(connection, &mut self.core.wire) {
             self.client_outcome(outcome, now);

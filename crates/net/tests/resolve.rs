@@ -3,10 +3,12 @@
 
 use std::{collections::BTreeMap, process::Stdio};
 
-use aftertone_net::{Protocol, Question, Resolver, Target};
+use aftertone_net::{ConnectionNumbers, Dial, Protocol, Question, Resolver, StreamConfig, StreamEvent, Target, dial};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
+    net::TcpListener,
     process::{Child, Command},
+    sync::mpsc,
 };
 
 /// A zone of ours; ends with the test.
@@ -34,12 +36,17 @@ const RECORDS: &[&str] = &[
 
 impl Zone {
     async fn new() -> Self {
+        Self::with(&[]).await
+    }
+
+    async fn with(more: &[String]) -> Self {
         let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut dnsmasq = Command::new("/usr/sbin/dnsmasq")
             .args(["--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--local=/test/", "--bind-interfaces"])
             .args(["--listen-address=127.0.0.1", "--pid-file=", "--user=", "--group="])
             .arg(format!("--port={port}"))
             .args(RECORDS)
+            .args(more)
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
@@ -95,4 +102,35 @@ async fn weights_share_and_priorities_wait() {
     let all = zone.ask("srv.test", None, None, false).await;
     assert_eq!(all.len(), 6);
     assert!(all[4].starts_with("Tcp "), "{all:?}");
+}
+
+/// RFC 3263 section 4.3: whoever asked goes on to the next server, and comes back to the first one at the next look-up.
+#[tokio::test]
+async fn a_dead_server_is_passed_over_for_the_next() {
+    let alive = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    // Nobody listens here: the port is held by one that never did.
+    let dead = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let records = [
+        "--naptr-record=provider.test,10,50,s,SIP+D2T,,_sip._tcp.pool.test".to_owned(),
+        format!("--srv-host=_sip._tcp.pool.test,local.test,{dead},10,100"),
+        format!("--srv-host=_sip._tcp.pool.test,local.test,{},20,0", alive.local_addr().unwrap().port()),
+        "--host-record=local.test,127.0.0.1".to_owned(),
+    ];
+    let zone = Zone::with(&records).await;
+    let question = Question { host: "provider.test".into(), port: None, protocol: None, secure: false };
+    for _ in 0..2 {
+        let found = zone.resolver.locate(&question).await;
+        assert_eq!(found.len(), 2);
+        let (events, mut happened) = mpsc::channel(8);
+        let mut told = Vec::new();
+        for (token, target) in (0..).zip(&found) {
+            let order = Dial { address: target.address, tls: None, token };
+            dial(order, StreamConfig::default(), ConnectionNumbers::default(), events.clone());
+            told.push(happened.recv().await.unwrap());
+        }
+        assert!(matches!(told[0], StreamEvent::Failed { dialled: 0, untrusted: false }), "{:?}", told[0]);
+        assert!(matches!(told[1], StreamEvent::Opened { dialled: Some(1), .. }), "{:?}", told[1]);
+        let (_, from) = alive.accept().await.unwrap();
+        assert!(from.ip().is_loopback());
+    }
 }

@@ -1,13 +1,15 @@
-//! The message-waiting lamp of somebody else's desk phone.
+//! The lamps of somebody else's desk phones: messages that wait, and colleagues who are on the phone.
 
 use std::time::Duration;
 
 use aftertone_tests::{
     baresip::{Baresip, Setup},
-    hosted::{self, ALICE, DOMAIN, Hosted},
+    hosted::{self, ALICE, BOB, DOMAIN, Hosted},
+    process,
+    sipp::Watching,
     sound::{self, Sound},
 };
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -58,5 +60,35 @@ async fn the_lamp_is_lit_by_a_message_and_goes_out_when_it_is_heard() -> Result<
     }
     api.act(&message, "restore").await?;
     assert_eq!(told(&mut desk).await?, (false, 0, 1), "after restore");
+    hosted.stop().await
+}
+
+#[tokio::test]
+async fn a_colleagues_lamp_shows_a_call_from_its_begin_to_its_end() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let data = folder.path().join("account");
+    for person in [&ALICE, &BOB] {
+        hosted::add_person(&data, person).await?;
+    }
+    let (alices, bobs) = (hosted::add_phone(&data, ALICE.name).await?, hosted::add_phone(&data, BOB.name).await?);
+    let hosted = Hosted::start_wary(&data, &[]).await?;
+    let speech = folder.path().join("speech.wav");
+    Sound::silence(1.5).then(&sound::reply()?).save(&speech)?;
+    let lamp = Watching::start(hosted.sip_udp, &bobs, BOB.extension, ALICE.extension).await?;
+
+    let account = alices.account(&ALICE, hosted.sip_udp, "");
+    let mut desk = Baresip::start(&Setup { account, speech, rate: sound::RATE }).await?;
+    desk.registered().await?;
+    // Bob has no phone that rings: his mailbox answers, and Alice is on the phone.
+    desk.command(&format!("dial sip:{}@{DOMAIN}", BOB.extension)).await?;
+    desk.happening("CALL_ESTABLISHED", PATIENCE).await?;
+    desk.hears(0.4, PATIENCE).await?;
+    process::eventually("the lamp is lit", PATIENCE, || async {
+        Ok(lamp.told().iter().any(|told| told == "confirmed").then_some(()))
+    })
+    .await?;
+    desk.command("hangup").await?;
+    let told = lamp.over().await?;
+    ensure!(told.iter().any(|told| told == "terminated"), "{told:?}");
     hosted.stop().await
 }

@@ -121,6 +121,52 @@ impl Refusing {
     }
 }
 
+/// A phone that shows whether a colleague is on the phone, and acknowledges whatever it is told.
+#[derive(Debug)]
+pub struct Watching {
+    running: Running,
+    folder: tempfile::TempDir,
+}
+
+impl Watching {
+    /// Subscribes to the calls of `watched`, and waits for the first NOTIFY: the whole state.
+    ///
+    /// # Errors
+    /// Where it is not allowed to, or is told something else.
+    pub async fn start(server: SocketAddr, phone: &Phone, extension: &str, watched: &str) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let (user, password) = (phone.username.as_str(), phone.password.as_str());
+        let fields = [("EXTENSION", extension), ("WATCHED", watched), ("DOMAIN", DOMAIN), ("USER", user), ("PASSWORD", password)];
+        let fill = |text: String, (name, value): &(&str, &str)| text.replace(&format!("@{name}@"), value);
+        let scenario = fields.iter().fold(WATCH.to_owned(), fill);
+        let mut command = Command::new("sipp");
+        command.args(["-m", "1"]);
+        let running = start(command, &scenario, server, process::free_port()?, folder.path())?;
+        let watching = Self { running, folder };
+        process::eventually("the first NOTIFY came", Duration::from_secs(20), || async {
+            Ok(watching.told().iter().any(|told| told == "full").then_some(()))
+        })
+        .await?;
+        Ok(watching)
+    }
+
+    /// What it was told so far: `full`, then the state of each call that was named.
+    #[must_use]
+    pub fn told(&self) -> Vec<String> {
+        states(&self.folder)
+    }
+
+    /// Waits until the watched one has hung up; everything it was told.
+    ///
+    /// # Errors
+    /// Where that is not told.
+    pub async fn over(self) -> Result<Vec<String>> {
+        let Self { running, folder } = self;
+        ended(running, folder.path(), Duration::from_secs(60)).await?;
+        Ok(states(&folder))
+    }
+}
+
 fn start(mut command: Command, scenario: &str, server: SocketAddr, port: u16, folder: &Path) -> Result<Running> {
     let file = folder.join("scenario.xml");
     std::fs::write(&file, scenario)?;
@@ -319,6 +365,87 @@ Content-Length: 0
 
 ]]></send>
 <recv request="ACK"/>
+</scenario>
+"#;
+
+/// The last word of each line.
+fn states(folder: &tempfile::TempDir) -> Vec<String> {
+    let log = std::fs::read_to_string(folder.path().join("states.log")).unwrap_or_default();
+    let words = log.lines().filter_map(|line| line.rsplit(['>', ' ']).next());
+    words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+const WATCH: &str = r#"<?xml version="1.0" encoding="UTF-8" ?>
+<scenario name="watch">
+<send retrans="500"><![CDATA[
+SUBSCRIBE sip:@WATCHED@@@DOMAIN@ SIP/2.0
+Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
+From: <sip:@EXTENSION@@@DOMAIN@>;tag=[call_number]
+To: <sip:@WATCHED@@@DOMAIN@>
+Call-ID: [call_id]
+CSeq: 1 SUBSCRIBE
+Contact: <sip:watching@[local_ip]:[local_port]>
+Event: dialog
+Accept: application/dialog-info+xml
+Max-Forwards: 70
+User-Agent: sipp
+Expires: 120
+Content-Length: 0
+
+]]></send>
+<recv response="401" auth="true"/>
+<send retrans="500"><![CDATA[
+SUBSCRIBE sip:@WATCHED@@@DOMAIN@ SIP/2.0
+Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
+From: <sip:@EXTENSION@@@DOMAIN@>;tag=[call_number]
+To: <sip:@WATCHED@@@DOMAIN@>
+Call-ID: [call_id]
+CSeq: 2 SUBSCRIBE
+Contact: <sip:watching@[local_ip]:[local_port]>
+[authentication username=@USER@ password=@PASSWORD@]
+Event: dialog
+Accept: application/dialog-info+xml
+Max-Forwards: 70
+User-Agent: sipp
+Expires: 120
+Content-Length: 0
+
+]]></send>
+<recv response="200"/>
+<recv request="NOTIFY"><action>
+<ereg regexp="state=.full" search_in="msg" check_it="true" assign_to="full"/>
+<exec command="echo full >> states.log"/>
+</action></recv>
+<send next="1"><![CDATA[
+SIP/2.0 200 OK
+[last_Via:]
+[last_From:]
+[last_To:]
+[last_Call-ID:]
+[last_CSeq:]
+Content-Length: 0
+
+]]></send>
+<label id="1"/>
+<recv request="NOTIFY"><action>
+<ereg regexp="&lt;state>[a-z]+" search_in="msg" check_it="false" assign_to="state"/>
+<ereg regexp="&lt;state>terminated" search_in="msg" check_it="false" assign_to="over"/>
+<exec command="echo '[$state]' >> states.log"/>
+</action></recv>
+<send next="2" test="over"><![CDATA[
+SIP/2.0 200 OK
+[last_Via:]
+[last_From:]
+[last_To:]
+[last_Call-ID:]
+[last_CSeq:]
+Content-Length: 0
+
+]]></send>
+<nop next="1"/>
+<label id="2"/>
+<nop/>
+<Reference variables="full"/>
 </scenario>
 "#;
 

@@ -73,17 +73,27 @@ impl Exchange {
 
     /// Tells everybody what has changed; whether there was something to tell.
     pub(crate) fn tell_watchers(&mut self, now: Now) -> bool {
-        let watched: BTreeSet<_> = self.watchers.values().map(|watcher| watcher.watched).collect();
+        let news: Vec<_> = self.busy_news().into_iter().collect();
+        for (subscription, dialogs) in news.iter().cloned() {
+            self.tell_dialogs(subscription, dialogs, false, now);
+        }
+        !news.is_empty()
+    }
+
+    /// What watchers don't know yet: one look at the calls, however many watch.
+    fn busy_news(&self) -> BTreeMap<SubscriptionId, Dialogs> {
+        if self.watchers.is_empty() {
+            return BTreeMap::new();
+        }
+        let involved: BTreeSet<_> = self.calls.values().flat_map(people_of).collect();
+        let concerned = |watcher: &&Watcher| !watcher.told.is_empty() || involved.contains(&watcher.watched);
+        let watched: BTreeSet<_> = self.watchers.values().filter(concerned).map(|watcher| watcher.watched).collect();
         let all: BTreeMap<_, _> = watched.into_iter().map(|person| (person, self.dialogs_of(person))).collect();
         let news = self.watchers.iter().filter_map(|(id, watcher)| {
             let dialogs = watcher.may_see(all.get(&watcher.watched)?);
             (dialogs != watcher.told).then_some((*id, dialogs))
         });
-        let news: Vec<_> = news.collect();
-        for (subscription, dialogs) in news.iter().cloned() {
-            self.tell_dialogs(subscription, dialogs, false, now);
-        }
-        !news.is_empty()
+        news.collect()
     }
 
     fn tell_dialogs(&mut self, subscription: SubscriptionId, dialogs: Dialogs, everything: bool, now: Now) {
@@ -149,6 +159,11 @@ impl Watcher {
         let seen = |dialog: &DialogEntry| DialogEntry { remote: dialog.remote.clone().filter(|_| is_own), ..dialog.clone() };
         dialogs.iter().map(|(id, dialog)| (id.clone(), seen(dialog))).collect()
     }
+}
+
+/// Who may be on the phone by a call.
+fn people_of(call: &Call) -> impl Iterator<Item = SubscriberId> {
+    call.origin.into_iter().chain(call.legs.values().filter_map(|device| device.owner))
 }
 
 /// How far a call is that this person made.

@@ -117,6 +117,8 @@ pub struct Exchange {
     pub(crate) last_reach: u64,
     pub(crate) timers: Timers,
     pub(crate) draining: bool,
+    /// Nothing has happened yet that calls are concerned by.
+    is_calm: bool,
     /// Whoever calls now is told to come back.
     pub(crate) overloaded: bool,
     pub(crate) last_request: u64,
@@ -168,6 +170,7 @@ impl Exchange {
             last_reach: 0,
             timers: Timers::default(),
             draining: false,
+            is_calm: false,
             overloaded: false,
             last_request: 0,
             last_leg: 0,
@@ -217,6 +220,7 @@ impl Exchange {
         // A banned source gets no answer at all, and costs no more than this.
         if self.guard.admits(flow, now.mono) || self.is_exempt(flow) {
             self.line_heard(flow, bytes);
+            self.is_calm = true;
             self.ua.handle_received(flow, bytes, now.mono);
         }
         self.pump(now);
@@ -393,13 +397,18 @@ impl Exchange {
         loop {
             match self.ua.poll_output() {
                 // Whatever has happened is over by now: those who watch see no state in between.
-                sip::Output::Timeout(_) if self.tell_watchers(now) => {}
+                sip::Output::Timeout(_) if !self.is_calm && self.tell_watchers(now) => {}
                 sip::Output::Timeout(at) => {
+                    self.is_calm = false;
                     self.ua_timeout = at;
                     return;
                 }
                 sip::Output::Transmit { flow, bytes } => self.outputs.push_back(Output::Transmit { flow, bytes }),
-                sip::Output::Event(event) => self.on_sip(event, now),
+                sip::Output::Event(event) => {
+                    // Phones that only register are many, and light no lamp.
+                    self.is_calm &= is_apart_from_calls(&event);
+                    self.on_sip(event, now);
+                }
             }
         }
     }
@@ -443,6 +452,34 @@ impl Exchange {
             | sip::Event::Notified { .. }
             | sip::Event::Unwatched { .. } => {}
         }
+    }
+}
+
+fn is_apart_from_calls(event: &sip::Event) -> bool {
+    match event {
+        sip::Event::Request { .. }
+        | sip::Event::Response { .. }
+        | sip::Event::Resubscribed { .. }
+        | sip::Event::Unsubscribed { .. }
+        | sip::Event::Unframeable { .. } => true,
+        sip::Event::Incoming { .. }
+        | sip::Event::Progress { .. }
+        | sip::Event::Answered { .. }
+        | sip::Event::Confirmed { .. }
+        | sip::Event::Rejected { .. }
+        | sip::Event::Cancelled { .. }
+        | sip::Event::Ended { .. }
+        | sip::Event::Reinvited { .. }
+        | sip::Event::ReinviteConfirmed { .. }
+        | sip::Event::ReinviteAnswered { .. }
+        | sip::Event::Referred { .. }
+        | sip::Event::Info { .. }
+        | sip::Event::EarlyOffered { .. }
+        | sip::Event::Updated { .. }
+        | sip::Event::ReferProgress { .. }
+        | sip::Event::ReferEnded { .. }
+        | sip::Event::Notified { .. }
+        | sip::Event::Unwatched { .. } => false,
     }
 }
 

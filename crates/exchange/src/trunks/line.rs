@@ -6,7 +6,7 @@ use std::{
 
 use aftertone_sip::{Flow, RequestId, Uri};
 
-use super::{moved::Place, registration::KEEPALIVE_EVERY};
+use super::{keeping, moved::Place};
 use crate::{Network, ReachId, TrunkAccount, TrunkFailure, TrunkReport, TrunkState, TrunkStep, Way};
 
 /// A trunk that runs. Never used twice.
@@ -63,7 +63,11 @@ pub(crate) struct Line {
     pub(crate) lacks_outbound: bool,
     /// How often the way is kept open.
     pub(crate) keep_every: Duration,
-    /// The peer answers keepalives: it said so, or has done it.
+    /// The peer says that it answers keepalives.
+    pub(crate) promises_pongs: bool,
+    /// How often the last keepalive was sent.
+    pub(crate) pinged: u32,
+    /// The peer answers keepalives: it has done it, or over a stream it has said so.
     pub(crate) owes_pongs: bool,
     /// Something came over its flow since the last keepalive.
     pub(crate) was_heard: bool,
@@ -97,7 +101,9 @@ impl Line {
             bound: None,
             service_route: Vec::new(),
             lacks_outbound: false,
-            keep_every: KEEPALIVE_EVERY,
+            keep_every: keeping::EVERY,
+            promises_pongs: false,
+            pinged: 0,
             owes_pongs: false,
             was_heard: false,
         })

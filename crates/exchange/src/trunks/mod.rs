@@ -11,6 +11,7 @@
 //! While a registration is refreshed, the line stays up and carries calls.
 
 mod contact;
+mod keeping;
 mod line;
 mod moved;
 mod registration;
@@ -252,36 +253,6 @@ impl Exchange {
             Some(_) if line.is_up => self.ask(id, now),
             Some(_) | None => self.locate(id, now),
         }
-    }
-
-    pub(crate) fn keep_line_alive(&mut self, id: LineId, round: u64, now: Now) {
-        let Some(line) = self.lines.get_mut(&id).filter(|line| line.round == round && line.is_up) else { return };
-        let Some(flow) = line.flow else { return };
-        line.was_heard = false;
-        let (keep_every, owes_pong) = (line.keep_every, line.owes_pongs && flow.transport.is_stream());
-        self.transmit(flow, registration::KEEPALIVE);
-        self.timers.set(now.mono + keep_every, Timer::KeepAlive(id, round));
-        if owes_pong {
-            self.timers.set(now.mono + registration::PONG_WAIT, Timer::Pong(id, round));
-        }
-    }
-
-    /// Something came: the lines over this flow live.
-    pub(crate) fn line_heard(&mut self, flow: Flow, bytes: &[u8]) {
-        for line in self.lines.values_mut().filter(|line| line.uses(flow)) {
-            line.was_heard = true;
-            line.owes_pongs |= bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n'));
-        }
-    }
-
-    /// A peer that answers keepalives has not: its flow is dead, whatever the network says (RFC 5626 section 4.4.1).
-    pub(crate) fn pong_is_due(&mut self, id: LineId, round: u64, now: Now) {
-        let is_due = |line: &&Line| line.round == round && line.is_up && !line.was_heard;
-        let Some(flow) = self.lines.get(&id).filter(is_due).and_then(|line| line.flow) else { return };
-        if let Some(connection) = flow.connection {
-            self.give_up_connection(connection);
-        }
-        self.line_failed(id, TrunkFailure::Silent, now);
     }
 
     fn line_that(&self, matches: impl Fn(&Line) -> bool) -> Option<LineId> {

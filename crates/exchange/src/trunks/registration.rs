@@ -5,20 +5,13 @@ use std::time::{Duration, Instant};
 use aftertone_model::Now;
 use aftertone_sip::{Credentials, Flow, Headers, Method, NameAddr, OutgoingRequest, RequestFailure, Response};
 
-use super::{Line, LineId, TrunkFailure, Waits, contact};
+use super::{Line, LineId, TrunkFailure, Waits, contact, keeping};
 use crate::{Exchange, timers::Timer};
 
 /// A name that no server answers for in this time is not known.
 pub(super) const LOCATE_WAIT: Duration = Duration::from_secs(10);
 /// A connection that isn't open after this time won't be.
 pub(super) const REACH_WAIT: Duration = Duration::from_secs(10);
-/// RFC 5626 section 4.4.1: often enough for the NATs of homes, which forget after 30 s.
-pub(super) const KEEPALIVE_EVERY: Duration = Duration::from_secs(25);
-/// RFC 5626 section 4.4.1: a flow is dead whose pong stays away for so long.
-pub(super) const PONG_WAIT: Duration = Duration::from_secs(10);
-/// RFC 5626 section 3.5.1; over UDP an empty datagram that every stack ignores.
-pub(super) const KEEPALIVE: &[u8] = b"\r\n\r\n";
-
 /// Between two OPTIONS to a peer by address.
 const PROBE_EVERY: Duration = Duration::from_secs(30);
 /// The first pause after a failure; each further one is twice as long.
@@ -35,11 +28,6 @@ pub(super) fn pause(failures: u32, spread: u128) -> Duration {
 /// When a registration is renewed: after 70 to 90 % of its time.
 fn renewal(granted: Duration, spread: u128) -> Duration {
     granted.mul_f64(0.7 + fraction(spread) / 5.0)
-}
-
-/// Well before the peer takes the flow for dead (RFC 5626 section 4.4.1), and not more often than helps anybody.
-fn keepalive_of(flow_timer: u64) -> Duration {
-    Duration::from_secs(flow_timer.max(10)).mul_f64(0.9).min(KEEPALIVE_EVERY)
 }
 
 /// From 0 to 1.
@@ -96,8 +84,9 @@ impl Exchange {
         line.bound = Some(bound);
         // RFC 5626 section 4.4: both say that the peer watches the flow, and answers.
         let flow_timer = response.headers.get("Flow-Timer").and_then(|seconds| seconds.trim().parse::<u64>().ok());
-        line.owes_pongs |= flow_timer.is_some() || response.headers.lists("Require", "outbound");
-        line.keep_every = flow_timer.map_or(KEEPALIVE_EVERY, keepalive_of);
+        line.promises_pongs = flow_timer.is_some() || response.headers.lists("Require", "outbound");
+        line.owes_pongs |= line.promises_pongs && flow.transport.is_stream();
+        line.keep_every = flow_timer.map_or(keeping::EVERY, keeping::every);
         let moved = contact::learn(line, flow, response) && !line.corrected;
         line.corrected = moved;
         self.line_is_up(id, renewal(Duration::from_secs(granted.max(10).into()), spread), now);

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use aftertone_exchange::{TrunkState, Way};
 use aftertone_model::{CallingRights, Now};
-use aftertone_sip::{Method, ResponseParts, Transport};
+use aftertone_sip::{Flow, Method, ResponseParts, Transport};
 
 use crate::{
     trunks::{PROVIDER, account, bound, plan, provider, way},
-    world::{PhoneId, World, flow_of, person},
+    world::{PhoneId, SERVER, World, flow_of, person},
 };
 
 const INSTANCE: &str = "urn:uuid:00000000-0000-1000-8000-000a95a0e128";
@@ -75,6 +75,30 @@ fn a_flow_whose_pong_stays_away_is_replaced() {
     world.wait(3.0);
     world.takes_registration(provider, 600);
     assert_eq!(world.state("provider"), TrunkState::Up);
+}
+
+/// RFC 5626 section 3.5.2. A datagram may get lost, three in ten seconds don't.
+#[test]
+fn over_udp_a_flow_is_asked_by_stun() {
+    let (mut world, provider) = asking(Transport::Udp);
+    world.answers(provider, Method::Register, |request| {
+        let contact = request.headers.contacts().remove(0).with_param("expires", Some("600"));
+        ResponseParts::new(200).with("Contact", contact).with("Require", "outbound")
+    });
+    let asked = |world: &World| world.sent.iter().filter(|(_, bytes)| bytes.starts_with("\0\u{1}\0\0!\u{12}")).count();
+    world.wait(55.0);
+    assert_eq!((asked(&world), pings(&world), world.state("provider")), (2, 0, TrunkState::Up), "it has never answered");
+    let flow = Flow::udp(SERVER.parse().unwrap(), PROVIDER.parse().unwrap());
+    let answer = [&[1, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42][..], &[7; 12]].concat();
+    world.exchange.handle_received(flow, &answer, world.now);
+    world.settle();
+    world.wait(29.0);
+    assert_eq!((asked(&world), world.state("provider")), (5, TrunkState::Up), "what is lost is asked again");
+    world.exchange.handle_received(flow, &answer, world.now);
+    world.wait(25.5);
+    assert_eq!(world.state("provider"), TrunkState::Up);
+    world.wait(8.0);
+    assert_ne!(world.state("provider"), TrunkState::Up);
 }
 
 #[test]

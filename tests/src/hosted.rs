@@ -1,6 +1,7 @@
 //! A hosted account of the real server binary, on a folder and ports of its own.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Stdio,
@@ -12,7 +13,10 @@ use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt, process::Command};
 
-use crate::process::{self, Running};
+use crate::{
+    process::{self, Running},
+    sound::Sound,
+};
 
 /// The SIP domain of every account here.
 pub const DOMAIN: &str = "example.test";
@@ -144,16 +148,7 @@ impl Hosted {
     /// # Errors
     /// Where the spool can't be read.
     pub fn recorded_bytes(&self) -> Result<u64> {
-        let mut largest = 0;
-        for entry in std::fs::read_dir(self.data.join("spool"))? {
-            let path = entry?.path();
-            let is_sound = matches!(path.extension().and_then(|ending| ending.to_str()), Some("wav" | "ogg"));
-            // It may have become a message since.
-            if let (true, Ok(found)) = (is_sound, path.metadata()) {
-                largest = largest.max(found.len());
-            }
-        }
-        Ok(largest)
+        Ok(spooled(&self.data)?.into_values().max().unwrap_or_default())
     }
 
     /// Ends it as an administrator would.
@@ -173,6 +168,23 @@ impl Hosted {
     pub async fn kill(self) -> Result<()> {
         self.running.kill().await
     }
+}
+
+/// The recordings that lie in the spool of the account `data`, by the id of the message to be: how many bytes each has.
+///
+/// # Errors
+/// Where the spool can't be read.
+pub fn spooled(data: &Path) -> Result<BTreeMap<String, u64>> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(data.join("spool"))? {
+        let path = entry?.path();
+        let is_sound = matches!(path.extension().and_then(|ending| ending.to_str()), Some("wav" | "ogg"));
+        // It may have become a message since.
+        if let (true, Ok(metadata), Some(id)) = (is_sound, path.metadata(), path.file_stem()) {
+            found.insert(id.to_string_lossy().into_owned(), metadata.len());
+        }
+    }
+    Ok(found)
 }
 
 fn field<'a>(ready: &'a Value, name: &str) -> Result<&'a str> {
@@ -350,6 +362,22 @@ impl Api {
         let request = self.client.put(format!("{}/v1/plan", self.base)).bearer_auth(&self.token).json(&plan);
         request.header("If-Match", format!("\"{}\"", view["version"])).send().await?.error_for_status()?;
         Ok(())
+    }
+
+    /// Makes a greeting of one's own of this, which every caller hears from now on.
+    ///
+    /// # Errors
+    /// Where the server refuses.
+    pub async fn greet(&self, sound: &Sound) -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("greeting.wav");
+        sound.save(&file)?;
+        let id = aftertone_model::GreetingId::from_random(rand::random());
+        let body = json!({"kind": "greeting", "title": "Own", "text": "", "language": "en", "expires_at": null});
+        self.send(Method::PUT, &format!("greetings/{id}"), Some(&body)).await?.error_for_status()?;
+        let request = self.client.put(format!("{}/v1/greetings/{id}/audio", self.base)).bearer_auth(&self.token);
+        request.body(std::fs::read(file)?).send().await?.error_for_status()?;
+        self.change_plan(json!({"standard": id})).await
     }
 
     /// The messages of the mailbox, the newest first.

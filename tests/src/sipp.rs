@@ -46,6 +46,28 @@ pub async fn run(load: &Load<'_>) -> Result<BTreeMap<String, Duration>> {
     connected(&std::fs::read_to_string(log)?)
 }
 
+/// Callers who come one after the other, and who are gone when this is let go.
+#[derive(Debug)]
+pub struct Calling {
+    _running: Running,
+    _folder: tempfile::TempDir,
+}
+
+/// Lets them call, three a second; their numbers begin with `prefix`.
+///
+/// # Errors
+/// Where sipp can't be started.
+pub fn begin(load: &Load<'_>, prefix: &str) -> Result<Calling> {
+    let folder = tempfile::tempdir()?;
+    let raw: Vec<u8> = load.speech.0.iter().map(|sample| sound::mu_law(*sample)).collect();
+    std::fs::write(folder.path().join("speech.ul"), raw)?;
+    let mut command = Command::new("sipp");
+    command.args(["-s", load.extension, "-m", &load.calls.to_string(), "-r", "3", "-d", &load.hold.as_millis().to_string()]);
+    let scenario = SCENARIO.replace("+4930555", prefix);
+    let running = start(command, &scenario, load.server, process::free_port()?, folder.path())?;
+    Ok(Calling { _running: running, _folder: folder })
+}
+
 /// How a caller without telephone events presses keys.
 #[derive(Debug, Clone, Copy)]
 pub enum Keys<'a> {

@@ -1,19 +1,21 @@
 //! The shell's loop: it owns the state, performs what the window asks for, and tells it what changed.
 
 mod calls;
+mod greetings;
 mod messages;
 mod perform;
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     time::{Duration, Instant},
 };
 
-use aftertone_client::{CallPhase, Connection, Event as Told, News, OfflineReason, PlaybackState, Session, TestMessage};
-use aftertone_model::{CallId, CallRecord, MessageId, MessageState};
+use aftertone_client::{CallPhase, Connection, Event as Told, News, OfflineReason, PlaybackState, Played, Session, TestMessage};
+use aftertone_model::{CallId, CallRecord, GreetingId, MessageId, MessageState};
 use aftertone_view::{
-    AccountView, AppView, Code, Command, ConnectionView, Event, MeView, MessageRow, Place, PlaybackView, ProviderStep,
-    ProviderView, SecretsView, SettingsView, TestMessageView, ToastAbout,
+    AccountView, AppView, Code, Command, ConnectionView, Event, GreetingsView, MeView, MessageRow, Place, PlaybackView,
+    ProviderStep, ProviderView, SecretsView, SettingsView, TestMessageView, ToastAbout,
 };
 use tauri::{AppHandle, Manager, async_runtime::JoinHandle};
 use tokio::sync::{mpsc, oneshot};
@@ -26,7 +28,7 @@ use crate::{
     settings::Settings,
     shell::calls::Calls,
     sign_in::{self, Started},
-    sound::{Cue, Sound},
+    sound::{Cue, Sound, recorder::Progress},
     tray::Tray,
     window::{self, Focus},
 };
@@ -48,6 +50,12 @@ pub(crate) enum Input {
     Stale,
     /// Something was done to messages.
     Done(messages::Done, oneshot::Sender<Result<(), Code>>),
+    /// Something was done to greetings, and is to be told.
+    GreetingDone(greetings::Toast, oneshot::Sender<Result<(), Code>>),
+    /// How far the recording of a greeting is.
+    Recorder(Progress),
+    /// A sound file of this name was read.
+    Loaded(Vec<i16>, String),
     /// A toast for something that succeeded or failed late.
     Toast(ToastAbout),
     /// A button of a notification was pressed.
@@ -124,6 +132,9 @@ pub(crate) fn start(app: &AppHandle, arguments: &Arguments) -> Result<Inputs, Bo
         invitation: None,
         invite: arguments.invite.clone(),
         mailbox: Mailbox::default(),
+        greetings: GreetingsView::default(),
+        studio: greetings::Studio::default(),
+        removed_greetings: BTreeMap::new(),
         stale: false,
         calls: Calls::default(),
         playback: None,
@@ -165,6 +176,10 @@ struct Shell {
     /// An invitation that is to be taken without asking; it stays until it was.
     invite: Option<String>,
     mailbox: Mailbox,
+    greetings: GreetingsView,
+    studio: greetings::Studio,
+    /// What the toasts of removed greetings bring back.
+    removed_greetings: BTreeMap<u32, GreetingId>,
     /// The mailbox changed since it was read.
     stale: bool,
     calls: Calls,
@@ -254,6 +269,9 @@ impl Shell {
             Input::Toast(about) => self.toast(about),
             Input::Stale => self.stale = true,
             Input::Done(done, reply) => self.done(done, reply).await,
+            Input::GreetingDone(toast, reply) => self.greeting_done(toast, reply),
+            Input::Recorder(progress) => self.recorder(progress),
+            Input::Loaded(pcm, name) => self.recorded(pcm, Some(name)),
             Input::Pressed(subject, pressed) => self.pressed(subject, pressed).await,
             Input::PressedNumber(number, pressed) => {
                 if let Some(subject) = self.notifications.pressed(number, pressed) {
@@ -354,6 +372,7 @@ impl Shell {
         self.phone = Some(Phone { session, me });
         self.apply_player();
         self.read_mailbox().await;
+        self.read_greetings().await;
     }
 
     async fn told(&mut self, told: Told) {
@@ -364,6 +383,7 @@ impl Shell {
                 self.update_tray();
                 // What can't be fetched can't be played.
                 self.read_mailbox().await;
+                self.read_greetings().await;
             }
             Told::Call(call) => self.call(call).await,
             Told::Quality(quality) => {
@@ -389,6 +409,7 @@ impl Shell {
                 self.stale = true;
                 self.missed(&record, news);
             }
+            Told::GreetingsChanged => self.read_greetings().await,
             Told::CaughtUp => self.caught_up().await,
             Told::AudioCached(_) => {}
             Told::ActionRefused { code, .. } => {
@@ -487,7 +508,14 @@ impl Shell {
         // At its end nothing plays any more: a click on the waveform plays from there, as it does before the first time.
         let is_over = matches!(playback.state, PlaybackState::Failed | PlaybackState::Ended);
         self.playback = (!is_over).then(|| PlaybackView {
-            message: playback.message,
+            message: match playback.played {
+                Played::Message(message) => Some(message),
+                Played::Greeting(_) | Played::Recording => None,
+            },
+            greeting: match playback.played {
+                Played::Greeting(greeting) => Some(greeting),
+                Played::Message(_) | Played::Recording => None,
+            },
             position_ms: at(playback.position_ms),
             duration_ms: at(playback.duration_ms),
             playing: matches!(playback.state, PlaybackState::Playing | PlaybackState::Loading),
@@ -606,6 +634,7 @@ impl Shell {
     fn forget_phone(&mut self) {
         self.phone = None;
         self.mailbox = Mailbox::default();
+        self.forget_greetings();
         self.stale = false;
         self.calls = Calls::default();
         self.playback = None;
@@ -663,6 +692,7 @@ impl Shell {
     fn tell_all(&mut self) {
         self.tell_app();
         self.tell_mailbox();
+        self.tell_greetings();
         window::tell(&self.app, &Event::Playback(self.playback.clone()));
         window::tell(&self.app, &Event::Player(self.settings.player));
         window::tell(&self.app, &Event::TestMessage(self.test));
@@ -744,7 +774,7 @@ impl Shell {
         self.calls.update(call, waiting);
         let quiet = self.settings.quiet_now();
         self.sound.sound(self.calls.cue().filter(|cue| *cue != Cue::Ring || !quiet), &self.settings);
-        self.sound.show_levels(self.calls.any_connected());
+        self.sound.show_levels(self.calls.any_connected() || self.studio.is_recording());
         if is_busy {
             self.sound.busy(&self.settings);
         }

@@ -1,6 +1,7 @@
 //! The sound card for the phone: calls and messages on the chosen devices, ringing, the tones of the line, and the tests of
 //! the settings.
 
+pub(crate) mod recorder;
 mod test;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -13,7 +14,10 @@ use aftertone_view::{
 };
 use tauri::async_runtime::JoinHandle;
 
-use self::test::MicrophoneTest;
+use self::{
+    recorder::{Progress, Recorder},
+    test::MicrophoneTest,
+};
 use crate::{
     settings::Settings,
     shell::{Input, Inputs},
@@ -141,7 +145,12 @@ impl Sound {
         }
     }
 
-    /// Shows the meters while somebody can be heard; `calls` says whether a call is connected.
+    /// Records the microphone, as it is: nobody talks back, and the server sees to the loudness. None without a sound card.
+    pub(crate) fn record(&self, tell: impl Fn(Progress) + Send + 'static) -> Option<Recorder> {
+        self.card.as_ref().map(|card| Recorder::start(card.microphone(), tell))
+    }
+
+    /// Shows the meters while somebody can be heard; `calls` says whether a call is connected, or a recording goes on.
     pub(crate) fn show_levels(&mut self, calls: bool) {
         let wanted = calls || self.test.is_some();
         if !wanted {

@@ -1,4 +1,4 @@
-//! The desktop's database: the mailbox and the call log as the server last told them, the cursor, what waits in the
+//! The desktop's database: the mailbox, the call log and the greetings as the server last told them, the cursor, what waits in the
 //! outbox, the directory, and which sounds are on this device.
 //!
 //! It owns the device's copy and nothing else: everything but the outbox and the settings can be fetched again. It opens
@@ -9,6 +9,7 @@
 
 mod call_records;
 mod columns;
+mod greetings;
 mod messages;
 mod outbox;
 mod schema;

@@ -1,11 +1,12 @@
 use sqlx::{Row, SqliteConnection};
 
-use crate::{StoreError, call_records, messages, outbox, settings, sounds};
+use crate::{StoreError, call_records, greetings, messages, outbox, settings, sounds};
 
 /// Every step that the schema ever took, in order. A step that was released is never edited: add another.
 const STEPS: &[&[&str]] = &[
     &[settings::SCHEMA_1, messages::SCHEMA_1, call_records::SCHEMA_1, outbox::SCHEMA_1, sounds::SCHEMA_1],
     &[messages::SCHEMA_2],
+    &[greetings::SCHEMA_1],
 ];
 
 /// Brings the schema up to this program's version.

@@ -12,6 +12,8 @@ pub(crate) const SCHEMA_1: &str = "
 
 /// Where the device stands in the feed; none before the first snapshot.
 pub(crate) const CURSOR: &str = ".cursor";
+/// How calls are answered, with its version, as JSON; none before it was first told.
+pub(crate) const PLAN: &str = ".plan";
 /// The directory as it was last fetched, as JSON.
 pub(crate) const DIRECTORY: &str = ".directory";
 

@@ -5,8 +5,8 @@ use std::{
     time::Duration,
 };
 
-use aftertone_model::{CallId, CallRecord, Message, MessageAction, MessageId, Timestamp};
-use aftertone_sync::{ChangeBody, ChangesPage, Cursor, DirectoryEntry, IdempotencyKey, Pending, PendingWrite};
+use aftertone_model::{CallId, CallRecord, Greeting, GreetingId, Message, MessageAction, MessageId, Timestamp};
+use aftertone_sync::{ChangeBody, ChangesPage, Cursor, DirectoryEntry, IdempotencyKey, Pending, PendingWrite, PlanView};
 use sqlx::{
     Sqlite, SqliteConnection, SqlitePool, Transaction,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
@@ -15,7 +15,7 @@ use sqlx::{
 use crate::{
     call_records,
     columns::to_json,
-    messages,
+    greetings, messages,
     messages::{FolderCounts, Listing, Window},
     outbox, schema, settings, sounds,
 };
@@ -57,6 +57,8 @@ pub enum Applied {
     Expunged(MessageId),
     /// A call record came or changed.
     CallRecord(CallRecord),
+    /// A greeting came, changed or went, or how calls are answered.
+    Greetings,
 }
 
 /// The device's copy of one account, in one folder: `mailbox.db` and `sounds/`. Clones share it.
@@ -126,6 +128,9 @@ impl Mailbox {
             }
         }
         call_records::keep_only(&mut tx, &records).await?;
+        if greetings::clear(&mut *tx).await? {
+            applied.push(Applied::Greetings);
+        }
         for page in &pages {
             applied.extend(apply(&mut tx, page).await?);
         }
@@ -256,6 +261,46 @@ impl Mailbox {
         messages::remove(&mut tx, id).await?;
         tx.commit().await?;
         Ok(())
+    }
+
+    // --- greetings
+
+    /// The greetings as the server last told them, in no order that means anything.
+    pub async fn greetings(&self) -> Result<Vec<Greeting>, StoreError> {
+        greetings::all(&self.readers).await
+    }
+
+    /// How calls are answered; `None` before the server told it.
+    pub async fn plan(&self) -> Result<Option<PlanView>, StoreError> {
+        let text = settings::get(&self.readers, settings::PLAN).await?;
+        text.map(|text| serde_json::from_str(&text).map_err(|_| StoreError::Corrupt("plan"))).transpose()
+    }
+
+    /// Puts all greetings in the place of those that are here, and the plan.
+    pub async fn keep_greetings(&self, all: &[Greeting], plan: &PlanView) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        greetings::clear(&mut *tx).await?;
+        for greeting in all {
+            greetings::put(&mut *tx, greeting).await?;
+        }
+        settings::set(&mut *tx, settings::PLAN, &to_json(plan)?).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// A greeting as the server answered, before the feed tells of it.
+    pub async fn keep_greeting(&self, greeting: &Greeting) -> Result<(), StoreError> {
+        greetings::put(&self.writer, greeting).await.map(drop)
+    }
+
+    /// The server removed a greeting.
+    pub async fn forget_greeting(&self, id: GreetingId) -> Result<(), StoreError> {
+        greetings::remove(&self.writer, id).await.map(drop)
+    }
+
+    /// The plan as the server answered.
+    pub async fn keep_plan(&self, plan: &PlanView) -> Result<(), StoreError> {
+        settings::set(&self.writer, settings::PLAN, &to_json(plan)?).await
     }
 
     // --- the directory and settings
@@ -412,8 +457,19 @@ async fn apply_one(connection: &mut SqliteConnection, change: &ChangeBody) -> Re
             let news = call_records::put(connection, record).await?;
             Ok(news.then(|| Applied::CallRecord((**record).clone())))
         }
-        ChangeBody::Greeting { .. } | ChangeBody::GreetingRemoved { .. } | ChangeBody::Plan { .. } | ChangeBody::Unknown => {
-            Ok(None)
+        ChangeBody::Greeting { greeting } => {
+            let news = greetings::put(connection, greeting).await?;
+            Ok(news.then_some(Applied::Greetings))
         }
+        ChangeBody::GreetingRemoved { greeting } => {
+            let was_here = greetings::remove(connection, *greeting).await?;
+            Ok(was_here.then_some(Applied::Greetings))
+        }
+        ChangeBody::Plan { version, plan } => {
+            let plan = PlanView { version: *version, plan: (**plan).clone() };
+            settings::set(connection, settings::PLAN, &to_json(&plan)?).await?;
+            Ok(Some(Applied::Greetings))
+        }
+        ChangeBody::Unknown => Ok(None),
     }
 }

@@ -1,6 +1,6 @@
 //! What a session tells, and what it looks like at one moment.
 
-use aftertone_model::{CallId, CallRecord, DeviceId, Message, MessageId, Timestamp};
+use aftertone_model::{CallId, CallRecord, DeviceId, GreetingId, Message, MessageId, Timestamp};
 use aftertone_sync::{Me, ProblemCode};
 use tokio::sync::mpsc;
 
@@ -33,6 +33,8 @@ pub enum Event {
         /// Whether the call was just now.
         news: News,
     },
+    /// A greeting came, changed or went, or how calls are answered: [`crate::Session::greetings`] has them.
+    GreetingsChanged,
     /// A synchronisation reached the feed's end; what was stored is what the server has.
     CaughtUp,
     /// The sound of a message was stored: it can be played without the network.
@@ -91,7 +93,7 @@ pub struct Snapshot {
     pub connection: Connection,
     /// Calls that have not ended, the oldest first.
     pub calls: Vec<CallSnapshot>,
-    /// The message that plays or rests, if any.
+    /// What plays or rests, if anything.
     pub playback: Option<PlaybackSnapshot>,
     /// New messages in the mailbox.
     pub new_messages: u64,
@@ -135,11 +137,22 @@ pub enum OfflineReason {
 
 pub use aftertone_call::{CallPhase, CallSnapshot};
 
-/// A message being played.
+/// What can be played.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Played {
+    /// A message.
+    Message(MessageId),
+    /// A greeting, also one that waits to be sent.
+    Greeting(GreetingId),
+    /// Sound that was handed over.
+    Recording,
+}
+
+/// Something being played.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PlaybackSnapshot {
-    /// Which.
-    pub message: MessageId,
+    /// What.
+    pub played: Played,
     /// Playing, resting, or at its end.
     pub state: PlaybackState,
     /// How far, in milliseconds.

@@ -2,11 +2,11 @@
 
 use std::{error::Error, path::Path, time::Duration};
 
-use aftertone_model::{DeviceId, MessageAction, MessageId};
+use aftertone_model::{DeviceId, Greeting, GreetingId, MessageAction, MessageId, Plan};
 use aftertone_net::{ConnectError, tls};
 use aftertone_sync::{
-    ActionBody, ChangesPage, Cursor, Device, DirectoryEntry, ForwardBody, Forwarded, IdempotencyKey, Me, Problem, ProblemCode,
-    SignIn, SignedIn, TurnCredentials,
+    ActionBody, ChangesPage, Cursor, Device, DirectoryEntry, ForwardBody, Forwarded, GreetingBody, IdempotencyKey, Me, PlanView,
+    Problem, ProblemCode, SignIn, SignedIn, TurnCredentials,
 };
 use futures_util::StreamExt;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -14,6 +14,9 @@ use serde::de::DeserializeOwned;
 use tokio::io::AsyncWriteExt;
 
 use crate::{CommandError, InvalidServer, OfflineReason, ServerAddress};
+
+/// A recording of three minutes over a slow line.
+const UPLOAD: Duration = Duration::from_secs(300);
 
 /// Why a request was not done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -135,11 +138,46 @@ impl Api {
         send(self.request(Method::DELETE, &format!("devices/{device}"))).await.map(drop)
     }
 
+    pub(crate) async fn greetings(&self) -> Result<Vec<Greeting>, ApiError> {
+        read(self.request(Method::GET, "greetings")).await
+    }
+
+    pub(crate) async fn put_greeting(&self, id: GreetingId, body: &GreetingBody) -> Result<Greeting, ApiError> {
+        read(self.request(Method::PUT, &format!("greetings/{id}")).json(body)).await
+    }
+
+    pub(crate) async fn put_greeting_audio(&self, id: GreetingId, sound: Vec<u8>) -> Result<Greeting, ApiError> {
+        let request = self.request(Method::PUT, &format!("greetings/{id}/audio")).timeout(UPLOAD);
+        read(request.header("Content-Type", "application/octet-stream").body(sound)).await
+    }
+
+    pub(crate) async fn remove_greeting(&self, id: GreetingId) -> Result<(), ApiError> {
+        send(self.request(Method::DELETE, &format!("greetings/{id}"))).await.map(drop)
+    }
+
+    pub(crate) async fn plan(&self) -> Result<PlanView, ApiError> {
+        read(self.request(Method::GET, "plan")).await
+    }
+
+    /// Only if the plan still has that version.
+    pub(crate) async fn put_plan(&self, plan: &Plan, version: u64) -> Result<PlanView, ApiError> {
+        read(self.request(Method::PUT, "plan").header("If-Match", format!("\"{version}\"")).json(plan)).await
+    }
+
     /// Fetches a message's sound into the file `to`, which appears only when it is whole. Meanwhile it is in a file of
     /// `parts`, which must be of the same disk; the same sound may be fetched twice at once.
     pub(crate) async fn audio(&self, message: MessageId, to: &Path, parts: &Path) -> Result<(), FetchError> {
-        let response = send(self.request(Method::GET, &format!("messages/{message}/audio"))).await?;
-        let part = parts.join(format!("{message}-{:016x}.part", rand::random::<u64>()));
+        self.fetch(&format!("messages/{message}/audio"), to, parts).await
+    }
+
+    /// The same for a greeting's.
+    pub(crate) async fn greeting_audio(&self, id: GreetingId, to: &Path, parts: &Path) -> Result<(), FetchError> {
+        self.fetch(&format!("greetings/{id}/audio"), to, parts).await
+    }
+
+    async fn fetch(&self, what: &str, to: &Path, parts: &Path) -> Result<(), FetchError> {
+        let response = send(self.request(Method::GET, what)).await?;
+        let part = parts.join(format!("{:016x}.part", rand::random::<u64>()));
         let fetched = store(response, &part).await;
         let fetched = match fetched {
             Ok(()) => tokio::fs::rename(&part, to).await.map_err(FetchError::from),
@@ -150,6 +188,7 @@ impl Api {
         }
         fetched
     }
+
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("{}/v1/{path}", self.base));
         match &self.token {

@@ -16,6 +16,7 @@ mod account;
 mod beep;
 mod event;
 mod frames;
+mod greetings;
 mod http;
 mod line;
 mod link;
@@ -44,10 +45,11 @@ pub use account::{
     sign_in,
 };
 pub use event::{
-    CallPhase, CallSnapshot, Connection, Event, EventStream, News, OfflineReason, PlaybackSnapshot, PlaybackState, Snapshot,
-    TestMessage,
+    CallPhase, CallSnapshot, Connection, Event, EventStream, News, OfflineReason, PlaybackSnapshot, PlaybackState, Played,
+    Snapshot, TestMessage,
 };
 pub use frames::{AudioIo, AudioSink, AudioSource, FRAME_SAMPLES, Frame, SAMPLE_RATE, Silence};
+pub use greetings::{Greetings, NewGreeting, Purpose, WaitingGreeting};
 pub use quality::{CallQuality, MediaPath};
 #[cfg(feature = "keyring")]
 pub use secrets::KeyringSecrets;

@@ -1,4 +1,4 @@
-//! Plays one message at a time.
+//! Plays one message or greeting at a time.
 
 use std::{
     ops::Range,
@@ -16,7 +16,8 @@ use tokio::{
 };
 
 use crate::{
-    AudioIo, AudioSink, CommandError, FRAME_SAMPLES, Frame, PlaybackSnapshot, PlaybackState, SAMPLE_RATE,
+    AudioIo, AudioSink, CommandError, FRAME_SAMPLES, Frame, PlaybackSnapshot, PlaybackState, Played, SAMPLE_RATE,
+    greetings::{self, GreetingSoundError, Sounding},
     http::Api,
     run::Input,
     session::PlaybackAction,
@@ -43,7 +44,7 @@ pub(crate) enum PlayerEvent {
     Heard(MessageId),
 }
 
-/// Plays messages, each on a task of its own; a new one stops the one before.
+/// Plays sounds, each on a task of its own; a new one stops the one before.
 pub(crate) struct Player {
     api: Api,
     mailbox: Mailbox,
@@ -66,7 +67,7 @@ pub(crate) struct Taste {
 }
 
 struct Playing {
-    message: MessageId,
+    played: Played,
     actions: mpsc::UnboundedSender<PlaybackAction>,
     task: JoinHandle<()>,
 }
@@ -83,37 +84,37 @@ impl Player {
         Self { api, mailbox, parts, audio, inputs, taste, playing: None }
     }
 
-    pub(crate) fn play(&mut self, message: &Message, from_ms: u64) {
+    pub(crate) fn play(&mut self, wanted: Wanted, from_ms: u64) {
         self.act(PlaybackAction::Stop);
         let (actions, waiting) = mpsc::unbounded_channel();
+        let (played, duration_ms) = (wanted.played(), wanted.duration_ms());
         let snapshot = PlaybackSnapshot {
-            message: message.envelope.id,
+            played,
             state: PlaybackState::Loading,
-            position_ms: from_ms.min(message.duration_ms),
-            duration_ms: message.duration_ms,
+            position_ms: from_ms.min(duration_ms),
+            duration_ms,
             volume: self.taste.volume,
             rate: self.taste.rate,
         };
         let taste = self.taste;
         let play = Play { snapshot, taste, actions: waiting, inputs: self.inputs.clone(), sounded_ms: 0, heard: false };
         let (api, mailbox, parts) = (self.api.clone(), self.mailbox.clone(), self.parts.clone());
-        let (audio, message) = (Arc::clone(&self.audio), message.clone());
-        let id = message.envelope.id;
+        let audio = Arc::clone(&self.audio);
         let task = tokio::spawn(async move {
             let mut play = play;
             play.tell();
-            match load(&api, &mailbox, &parts, &message).await {
+            match load(&api, &mailbox, &parts, wanted).await {
                 Ok(samples) => match tokio::task::spawn_blocking(move || audio.playback_sink()).await {
                     Ok(sink) => play.run(Track::new(samples), sink).await,
                     Err(_) => play.end(PlaybackState::Failed),
                 },
                 Err(e) => {
-                    tracing::info!(message = %id, error = %e, "a message can't be played");
+                    tracing::info!(?played, error = %e, "it can't be played");
                     play.end(PlaybackState::Failed);
                 }
             }
         });
-        self.playing = Some(Playing { message: id, actions, task });
+        self.playing = Some(Playing { played, actions, task });
     }
 
     pub(crate) fn act(&mut self, action: PlaybackAction) {
@@ -125,9 +126,9 @@ impl Player {
         }
     }
 
-    /// The message is gone: if it plays, it ends.
-    pub(crate) fn forget(&mut self, message: MessageId) {
-        if self.playing.as_ref().is_some_and(|playing| playing.message == message) {
+    /// It is gone: if it plays, it ends.
+    pub(crate) fn forget(&mut self, gone: Played) {
+        if self.playing.as_ref().is_some_and(|playing| playing.played == gone) {
             self.act(PlaybackAction::Stop);
         }
     }
@@ -141,11 +142,38 @@ impl Player {
     }
 }
 
-/// Why a message can't be played.
+/// What is to be played.
+pub(crate) enum Wanted {
+    Message(Box<Message>),
+    Greeting(Sounding),
+    Recording(Arc<[i16]>),
+}
+
+impl Wanted {
+    fn played(&self) -> Played {
+        match self {
+            Self::Message(message) => Played::Message(message.envelope.id),
+            Self::Greeting(greeting) => Played::Greeting(greeting.id),
+            Self::Recording(_) => Played::Recording,
+        }
+    }
+
+    fn duration_ms(&self) -> u64 {
+        match self {
+            Self::Message(message) => message.duration_ms,
+            Self::Greeting(greeting) => greeting.duration_ms,
+            Self::Recording(pcm) => pcm.len() as u64 / SAMPLES_PER_MS,
+        }
+    }
+}
+
+/// Why something can't be played.
 #[derive(Debug, thiserror::Error)]
 enum LoadError {
     #[error(transparent)]
     Sound(#[from] SoundError),
+    #[error(transparent)]
+    Greeting(#[from] GreetingSoundError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("the stored sound can't be read: {0}")]
@@ -170,8 +198,12 @@ pub(crate) async fn stored_sound(api: &Api, mailbox: &Mailbox, parts: &Path, mes
     stored(api, mailbox, parts, message).await.map_err(|error| CommandError::NoSound(error.to_string()))
 }
 
-async fn load(api: &Api, mailbox: &Mailbox, parts: &Path, message: &Message) -> Result<Vec<i16>, LoadError> {
-    let path = stored(api, mailbox, parts, message).await?;
+async fn load(api: &Api, mailbox: &Mailbox, parts: &Path, wanted: Wanted) -> Result<Vec<i16>, LoadError> {
+    let path = match wanted {
+        Wanted::Message(message) => stored(api, mailbox, parts, &message).await?,
+        Wanted::Greeting(greeting) => greetings::sound(api, &greeting, parts).await?,
+        Wanted::Recording(pcm) => return Ok(pcm.to_vec()),
+    };
     let decoded = tokio::task::spawn_blocking(move || decode(&path)).await;
     decoded.unwrap_or_else(|e| Err(LoadError::Decode(e.to_string())))
 }
@@ -181,7 +213,7 @@ fn decode(path: &Path) -> Result<Vec<i16>, LoadError> {
     sound::decode_file(&bytes).map_err(|e| LoadError::Decode(e.to_string()))
 }
 
-/// One message being played.
+/// Something being played.
 struct Play {
     snapshot: PlaybackSnapshot,
     taste: Taste,
@@ -255,7 +287,9 @@ impl Play {
             self.sounded_ms += if sounds { FRAME_MS } else { 0 };
             if !self.heard && (self.sounded_ms >= HEARD_MS || (!goes_on && self.sounded_ms > 0)) {
                 self.heard = true;
-                let _over = self.inputs.send(Input::Player(PlayerEvent::Heard(self.snapshot.message)));
+                if let Played::Message(message) = self.snapshot.played {
+                    let _over = self.inputs.send(Input::Player(PlayerEvent::Heard(message)));
+                }
             }
         }
         goes_on
@@ -271,7 +305,7 @@ impl Play {
     }
 }
 
-/// The sound of a message, and where it is read.
+/// A sound, and where it is read.
 struct Track {
     pcm: Vec<i16>,
     /// What may be skipped.

@@ -22,6 +22,7 @@ use crate::{
     Account, Connection, Event, EventStream, OfflineReason, SecretStore, Session, SessionConfig, Snapshot, StartError,
     TestMessage,
     account::{self, mailbox_folder},
+    greetings::{Drafts, Uploader},
     http::Api,
     line::{Line, LineConfig, LineEvent},
     peer::PeerEvent,
@@ -45,6 +46,10 @@ pub(crate) enum Input {
     Enqueued,
     /// The server was asked whether it still knows the token: `false` if it doesn't.
     TokenValid(bool),
+    /// Something was done to greetings.
+    Greetings,
+    /// One that waited is gone from here, or was refused.
+    GreetingSent,
 }
 
 pub(crate) async fn start(config: SessionConfig) -> Result<(Session, EventStream), StartError> {
@@ -74,8 +79,9 @@ pub(crate) async fn start(config: SessionConfig) -> Result<(Session, EventStream
     };
     let (published, snapshot) = watch::channel(Arc::new(first.clone()));
     let run = Run::new(config, account, token, api, mailbox.clone(), events, published, first)?;
+    let drafts = run.drafts.clone();
     tokio::spawn(run.until_over(waiting));
-    Ok((Session { commands, snapshot, mailbox }, EventStream { events: stream }))
+    Ok((Session { commands, snapshot, mailbox, drafts }, EventStream { events: stream }))
 }
 
 async fn token(account: &Account, secrets: &Arc<dyn SecretStore>) -> Result<Option<String>, StartError> {
@@ -94,6 +100,8 @@ struct Run {
     sip: Line,
     doorbell: Line,
     synchroniser: Synchroniser,
+    drafts: Drafts,
+    uploader: Uploader,
     player: Player,
     relays: RelayKeeper,
     testing: Option<JoinHandle<()>>,
@@ -171,6 +179,8 @@ impl Run {
         let parts = mailbox_folder(&config.data);
         drop_parts(&parts);
         let synchroniser = Synchroniser::start(api.clone(), mailbox.clone(), parts.clone(), sender.clone());
+        let drafts = Drafts::open(&parts).map_err(|e| StartError::Storage(e.to_string()))?;
+        let uploader = Uploader::start(api.clone(), mailbox.clone(), drafts.clone(), sender.clone());
         let player = Player::new(api.clone(), mailbox.clone(), parts, Arc::clone(&config.audio), sender.clone());
         let forwards = mailbox::Forwards::default();
         Ok(Self {
@@ -182,6 +192,8 @@ impl Run {
             sip,
             doorbell,
             synchroniser,
+            drafts,
+            uploader,
             player,
             relays,
             testing: None,
@@ -234,6 +246,8 @@ impl Run {
             Input::Enqueued => self.enqueued().await,
             // The line tries again by itself.
             Input::TokenValid(true) => {}
+            Input::Greetings => self.greetings_changed(),
+            Input::GreetingSent => self.tell(Event::GreetingsChanged),
             Input::TokenValid(false) => return Next::End(Ending::Revoked),
         }
         Next::Go
@@ -309,7 +323,10 @@ impl Run {
 
     fn station_event(&mut self, event: StationEvent) {
         match event {
-            StationEvent::Registered => self.connection(Connection::Online),
+            StationEvent::Registered => {
+                self.connection(Connection::Online);
+                self.drafts.ring();
+            }
             StationEvent::NotRegistered { status, retry_in } => {
                 let detail = format!("the server refused the registration with status {status}");
                 self.offline(OfflineReason::Server, &detail, retry_in);
@@ -366,7 +383,9 @@ impl Run {
     }
 
     async fn end(self, ending: Ending) {
-        let Self { config, account, api, mailbox, station, sip, doorbell, synchroniser, player, testing, events, .. } = self;
+        let Self {
+            config, account, api, mailbox, station, sip, doorbell, synchroniser, uploader, player, testing, events, ..
+        } = self;
         player.close().await;
         for event in station.close().await {
             if let StationEvent::Call(call) = event {
@@ -378,6 +397,7 @@ impl Run {
         }
         drop((sip, doorbell));
         synchroniser.close().await;
+        uploader.close().await;
         match ending {
             Ending::ShutDown(reply) => {
                 mailbox.close().await;

@@ -7,11 +7,15 @@ use std::{
 };
 
 use aftertone_client_store::{FolderCounts, Listing, Mailbox, StoreError, Window};
-use aftertone_model::{CallId, CallRecord, Message, MessageAction, MessageId};
-use aftertone_sync::{Device, DirectoryEntry, Forwarded, ProblemCode};
+use aftertone_model::{CallId, CallRecord, GreetingId, Message, MessageAction, MessageId, Temporary};
+use aftertone_sync::{Device, DirectoryEntry, Forwarded, GreetingBody, ProblemCode};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::{AudioIo, Event, EventStream, OfflineReason, SecretStore, Snapshot, playback::Taste};
+use crate::{
+    AudioIo, Event, EventStream, Greetings, NewGreeting, OfflineReason, SecretStore, Snapshot,
+    greetings::{Ask, Drafts},
+    playback::Taste,
+};
 
 /// What a session is started with.
 pub struct SessionConfig {
@@ -104,6 +108,8 @@ pub struct Session {
     pub(crate) snapshot: watch::Receiver<Arc<Snapshot>>,
     /// What is stored is read from here and not by way of the loop, which has calls to attend to.
     pub(crate) mailbox: Mailbox,
+    /// As is what was recorded and waits.
+    pub(crate) drafts: Drafts,
 }
 
 impl Session {
@@ -350,6 +356,82 @@ impl Session {
         self.ask(|reply| Command::Play { message, from_ms, reply }).await?
     }
 
+    /// Plays a greeting, also one that waits to be sent.
+    ///
+    /// # Errors
+    /// Where there is no such greeting, or it has no sound.
+    pub async fn play_greeting(&self, greeting: GreetingId, from_ms: u64) -> Result<(), CommandError> {
+        self.ask(|reply| Command::PlayGreeting { greeting, from_ms, reply }).await?
+    }
+
+    /// Plays a recording (mono, 48 kHz) from a position.
+    pub fn play_recording(&self, pcm: Arc<[i16]>, from_ms: u64) {
+        self.tell(Command::PlayRecording { pcm, from_ms });
+    }
+
+    /// The greetings, those that wait among them, and how calls are answered.
+    ///
+    /// # Errors
+    /// Where the stored mailbox fails.
+    pub async fn greetings(&self) -> Result<Greetings, CommandError> {
+        Ok(Greetings {
+            stored: stored(self.mailbox.greetings().await)?,
+            plan: stored(self.mailbox.plan().await)?,
+            waiting: self.drafts.all().await.map_err(|error| CommandError::Storage(error.to_string()))?,
+        })
+    }
+
+    /// Keeps a new greeting with its sound; it is sent as soon as that is possible, also after a restart.
+    ///
+    /// # Errors
+    /// Where it can't be stored.
+    pub async fn add_greeting(&self, greeting: NewGreeting) -> Result<(), CommandError> {
+        self.drafts.add(greeting).await.map_err(|error| CommandError::Storage(error.to_string()))?;
+        self.tell(Command::GreetingAdded);
+        Ok(())
+    }
+
+    /// Changes what is said of a greeting. Needs the network, unless the greeting waits to be sent itself.
+    ///
+    /// # Errors
+    /// Where there is no connection, or the server refuses.
+    pub async fn describe_greeting(&self, greeting: GreetingId, body: GreetingBody) -> Result<(), CommandError> {
+        self.ask(|reply| Command::Greeting { ask: Ask::Describe(greeting, body), reply }).await?
+    }
+
+    /// Removes a greeting; its sound stays here until the session ends, so that [`Session::restore_greeting`] can bring it
+    /// back. Needs the network, unless the greeting waits to be sent itself.
+    ///
+    /// # Errors
+    /// Where there is no connection.
+    pub async fn remove_greeting(&self, greeting: GreetingId) -> Result<(), CommandError> {
+        self.ask(|reply| Command::Greeting { ask: Ask::Remove(greeting), reply }).await?
+    }
+
+    /// Brings a greeting back that this session removed. It is sent as a new one is.
+    ///
+    /// # Errors
+    /// Where it isn't here any more.
+    pub async fn restore_greeting(&self, greeting: GreetingId) -> Result<(), CommandError> {
+        self.ask(|reply| Command::Greeting { ask: Ask::Restore(greeting), reply }).await?
+    }
+
+    /// Which greeting callers hear when no rule fits; none is the account's. Needs the network.
+    ///
+    /// # Errors
+    /// Where there is no connection, or the server refuses.
+    pub async fn set_standard_greeting(&self, greeting: Option<GreetingId>) -> Result<(), CommandError> {
+        self.ask(|reply| Command::Greeting { ask: Ask::Standard(greeting), reply }).await?
+    }
+
+    /// A greeting above all rules, or none any more. Needs the network.
+    ///
+    /// # Errors
+    /// Where there is no connection, or the server refuses.
+    pub async fn set_temporary_greeting(&self, temporary: Option<Temporary>) -> Result<(), CommandError> {
+        self.ask(|reply| Command::Greeting { ask: Ask::Temporary(temporary), reply }).await?
+    }
+
     /// Rests the playback.
     pub fn pause(&self) {
         self.tell(Command::Playback(PlaybackAction::Pause));
@@ -465,6 +547,21 @@ pub(crate) enum Command {
         from_ms: u64,
         reply: Reply<()>,
     },
+    PlayGreeting {
+        greeting: GreetingId,
+        from_ms: u64,
+        reply: Reply<()>,
+    },
+    PlayRecording {
+        pcm: Arc<[i16]>,
+        from_ms: u64,
+    },
+    Greeting {
+        ask: Ask,
+        reply: Reply<()>,
+    },
+    /// One waits to be sent.
+    GreetingAdded,
     Playback(PlaybackAction),
     PlaceTestMessage,
     Reconnect,

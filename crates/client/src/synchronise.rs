@@ -126,6 +126,9 @@ impl Pulling {
                     Some(sending.failed(Instant::now()))
                 }
             };
+            if let Err(e) = self.first_greetings().await {
+                self.failed(&e);
+            }
             puller.handle_doorbell();
             let until = self.pull(&mut puller, &sounds).await;
             let wake = async {
@@ -139,6 +142,17 @@ impl Pulling {
                 () = wake => {}
             }
         }
+    }
+
+    /// A copy that was made before greetings were kept has passed their place in the feed.
+    async fn first_greetings(&self) -> Result<(), SyncError> {
+        if self.mailbox.plan().await?.is_some() {
+            return Ok(());
+        }
+        let (greetings, plan) = (self.api.greetings().await?, self.api.plan().await?);
+        self.mailbox.keep_greetings(&greetings, &plan).await?;
+        self.tell(SyncEvent::Told(Box::new(Event::GreetingsChanged)));
+        Ok(())
     }
 
     fn failed(&self, error: &SyncError) {
@@ -264,6 +278,7 @@ impl Pulling {
             Applied::Changed(message) => Event::MessageChanged(message),
             Applied::Expunged(id) => Event::MessageExpunged(id),
             Applied::CallRecord(record) => Event::CallRecord { record, news },
+            Applied::Greetings => Event::GreetingsChanged,
         };
         self.tell(SyncEvent::Told(Box::new(event)));
     }

@@ -1,10 +1,10 @@
 use std::fmt;
 
-use aftertone_model::{CallId, DeviceId, MessageAction, MessageId};
+use aftertone_model::{CallId, DeviceId, GreetingId, MessageAction, MessageId, Timestamp};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::{AudioUse, Language, NotificationsView, PlayerView, ToneRegion, VoiceProcessing, Window};
+use crate::{AudioUse, CoachedText, GreetingUse, Language, NotificationsView, PlayerView, ToneRegion, VoiceProcessing, Window};
 
 /// What the interface asks for. The answer is `()` or a [`Code`](crate::Code); what it changes comes as an [`Event`](crate::Event).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
@@ -193,6 +193,97 @@ pub enum Command {
     },
     /// Call the own mailbox and leave a message in it: [`Event::TestMessage`](crate::Event::TestMessage).
     LeaveTestMessage,
+
+    /// Play a greeting, from where it was paused if it was.
+    PlayGreeting {
+        /// Which.
+        #[ts(type = "string")]
+        greeting: GreetingId,
+        /// Where to begin, in milliseconds.
+        position_ms: Option<u32>,
+    },
+    /// Change what is said of a greeting.
+    DescribeGreeting {
+        /// Which.
+        #[ts(type = "string")]
+        greeting: GreetingId,
+        /// What it is called, 1 to 200 characters.
+        title: String,
+        /// What is said in it.
+        text: String,
+        /// The language that it is spoken in.
+        language: Language,
+        /// From then on it isn't played.
+        #[ts(type = "string | null")]
+        expires_at: Option<Timestamp>,
+    },
+    /// Choose the greeting that callers hear when no rule fits; none is the account's.
+    SetStandardGreeting {
+        /// Which.
+        #[ts(type = "string | null")]
+        greeting: Option<GreetingId>,
+    },
+    /// Choose a greeting that callers hear whatever the rules say, or take it away.
+    SetTemporaryGreeting {
+        /// Which.
+        #[ts(type = "string | null")]
+        greeting: Option<GreetingId>,
+        /// Until then; without it until it is taken away.
+        #[ts(type = "string | null")]
+        until: Option<Timestamp>,
+    },
+    /// Remove a greeting; a toast offers to undo it.
+    RemoveGreeting {
+        /// Which.
+        #[ts(type = "string")]
+        greeting: GreetingId,
+    },
+    /// Record, after a countdown: [`Event::Recorder`](crate::Event::Recorder).
+    StartRecording,
+    /// End the recording, or the countdown.
+    StopRecording,
+    /// Take a sound file in the place of a recording; answers when it was read.
+    LoadRecording {
+        /// Its name.
+        name: String,
+        /// Its bytes, in base64.
+        #[ts(type = "string")]
+        sound: Secret,
+    },
+    /// Forget what was recorded.
+    DiscardRecording,
+    /// Hear what was recorded.
+    PlayRecording {
+        /// Where to begin, in milliseconds.
+        from_ms: u32,
+        /// Where to end, in milliseconds.
+        to_ms: u32,
+    },
+    /// Make a greeting of what was recorded; it is sent as soon as there is a connection.
+    SaveGreeting {
+        /// What it is called, 1 to 200 characters.
+        title: String,
+        /// What is said in it.
+        text: String,
+        /// The language that it is spoken in.
+        language: Language,
+        /// From then on it isn't played.
+        #[ts(type = "string | null")]
+        expires_at: Option<Timestamp>,
+        /// Where it begins, in milliseconds.
+        from_ms: u32,
+        /// Where it ends, in milliseconds.
+        to_ms: u32,
+        /// What it is used for.
+        #[serde(rename = "use")]
+        usage: GreetingUse,
+    },
+    /// Say what a text lacks: [`Event::Coach`](crate::Event::Coach).
+    Coach {
+        /// The text, and what is known beside it.
+        #[serde(flatten)]
+        text: CoachedText,
+    },
 
     /// Show a window of the call log, and keep it current: [`Event::CallLog`](crate::Event::CallLog).
     OpenCallLog {

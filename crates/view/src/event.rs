@@ -1,10 +1,10 @@
-use aftertone_model::MessageId;
+use aftertone_model::{GreetingId, MessageId};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
 use crate::{
-    AppView, AudioDevicesView, AudioLevels, AudioNotice, CallLogView, Code, DevicesView, DirectoryView, MailboxView, MessageView,
-    SettingsView,
+    AppView, AudioDevicesView, AudioLevels, AudioNotice, CallLogView, CoachView, Code, DevicesView, DirectoryView, GreetingsView,
+    MailboxView, MessageView, RecorderView, SettingsView,
 };
 
 /// What the shell tells the interface: always a whole view model, which replaces the last one of its kind.
@@ -36,6 +36,12 @@ pub enum Event {
     AudioNotice(AudioNotice),
     /// The devices of the account.
     Devices(DevicesView),
+    /// The greetings, and which callers hear.
+    Greetings(GreetingsView),
+    /// What is being recorded, or was.
+    Recorder(RecorderView),
+    /// What the coach says of the text of the last [`Command::Coach`](crate::Command::Coach).
+    Coach(CoachView),
     /// What was chosen on this device.
     Settings(SettingsView),
     /// How far the test message is.
@@ -46,13 +52,16 @@ pub enum Event {
     Show(Place),
 }
 
-/// A message that plays or is paused.
+/// A message, a greeting or a recording that plays or is paused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
 #[ts(export_to = "contract.ts")]
 pub struct PlaybackView {
-    /// Which.
-    #[ts(type = "string")]
-    pub message: MessageId,
+    /// Which message; none where it is something else.
+    #[ts(type = "string | null")]
+    pub message: Option<MessageId>,
+    /// Which greeting; without a message or a greeting it is what was recorded.
+    #[ts(type = "string | null")]
+    pub greeting: Option<GreetingId>,
     /// Where it is.
     pub position_ms: u32,
     /// How long it is.
@@ -188,6 +197,18 @@ pub enum ToastAbout {
         count: u32,
         /// The file, or for several their folder.
         place: String,
+    },
+    /// A greeting is gone.
+    GreetingRemoved {
+        /// What it was called.
+        title: String,
+    },
+    /// A new greeting is kept, and being sent.
+    GreetingKept {
+        /// What it is called.
+        title: String,
+        /// There is no connection: it is sent later.
+        waits: bool,
     },
     /// Something failed after its command was answered.
     Failed {

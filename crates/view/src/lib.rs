@@ -18,6 +18,7 @@ mod calls;
 mod code;
 mod command;
 mod event;
+mod greetings;
 mod mailbox;
 mod message;
 mod mirror;
@@ -33,6 +34,10 @@ pub use calls::{CallLogRow, CallLogView, CallState, CallView, LogMessage, Outcom
 pub use code::Code;
 pub use command::{Command, Secret};
 pub use event::{Event, Place, PlaybackView, PlayerView, SelectionView, TestMessageView, ToastAbout, ToastView};
+pub use greetings::{
+    AdviceView, CoachView, CoachedText, ExpiryView, FindingView, GreetingRow, GreetingState, GreetingUse, GreetingsView,
+    PointView, RecorderView, coach_view,
+};
 pub use mailbox::{Folder, FolderCounts, MailboxView, Window};
 pub use message::{ForwardedView, MessageRow, MessageView, Story, StoryLine, undoing};
 pub use mirror::{Direction, EndReason, Language, MessageState, Reason};

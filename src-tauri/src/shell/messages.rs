@@ -28,7 +28,7 @@ impl Shell {
     /// Plays; what is paused goes on where it is.
     pub(super) async fn play(&self, message: MessageId, position_ms: Option<u32>) -> Result<(), Code> {
         let session = self.session().ok_or(Code::NotSignedIn)?;
-        let paused = self.playback.as_ref().is_some_and(|at| at.message == message && !at.playing && at.position_ms > 0);
+        let paused = self.playback.as_ref().is_some_and(|at| at.message == Some(message) && !at.playing && at.position_ms > 0);
         match position_ms {
             None if paused && session.snapshot().playback.is_some() => {
                 session.resume();
@@ -76,6 +76,7 @@ impl Shell {
     }
 
     pub(super) fn undo(&mut self, toast: u32, reply: Reply) {
+        let Some(reply) = self.undo_greeting(toast, reply) else { return };
         let undo = self.mailbox.undo(toast).into_iter();
         let wanted: Vec<_> = undo.flat_map(|(id, actions)| actions.into_iter().map(move |action| (id, action))).collect();
         self.write(reply, move |session| async move {

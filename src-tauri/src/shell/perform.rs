@@ -43,6 +43,18 @@ impl Shell {
             Command::ListDevices => self.list_devices(None, reply),
             Command::RevokeDevice { device } => self.list_devices(Some(device), reply),
             Command::ReadInvitation { picture } => self.read_invitation(picture, reply),
+            command @ (Command::PlayGreeting { .. }
+            | Command::DescribeGreeting { .. }
+            | Command::SetStandardGreeting { .. }
+            | Command::SetTemporaryGreeting { .. }
+            | Command::RemoveGreeting { .. }
+            | Command::StartRecording
+            | Command::StopRecording
+            | Command::LoadRecording { .. }
+            | Command::DiscardRecording
+            | Command::PlayRecording { .. }
+            | Command::SaveGreeting { .. }
+            | Command::Coach { .. }) => self.perform_greeting(command, reply).await,
             other => {
                 let result = self.perform_at_once(other).await;
                 let _window_gone = reply.send(result);
@@ -150,7 +162,7 @@ impl Shell {
             }
             Command::TestMicrophone { on } => {
                 self.sound.test_microphone(on);
-                self.sound.show_levels(self.calls.any_connected());
+                self.sound.show_levels(self.calls.any_connected() || self.studio.is_recording());
                 Ok(())
             }
             other => self.perform_with_phone(other).await,
@@ -232,6 +244,18 @@ impl Shell {
             | Command::SetVoiceProcessing { .. }
             | Command::SetToneRegion { .. }
             | Command::TestSpeaker { .. }
+            | Command::PlayGreeting { .. }
+            | Command::DescribeGreeting { .. }
+            | Command::SetStandardGreeting { .. }
+            | Command::SetTemporaryGreeting { .. }
+            | Command::RemoveGreeting { .. }
+            | Command::StartRecording
+            | Command::StopRecording
+            | Command::LoadRecording { .. }
+            | Command::DiscardRecording
+            | Command::PlayRecording { .. }
+            | Command::SaveGreeting { .. }
+            | Command::Coach { .. }
             | Command::TestMicrophone { .. } => Ok(()),
         };
         result.map_err(|error| command_code(&error))

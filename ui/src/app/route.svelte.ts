@@ -1,6 +1,6 @@
 import type { Place } from "../host";
 
-export const TABS = ["calls", "mailbox", "people", "settings"] as const;
+export const TABS = ["calls", "mailbox", "people", "greetings", "settings"] as const;
 export type Tab = (typeof TABS)[number];
 
 const isTab = (text: string): text is Tab => (TABS as readonly string[]).includes(text);

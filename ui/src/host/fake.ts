@@ -1,4 +1,5 @@
 import { callLog, devices, inLanguage, messages, party, PEOPLE, speech } from "./fake-data";
+import { FakeGreetings, greetings } from "./fake-greetings";
 import type {
   AccountView,
   AppView,
@@ -27,7 +28,7 @@ type Act = Extract<Command, { type: "act" }>["action"];
 type Window = Omit<Extract<Command, { type: "open_folder" }>, "type">;
 
 /** What a world begins with, as in `?world=empty,ringing`. */
-export type Scene = "own" | "broken" | "signed_out" | "revoked" | "invited" | "locked" | "empty" | "loading" | "offline" | "connecting" | "ringing" | "in_call" | "held" | "playing" | "many";
+export type Scene = "own" | "broken" | "signed_out" | "revoked" | "invited" | "locked" | "empty" | "loading" | "offline" | "connecting" | "ringing" | "in_call" | "held" | "playing" | "many" | "recording" | "recorded";
 
 const SPEED_MS = 100;
 const HEARD_MS = 1000;
@@ -86,6 +87,7 @@ export class FakeHost implements Host {
   #accountDevices: DevicesView;
   #people: readonly DirectoryEntryView[];
   #heardMs = 0;
+  #greetings: FakeGreetings;
   #ticking: ReturnType<typeof setInterval> | null = null;
   #undo = new Map<number, () => void>();
   #ids = 1;
@@ -132,6 +134,17 @@ export class FakeHost implements Host {
       waiting: scenes.has("offline") ? 2 : 0,
       version: "0.1.0",
     };
+    this.#greetings = new FakeGreetings(
+      {
+        send: (event) => this.#send(event),
+        toast: (about, undo) => this.#toast(about, undo),
+        slow: (ms) => this.#slow(ms),
+        reachable: () => this.#app.connection.type === "connected",
+      },
+      scenes.has("empty") || scenes.has("loading") ? [] : greetings(now, language),
+      !scenes.has("loading"),
+      scenes.has("recording") ? "recording" : scenes.has("recorded") ? "recorded" : null,
+    );
     if (scenes.has("in_call") || scenes.has("held")) {
       const id = this.#call(party("1004", "Lena Fischer"), "outgoing", { type: "connected", since: new Date(now - 83_000).toISOString() });
       if (scenes.has("held")) this.#change(id, { held: true });
@@ -153,6 +166,7 @@ export class FakeHost implements Host {
     return () => {
       this.#hear = () => {};
       this.#stop();
+      this.#greetings.stop();
     };
   }
 
@@ -341,6 +355,22 @@ export class FakeHost implements Host {
         return this.#send({ type: "audio_levels", view: { microphone: command.on ? 62 : 0, speaker: 0 } });
       case "test_speaker":
         return null;
+      case "play_greeting":
+      case "play_recording": {
+        const at = this.#greetings.playback(command);
+        return at === null ? "gone" : this.#begin(at);
+      }
+      case "describe_greeting":
+      case "set_standard_greeting":
+      case "set_temporary_greeting":
+      case "remove_greeting":
+      case "start_recording":
+      case "stop_recording":
+      case "load_recording":
+      case "discard_recording":
+      case "save_greeting":
+      case "coach":
+        return this.#greetings.do(command);
     }
   }
 
@@ -390,6 +420,7 @@ export class FakeHost implements Host {
       }
     }
     this.#sendLog();
+    this.#greetings.sendAll();
     this.#send({ type: "player", view: this.#player });
     this.#send({ type: "settings", view: this.#settings });
     return this.#send({ type: "audio_devices", view: this.#devices });
@@ -500,11 +531,13 @@ export class FakeHost implements Host {
     if (!row) return "gone";
     if (!this.#playable(row)) return "sound_missing";
     const resumed = this.#playback?.message === id && this.#playback.position_ms < row.duration_ms ? this.#playback.position_ms : 0;
+    return this.#begin({ message: id, greeting: null, position_ms: from ?? resumed, duration_ms: row.duration_ms });
+  }
+
+  #begin(at: Pick<PlaybackView, "message" | "greeting" | "position_ms" | "duration_ms">): null {
     this.#stop();
     this.#playback = {
-      message: id,
-      position_ms: from ?? resumed,
-      duration_ms: row.duration_ms,
+      ...at,
       playing: true,
       loading: false,
       rate_percent: this.#player.rate_percent,
@@ -528,7 +561,7 @@ export class FakeHost implements Host {
 
   /** A message counts as heard once a second of it was heard, and not while nobody can hear it. */
   #hearing(): void {
-    const row = this.#playback && this.#find(this.#playback.message);
+    const row = this.#playback?.message ? this.#find(this.#playback.message) : undefined;
     if (this.#player.volume_percent === 0 || row?.state !== "new") return;
     this.#heardMs += SPEED_MS;
     if (this.#heardMs < HEARD_MS) return;

@@ -6,16 +6,19 @@ import type {
   AudioLevels,
   AudioNotice,
   CallLogView,
+  CoachView,
   Code,
   Command,
   DevicesView,
   DirectoryView,
   Event,
+  GreetingsView,
   MailboxView,
   MessageView,
   Place,
   PlaybackView,
   PlayerView,
+  RecorderView,
   SelectionView,
   SettingsView,
   TestMessageView,
@@ -44,6 +47,9 @@ export class Phone {
   audioDevices = $state.raw<AudioDevicesView | null>(null);
   levels = $state.raw<AudioLevels>({ microphone: 0, speaker: 0 });
   devices = $state.raw<DevicesView | null>(null);
+  greetings = $state.raw<GreetingsView>({ greetings: [], loaded: false, reachable: false });
+  recorder = $state.raw<RecorderView>({ type: "empty" });
+  coach = $state.raw<CoachView | null>(null);
   settings = $state.raw<SettingsView | null>(null);
   testMessage = $state.raw<TestMessageView>({ type: "idle" });
   toasts = $state.raw<readonly Toast[]>([]);
@@ -122,6 +128,15 @@ export class Phone {
         break;
       case "devices":
         this.devices = event.view;
+        break;
+      case "greetings":
+        this.greetings = event.view;
+        break;
+      case "recorder":
+        this.recorder = event.view;
+        break;
+      case "coach":
+        this.coach = event.view;
         break;
       case "settings":
         this.settings = event.view;

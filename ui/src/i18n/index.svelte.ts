@@ -102,6 +102,12 @@ class Interface {
     return this.full(iso);
   }
 
+  /** The day before a moment at midnight, as a date: with the year where it is another one. */
+  lastDay(iso: string): string {
+    const date = new Date(Date.parse(iso) - 1);
+    return (date.getFullYear() === new Date(clock.now).getFullYear() ? this.#formats.date : this.#formats.dateOfYear).format(date);
+  }
+
   /** `Mon`, `Mo`: 0 is Monday. */
   weekday(day: number): string {
     return this.#formats.weekdayShort.format(new Date(Date.UTC(2024, 0, 1 + day, 12)));

@@ -3,8 +3,13 @@ import type { Component } from "svelte";
 /** How the kit takes an icon: a component that draws an `svg`. */
 export type Icon = Component<{ size?: number | string; strokeWidth?: number | string; class?: string }>;
 
-export { default as ArrowLeft } from "@lucide/svelte/icons/arrow-left";
 export { default as Bookmark } from "@lucide/svelte/icons/bookmark";
+export { default as ArrowLeft } from "@lucide/svelte/icons/arrow-left";
+export { default as Lightbulb } from "@lucide/svelte/icons/lightbulb";
+export { default as Pencil } from "@lucide/svelte/icons/pencil";
+export { default as Plus } from "@lucide/svelte/icons/plus";
+export { default as Stop } from "@lucide/svelte/icons/square";
+export { default as Upload } from "@lucide/svelte/icons/upload";
 export { default as Check } from "@lucide/svelte/icons/check";
 export { default as CircleAlert } from "@lucide/svelte/icons/circle-alert";
 export { default as Erase } from "@lucide/svelte/icons/delete";

@@ -27,6 +27,11 @@
  *   `microphone-level` (a meter), `test-microphone`, `test-speaker`, `test-ringer`, `volume-speaker`, `volume-ringer`, `echo-cancellation`,
  *   `noise-suppression`, `gain-control`, `tone-region`,
  *   `sign-out`, `sign-out-confirm`.
+ * Greetings: `greetings`, `greeting` (a row, with `data-greeting-id`, `data-use`: standard, temporary or nothing, `data-state`), `greeting-new`,
+ *   `greeting-standard`, `greeting-temporary`, `greeting-edit`, `greeting-delete`, `greeting-dialog`, `greeting-title`, `greeting-text`,
+ *   `greeting-language`, `greeting-ends`, `greeting-until`, `greeting-save`; recording: `studio`, `template-office` …, `company`, `recorder`
+ *   (with `data-state`: empty, countdown, recording, recorded), `record`, `record-stop`, `record-level` (a meter), `record-file`,
+ *   `trim-from`, `trim-to`, `greeting-use`, `coach`, `advice` (with `data-point`, `data-good`).
  * Settings on a desktop without a tray: `no-tray`.
  * On one's own: `with-own`, `provider-server`, `provider-user`, `provider-password`, `provider-step` (with `data-step`), and in the
  *   settings `provider` (with `data-server`, `data-user`), `provider-change`, `provider-save`.
@@ -128,6 +133,32 @@ export const ids = {
   peopleSearch: "people-search",
   person: "person",
   personCall: "person-call",
+  greetings: "greetings",
+  greeting: "greeting",
+  greetingNew: "greeting-new",
+  greetingStandard: "greeting-standard",
+  greetingTemporary: "greeting-temporary",
+  greetingEdit: "greeting-edit",
+  greetingDelete: "greeting-delete",
+  greetingDialog: "greeting-dialog",
+  greetingTitle: "greeting-title",
+  greetingText: "greeting-text",
+  greetingLanguage: "greeting-language",
+  greetingEnds: "greeting-ends",
+  greetingUntil: "greeting-until",
+  greetingSave: "greeting-save",
+  greetingUse: "greeting-use",
+  studio: "studio",
+  company: "company",
+  recorder: "recorder",
+  record: "record",
+  recordStop: "record-stop",
+  recordLevel: "record-level",
+  recordFile: "record-file",
+  trimFrom: "trim-from",
+  trimTo: "trim-to",
+  coach: "coach",
+  advice: "advice",
   settings: "settings",
   language: "language",
   microphone: "microphone",
@@ -151,6 +182,6 @@ export const ids = {
 } as const;
 
 /** `nav-calls`, `folder-new`, `theme-dark`, `digit-5`, `with-invitation`: one of a family. */
-export function idOf(family: "nav" | "folder" | "theme" | "digit" | "with" | "quiet-day" | "test" | "volume", member: string): string {
+export function idOf(family: "nav" | "folder" | "theme" | "digit" | "with" | "quiet-day" | "template" | "test" | "volume", member: string): string {
   return `${family}-${member}`;
 }

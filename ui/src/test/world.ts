@@ -39,7 +39,7 @@ export class World {
     await this.user.click(await this.find(id));
   }
 
-  async go(section: "calls" | "mailbox" | "people" | "settings"): Promise<void> {
+  async go(section: "calls" | "mailbox" | "people" | "greetings" | "settings"): Promise<void> {
     await this.click(`nav-${section}`);
   }
 

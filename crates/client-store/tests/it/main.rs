@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod common;
+mod greetings;
 mod listing;
 mod mailbox;
 mod sounds;

@@ -7,6 +7,7 @@ use rand::RngExt;
 use super::{Ending, Next, Run};
 use crate::{
     CommandError, Connection, OfflineReason,
+    playback::Wanted,
     session::{CallAction, Command},
 };
 
@@ -26,6 +27,10 @@ impl Run {
             Command::Devices { reply } => self.devices(reply),
             Command::RevokeDevice { device, reply } => self.revoke_device(device, reply),
             Command::Play { message, from_ms, reply } => answer(reply, self.play(message, from_ms).await),
+            Command::PlayGreeting { greeting, from_ms, reply } => answer(reply, self.play_greeting(greeting, from_ms).await),
+            Command::PlayRecording { pcm, from_ms } => self.player.play(Wanted::Recording(pcm), from_ms),
+            Command::Greeting { ask, reply } => self.greeting(ask, reply),
+            Command::GreetingAdded => self.greetings_changed(),
             Command::Playback(action) => self.player.act(action),
             Command::PlaceTestMessage => self.place_test_message(),
             Command::Reconnect => {

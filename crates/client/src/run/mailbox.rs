@@ -2,14 +2,18 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use aftertone_model::{DeviceId, MessageAction, MessageId};
+use aftertone_model::{DeviceId, GreetingId, MessageAction, MessageId};
 use aftertone_sync::{Device, DirectoryEntry, ForwardBody, IdempotencyKey, Pending, PendingWrite};
 use rand::RngExt;
 
 use super::{Input, Run, calls::answer};
 use crate::{
-    CommandError, Connection, Event, ForwardOutcome, PlaybackState, account::mailbox_folder, playback, playback::PlayerEvent,
-    session::Reply, synchronise::SyncEvent,
+    CommandError, Connection, Event, ForwardOutcome, PlaybackState, Played,
+    account::mailbox_folder,
+    greetings::{self, Ask},
+    playback::{self, PlayerEvent, Wanted},
+    session::Reply,
+    synchronise::SyncEvent,
 };
 
 /// The keys of forwards, so that trying one again can't deliver it twice.
@@ -100,8 +104,40 @@ impl Run {
 
     pub(super) async fn play(&mut self, id: MessageId, from_ms: u64) -> Result<(), CommandError> {
         let message = self.mailbox.message(id).await.map_err(storage)?.ok_or(CommandError::NoSuchMessage)?;
-        self.player.play(&message, from_ms);
+        self.player.play(Wanted::Message(Box::new(message)), from_ms);
         Ok(())
+    }
+
+    pub(super) async fn play_greeting(&mut self, id: GreetingId, from_ms: u64) -> Result<(), CommandError> {
+        let waiting = self.drafts.sounding(id).await;
+        let stored = match waiting {
+            Some(waiting) => Some(waiting),
+            None => {
+                let stored = self.mailbox.greetings().await.map_err(storage)?;
+                stored.iter().find(|greeting| greeting.id == id).and_then(|greeting| self.drafts.stored_sounding(greeting))
+            }
+        };
+        self.player.play(Wanted::Greeting(stored.ok_or(CommandError::NoSuchMessage)?), from_ms);
+        Ok(())
+    }
+
+    /// Asks the server beside the loop, and tells what changed.
+    pub(super) fn greeting(&mut self, ask: Ask, reply: Reply<()>) {
+        if let Ask::Remove(id) = ask {
+            self.player.forget(Played::Greeting(id));
+        }
+        let (api, mailbox, drafts) = (self.api.clone(), self.mailbox.clone(), self.drafts.clone());
+        let (parts, sender) = (mailbox_folder(&self.config.data), self.sender.clone());
+        tokio::spawn(async move {
+            let done = greetings::perform(&api, &mailbox, &drafts, &parts, ask).await;
+            let _over = sender.send(Input::Greetings);
+            answer(reply, done);
+        });
+    }
+
+    pub(super) fn greetings_changed(&self) {
+        self.drafts.ring();
+        self.tell(Event::GreetingsChanged);
     }
 
     pub(super) async fn synced(&mut self, event: SyncEvent) {
@@ -109,7 +145,7 @@ impl Run {
         match event {
             SyncEvent::Told(event) => {
                 if let Event::MessageExpunged(id) = &*event {
-                    self.player.forget(*id);
+                    self.player.forget(Played::Message(*id));
                 }
                 self.tell(*event);
             }
@@ -121,7 +157,7 @@ impl Run {
         match event {
             PlayerEvent::Changed(playback) => {
                 let over = matches!(playback.state, PlaybackState::Ended | PlaybackState::Failed | PlaybackState::NoDevice);
-                let other = self.snapshot.playback.is_some_and(|current| current.message != playback.message);
+                let other = self.snapshot.playback.is_some_and(|current| current.played != playback.played);
                 // The end of one that was replaced says nothing of the one that plays now.
                 if !(over && other) {
                     self.snapshot.playback = (!over).then_some(playback);

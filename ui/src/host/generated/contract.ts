@@ -35,6 +35,23 @@ me: MeView,
 provider: ProviderView | null, };
 
 /**
+ * What the coach says of a point.
+ */
+export type AdviceView = { 
+/**
+ * Which.
+ */
+point: PointView, 
+/**
+ * Nothing is to be done.
+ */
+good: boolean, 
+/**
+ * What is the matter with it.
+ */
+finding: FindingView, };
+
+/**
  * The frame of the app: who, whether connected, and the calls.
  */
 export type AppView = { 
@@ -303,6 +320,19 @@ digits: string,
 waiting_messages: number, };
 
 /**
+ * What the coach says.
+ */
+export type CoachView = { 
+/**
+ * All points, in their order.
+ */
+advice: Array<AdviceView>, 
+/**
+ * So long it takes to read the text aloud.
+ */
+estimated_ms: number, };
+
+/**
  * Why a command failed: only what the interface has a sentence or a reaction for.
  */
 export type Code = "not_signed_in" | "already_signed_in" | "wrong_credentials" | "bad_invitation" | "bad_picture" | "bad_server" | "not_encrypted" | "rate_limited" | "dns" | "connect" | "tls" | "server" | "storage_full" | "provider_dns" | "provider_connect" | "provider_tls" | "provider_credentials" | "provider_refused" | "own_failed" | "token_missing" | "storage_broken" | "storage_too_new" | "secrets_locked" | "secrets_missing" | "bad_number" | "no_such_call" | "gone" | "unknown_recipient" | "sound_missing" | "unsupported_sound" | "sound_too_long" | "conflict" | "file_failed" | "audio_device" | "internal";
@@ -474,7 +504,115 @@ note: string, } | { "type": "call_back",
 /**
  * Which.
  */
-message: string, } | { "type": "leave_test_message" } | { "type": "open_call_log", 
+message: string, } | { "type": "leave_test_message" } | { "type": "play_greeting", 
+/**
+ * Which.
+ */
+greeting: string, 
+/**
+ * Where to begin, in milliseconds.
+ */
+position_ms: number | null, } | { "type": "describe_greeting", 
+/**
+ * Which.
+ */
+greeting: string, 
+/**
+ * What it is called, 1 to 200 characters.
+ */
+title: string, 
+/**
+ * What is said in it.
+ */
+text: string, 
+/**
+ * The language that it is spoken in.
+ */
+language: Language, 
+/**
+ * From then on it isn't played.
+ */
+expires_at: string | null, } | { "type": "set_standard_greeting", 
+/**
+ * Which.
+ */
+greeting: string | null, } | { "type": "set_temporary_greeting", 
+/**
+ * Which.
+ */
+greeting: string | null, 
+/**
+ * Until then; without it until it is taken away.
+ */
+until: string | null, } | { "type": "remove_greeting", 
+/**
+ * Which.
+ */
+greeting: string, } | { "type": "start_recording" } | { "type": "stop_recording" } | { "type": "load_recording", 
+/**
+ * Its name.
+ */
+name: string, 
+/**
+ * Its bytes, in base64.
+ */
+sound: string, } | { "type": "discard_recording" } | { "type": "play_recording", 
+/**
+ * Where to begin, in milliseconds.
+ */
+from_ms: number, 
+/**
+ * Where to end, in milliseconds.
+ */
+to_ms: number, } | { "type": "save_greeting", 
+/**
+ * What it is called, 1 to 200 characters.
+ */
+title: string, 
+/**
+ * What is said in it.
+ */
+text: string, 
+/**
+ * The language that it is spoken in.
+ */
+language: Language, 
+/**
+ * From then on it isn't played.
+ */
+expires_at: string | null, 
+/**
+ * Where it begins, in milliseconds.
+ */
+from_ms: number, 
+/**
+ * Where it ends, in milliseconds.
+ */
+to_ms: number, 
+/**
+ * What it is used for.
+ */
+use: GreetingUse, } | { "type": "coach", 
+/**
+ * What is said.
+ */
+text: string, 
+/**
+ * Its language.
+ */
+language: Language, 
+/**
+ * The company; may be empty.
+ */
+company: string, 
+/**
+ * When the greeting is out of date.
+ */
+expires_at: string | null, 
+/**
+ * The length of the recording; none before there is one.
+ */
+duration_ms: number | null, } | { "type": "open_call_log", 
 /**
  * Index of the first row.
  */
@@ -622,7 +760,65 @@ export type EndReason = "local_hangup" | "remote_hangup" | "declined" | "busy" |
 /**
  * What the shell tells the interface: always a whole view model, which replaces the last one of its kind.
  */
-export type Event = { "type": "app", "view": AppView } | { "type": "mailbox", "view": MailboxView } | { "type": "message", "view": MessageView | null } | { "type": "playback", "view": PlaybackView | null } | { "type": "player", "view": PlayerView } | { "type": "selection", "view": SelectionView } | { "type": "call_log", "view": CallLogView } | { "type": "directory", "view": DirectoryView } | { "type": "audio_devices", "view": AudioDevicesView } | { "type": "audio_levels", "view": AudioLevels } | { "type": "audio_notice", "view": AudioNotice } | { "type": "devices", "view": DevicesView } | { "type": "settings", "view": SettingsView } | { "type": "test_message", "view": TestMessageView } | { "type": "toast", "view": ToastView } | { "type": "show", "view": Place };
+export type Event = { "type": "app", "view": AppView } | { "type": "mailbox", "view": MailboxView } | { "type": "message", "view": MessageView | null } | { "type": "playback", "view": PlaybackView | null } | { "type": "player", "view": PlayerView } | { "type": "selection", "view": SelectionView } | { "type": "call_log", "view": CallLogView } | { "type": "directory", "view": DirectoryView } | { "type": "audio_devices", "view": AudioDevicesView } | { "type": "audio_levels", "view": AudioLevels } | { "type": "audio_notice", "view": AudioNotice } | { "type": "devices", "view": DevicesView } | { "type": "greetings", "view": GreetingsView } | { "type": "recorder", "view": RecorderView } | { "type": "coach", "view": CoachView } | { "type": "settings", "view": SettingsView } | { "type": "test_message", "view": TestMessageView } | { "type": "toast", "view": ToastView } | { "type": "show", "view": Place };
+
+/**
+ * When a greeting is out of date.
+ */
+export type ExpiryView = { 
+/**
+ * From then on it isn't played.
+ */
+at: string, 
+/**
+ * That is within a week.
+ */
+soon: boolean, 
+/**
+ * That is past.
+ */
+over: boolean, };
+
+/**
+ * What is the matter with a point.
+ */
+export type FindingView = { "type": "found", 
+/**
+ * These words.
+ */
+words: string, } | { "type": "missing" } | { "type": "late", 
+/**
+ * These words.
+ */
+words: string, } | { "type": "good_length", 
+/**
+ * In seconds.
+ */
+seconds: number, } | { "type": "too_short", 
+/**
+ * In seconds.
+ */
+seconds: number, } | { "type": "too_long", 
+/**
+ * In seconds.
+ */
+seconds: number, } | { "type": "needs_expiry", 
+/**
+ * These words.
+ */
+words: string, } | { "type": "timeless" } | { "type": "ends", 
+/**
+ * Then.
+ */
+at: string, } | { "type": "ends_soon", 
+/**
+ * Then.
+ */
+at: string, } | { "type": "ended", 
+/**
+ * Then.
+ */
+at: string, };
 
 /**
  * A view of the mailbox.
@@ -666,6 +862,94 @@ note: string,
  * When.
  */
 at: string, };
+
+/**
+ * A greeting.
+ */
+export type GreetingRow = { 
+/**
+ * Which.
+ */
+id: string, 
+/**
+ * What it is called.
+ */
+title: string, 
+/**
+ * What is said in it; may be empty.
+ */
+text: string, 
+/**
+ * The language that it is spoken in.
+ */
+language: Language, 
+/**
+ * How long it is; none without a sound.
+ */
+duration_ms: number | null, 
+/**
+ * Its loudness over time, 0 to 255.
+ */
+peaks: Array<number>, 
+/**
+ * Callers hear it when no rule fits.
+ */
+standard: boolean, 
+/**
+ * Callers hear it whatever the rules say.
+ */
+temporary: boolean, 
+/**
+ * Until then it is the temporary one; none: until it is taken away.
+ */
+until: string | null, 
+/**
+ * How many rules name it.
+ */
+rules: number, 
+/**
+ * When it is out of date.
+ */
+expiry: ExpiryView | null, 
+/**
+ * Whether the server has it.
+ */
+state: GreetingState, };
+
+/**
+ * Whether the server has a greeting.
+ */
+export type GreetingState = { "type": "stored" } | { "type": "waiting" } | { "type": "refused", 
+/**
+ * Why.
+ */
+code: Code, };
+
+/**
+ * What a new greeting is used for.
+ */
+export type GreetingUse = { "type": "keep" } | { "type": "standard" } | { "type": "temporary", 
+/**
+ * Until then; none: until it is taken away.
+ */
+until: string | null, };
+
+/**
+ * The greetings, and which of them callers hear.
+ */
+export type GreetingsView = { 
+/**
+ * What is in use comes first, then the latest.
+ */
+greetings: Array<GreetingRow>, 
+/**
+ * The server has told them at least once; an empty list is really empty.
+ */
+loaded: boolean, 
+/**
+ * Changes can be made: the server can be reached.
+ */
+reachable: boolean, };
 
 /**
  * The languages that prompts and the interface exist in.
@@ -900,13 +1184,17 @@ message: string, } | { "type": "calls",
 number: string | null, } | { "type": "settings" };
 
 /**
- * A message that plays or is paused.
+ * A message, a greeting or a recording that plays or is paused.
  */
 export type PlaybackView = { 
 /**
- * Which.
+ * Which message; none where it is something else.
  */
-message: string, 
+message: string | null, 
+/**
+ * Which greeting; without a message or a greeting it is what was recorded.
+ */
+greeting: string | null, 
 /**
  * Where it is.
  */
@@ -948,6 +1236,11 @@ volume_percent: number,
  * Long silence is left out.
  */
 skip_silence: boolean, };
+
+/**
+ * A point of the checklist.
+ */
+export type PointView = "who_first" | "hours" | "next_step" | "other_way" | "length" | "current" | "thanks";
 
 /**
  * What an account at a provider is doing.
@@ -1025,6 +1318,35 @@ days: Array<number>, };
  * Why the mailbox answered instead of the person.
  */
 export type Reason = "no_answer" | "busy" | "declined" | "offline" | "dnd" | "direct";
+
+/**
+ * What is recorded.
+ */
+export type RecorderView = { "type": "empty" } | { "type": "countdown", 
+/**
+ * 3, 2, 1.
+ */
+seconds: number, } | { "type": "recording", 
+/**
+ * How long so far.
+ */
+elapsed_ms: number, } | { "type": "recorded", 
+/**
+ * How long.
+ */
+duration_ms: number, 
+/**
+ * Its loudness over time, 0 to 255.
+ */
+peaks: Array<number>, 
+/**
+ * The file's name; none for what was spoken here.
+ */
+file: string | null, 
+/**
+ * Nothing can be heard in it.
+ */
+silent: boolean, };
 
 /**
  * Where the account's token is kept.
@@ -1159,7 +1481,19 @@ count: number,
 /**
  * The file, or for several their folder.
  */
-place: string, } | { "type": "failed", 
+place: string, } | { "type": "greeting_removed", 
+/**
+ * What it was called.
+ */
+title: string, } | { "type": "greeting_kept", 
+/**
+ * What it is called.
+ */
+title: string, 
+/**
+ * There is no connection: it is sent later.
+ */
+waits: boolean, } | { "type": "failed", 
 /**
  * Why.
  */

@@ -97,6 +97,7 @@ impl Teller {
             | Event::MessageChanged(_)
             | Event::MessageExpunged(_)
             | Event::CallRecord { .. }
+            | Event::GreetingsChanged
             | Event::CaughtUp
             | Event::AudioCached(_)
             | Event::ActionRefused { .. }

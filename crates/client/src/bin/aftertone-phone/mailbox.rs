@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use aftertone_client::{Connection, Event, EventStream, ForwardOutcome, PlaybackState, Session};
+use aftertone_client::{Connection, Event, EventStream, ForwardOutcome, PlaybackState, Played, Session};
 use aftertone_model::{MessageAction, MessageId};
 use clap::Subcommand;
 use serde_json::json;
@@ -122,7 +122,7 @@ async fn play(session: &Session, events: &mut EventStream, id: MessageId) -> Res
         if let Event::MessageChanged(message) = event {
             lines::changed(&message);
         } else if let Event::Playback(playback) = event
-            && playback.message == id
+            && playback.played == Played::Message(id)
         {
             match playback.state {
                 PlaybackState::Ended => break,

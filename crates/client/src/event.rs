@@ -97,7 +97,7 @@ pub struct Snapshot {
     pub playback: Option<PlaybackSnapshot>,
     /// New messages in the mailbox.
     pub new_messages: u64,
-    /// Actions that wait to be sent.
+    /// Actions and greetings that wait to be sent.
     pub waiting: u64,
 }
 

@@ -211,6 +211,8 @@ impl Run {
     }
 
     async fn until_over(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
+        self.count().await;
+        self.publish();
         let ending = loop {
             let deadline = self.deadline;
             let next = tokio::select! {
@@ -246,8 +248,11 @@ impl Run {
             Input::Enqueued => self.enqueued().await,
             // The line tries again by itself.
             Input::TokenValid(true) => {}
-            Input::Greetings => self.greetings_changed(),
-            Input::GreetingSent => self.tell(Event::GreetingsChanged),
+            Input::Greetings => self.greetings_changed().await,
+            Input::GreetingSent => {
+                self.count().await;
+                self.tell(Event::GreetingsChanged);
+            }
             Input::TokenValid(false) => return Next::End(Ending::Revoked),
         }
         Next::Go

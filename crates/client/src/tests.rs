@@ -6,13 +6,14 @@ mod fake;
 
 use std::{sync::Arc, time::Duration};
 
-use aftertone_model::{MessageAction, MessageState};
-use aftertone_sync::{Credentials, ProblemCode, SignIn};
+use aftertone_model::{GreetingId, GreetingKind, Language, MessageAction, MessageState};
+use aftertone_sync::{Credentials, GreetingBody, ProblemCode, SignIn};
 use tokio::time::timeout;
 
 use crate::{
-    Account, Connection, Event, EventStream, MemorySecrets, News, OfflineReason, PlaybackState, SecretError, SecretStore,
-    ServerAddress, Session, SessionConfig, SignInError, Silence, StartError, load_account, revoke_left, sign_in,
+    Account, Connection, Event, EventStream, Greetings, MemorySecrets, NewGreeting, News, OfflineReason, PlaybackState, Purpose,
+    SecretError, SecretStore, ServerAddress, Session, SessionConfig, SignInError, Silence, StartError, WaitingGreeting,
+    load_account, revoke_left, sign_in,
 };
 use fake::{Fake, message};
 
@@ -279,6 +280,60 @@ async fn a_write_at_which_the_server_fails_holds_back_no_other() {
         caught_up(&mut events).await;
     }
     assert_eq!(session.snapshot().waiting, 2, "what comes after the failed one keeps its order");
+    session.shut_down().await;
+}
+
+fn recorded(number: u128) -> NewGreeting {
+    let (kind, language) = (GreetingKind::Greeting, Language::En);
+    let body = GreetingBody { kind, title: "Office".into(), text: String::new(), language, expires_at: None };
+    let id = GreetingId::from_random(number);
+    let waiting = WaitingGreeting { id, body, purpose: Purpose::Standard, duration_ms: 500, peaks: vec![9], refused: None };
+    NewGreeting { waiting, sound: vec![1, 2, 3] }
+}
+
+/// Until no greeting waits, or the server refused it.
+async fn settled(session: &Session) -> Greetings {
+    loop {
+        let greetings = session.greetings().await.unwrap();
+        if greetings.waiting.iter().all(|waiting| waiting.refused.is_some()) {
+            return greetings;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Recorded while the server fails, it is sent by the next start, and the plan keeps what another device wrote meanwhile.
+#[tokio::test]
+async fn a_greeting_that_was_recorded_without_the_server_is_sent_after_a_restart() {
+    let (fake, place, session, mut events) = signed_in().await;
+    caught_up(&mut events).await;
+    fake.state().failing = true;
+    let new = recorded(1);
+    session.add_greeting(new.clone()).await.unwrap();
+    let waiting = session.greetings().await.unwrap().waiting;
+    assert_eq!(waiting, std::slice::from_ref(&new.waiting));
+    wait_for(&mut events, |event| matches!(event, Event::GreetingsChanged).then_some(())).await;
+    assert_eq!(session.snapshot().waiting, 1, "signing out would lose it");
+    session.shut_down().await;
+
+    fake.state().failing = false;
+    let (session, _events) = place.start().await.unwrap();
+    let greetings = timeout(Duration::from_secs(20), settled(&session)).await.unwrap();
+    assert_eq!(greetings.waiting, []);
+    assert_eq!(greetings.stored[0].sound.as_ref().unwrap().content, "3 bytes");
+    let plan = fake.state().plan.plan.clone();
+    assert_eq!((plan.standard, plan.zone.as_str()), (Some(new.waiting.id), "Europe/Berlin"));
+    session.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_greeting_that_the_server_refuses_stays_and_says_so() {
+    let (fake, _place, session, mut events) = signed_in().await;
+    caught_up(&mut events).await;
+    fake.state().refusing = true;
+    session.add_greeting(recorded(2)).await.unwrap();
+    let greetings = timeout(Duration::from_secs(20), settled(&session)).await.unwrap();
+    assert_eq!(greetings.waiting[0].refused, Some(ProblemCode::UnsupportedSound));
     session.shut_down().await;
 }
 

@@ -30,13 +30,14 @@ impl Run {
             Command::PlayGreeting { greeting, from_ms, reply } => answer(reply, self.play_greeting(greeting, from_ms).await),
             Command::PlayRecording { pcm, from_ms } => self.player.play(Wanted::Recording(pcm), from_ms),
             Command::Greeting { ask, reply } => self.greeting(ask, reply),
-            Command::GreetingAdded => self.greetings_changed(),
+            Command::GreetingAdded => self.greetings_changed().await,
             Command::Playback(action) => self.player.act(action),
             Command::PlaceTestMessage => self.place_test_message(),
             Command::Reconnect => {
                 self.sip.hurry();
                 self.doorbell.hurry();
                 self.synchroniser.ring();
+                self.drafts.ring();
             }
             Command::SignOut { reply } => return Next::End(Ending::SignOut(reply)),
             Command::ShutDown { reply } => return Next::End(Ending::ShutDown(Some(reply))),

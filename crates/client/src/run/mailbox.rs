@@ -135,8 +135,9 @@ impl Run {
         });
     }
 
-    pub(super) fn greetings_changed(&self) {
+    pub(super) async fn greetings_changed(&mut self) {
         self.drafts.ring();
+        self.count().await;
         self.tell(Event::GreetingsChanged);
     }
 
@@ -180,10 +181,12 @@ impl Run {
         }
     }
 
-    async fn count(&mut self) {
+    pub(super) async fn count(&mut self) {
         if let (Ok(new), Ok(waiting)) = (self.mailbox.new_messages().await, self.mailbox.waiting().await) {
             self.snapshot.new_messages = new;
-            self.snapshot.waiting = waiting;
+            // What the server refused isn't sent either, and would be lost as well.
+            let recordings = self.drafts.all().await.map_or(0, |all| all.len() as u64);
+            self.snapshot.waiting = waiting + recordings;
         }
     }
 }

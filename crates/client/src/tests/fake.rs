@@ -6,17 +6,19 @@ use std::{
 };
 
 use aftertone_model::{
-    CallId, Caller, Envelope, Language, Message, MessageId, MessageState, Reason, Subscriber, SubscriberId, Timestamp,
+    CallId, Caller, Envelope, Greeting, GreetingId, GreetingSound, Language, Message, MessageId, MessageState, Reason,
+    Subscriber, SubscriberId, Timestamp,
 };
 use aftertone_sync::{
-    ActionBody, Change, ChangeBody, ChangesPage, Credentials, Cursor, Me, Problem, ProblemCode, SignIn, SignedIn,
+    ActionBody, Change, ChangeBody, ChangesPage, Credentials, Cursor, GreetingBody, Me, PlanView, Problem, ProblemCode, SignIn,
+    SignedIn,
 };
 use axum::{
     Json, Router,
     extract::{Path, Query, State as Shared, WebSocketUpgrade, ws},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
-    routing::{delete, get, post},
+    routing::{delete, get, post, put},
 };
 use tokio::sync::Notify;
 
@@ -37,6 +39,8 @@ pub(crate) struct Script {
     pub(crate) sockets_refused: bool,
     /// The keys of all writes that were tried.
     pub(crate) keys: Vec<String>,
+    pub(crate) greetings: Vec<Greeting>,
+    pub(crate) plan: PlanView,
     asked: Vec<String>,
     epoch: u32,
     feed: Vec<Message>,
@@ -88,6 +92,10 @@ impl Fake {
             .route("/v1/changes", get(changes))
             .route("/v1/messages/{id}/actions", post(act))
             .route("/v1/messages/{id}/audio", get(audio))
+            .route("/v1/greetings", get(async |handles: Shared<Handles>| Json(handles.script().greetings.clone())))
+            .route("/v1/greetings/{id}", put(put_greeting))
+            .route("/v1/greetings/{id}/audio", put(put_greeting_audio))
+            .route("/v1/plan", get(async |handles: Shared<Handles>| Json(handles.script().plan.clone())).put(put_plan))
             .route("/v1/doorbell", get(doorbell))
             .route("/sip", get(sip))
             .with_state(handles.clone());
@@ -256,6 +264,46 @@ async fn act(
 async fn audio(Shared(handles): Shared<Handles>, Path(_id): Path<String>, headers: HeaderMap) -> Response {
     let sound = || aftertone_media::container::wav_pcm16(&[100; 4_000], 8_000).into_response();
     unauthorized(&handles, &headers).unwrap_or_else(sound)
+}
+
+async fn put_greeting(Shared(handles): Shared<Handles>, Path(id): Path<GreetingId>, Json(body): Json<GreetingBody>) -> Response {
+    let mut script = handles.script();
+    if script.failing {
+        return problem(StatusCode::SERVICE_UNAVAILABLE, ProblemCode::Internal);
+    }
+    let GreetingBody { kind, title, text, language, expires_at } = body;
+    let greeting = Greeting { id, kind, title, text, language, expires_at, changed_at: Timestamp::UNIX_EPOCH, sound: None };
+    script.greetings.retain(|other| other.id != id);
+    script.greetings.push(greeting.clone());
+    Json(greeting).into_response()
+}
+
+async fn put_greeting_audio(Shared(handles): Shared<Handles>, Path(id): Path<GreetingId>, sound: axum::body::Bytes) -> Response {
+    let mut script = handles.script();
+    if script.refusing {
+        return problem(StatusCode::UNPROCESSABLE_ENTITY, ProblemCode::UnsupportedSound);
+    }
+    let Some(greeting) = script.greetings.iter_mut().find(|greeting| greeting.id == id) else {
+        return problem(StatusCode::NOT_FOUND, ProblemCode::NotFound);
+    };
+    let content = format!("{} bytes", sound.len());
+    greeting.sound = Some(GreetingSound { content, duration_ms: 500, peaks: vec![7], media_type: "audio/ogg".into() });
+    Json(greeting.clone()).into_response()
+}
+
+/// Somebody else is faster at the first try.
+async fn put_plan(Shared(handles): Shared<Handles>, headers: HeaderMap, Json(plan): Json<aftertone_model::Plan>) -> Response {
+    let mut script = handles.script();
+    if script.plan.version == 0 {
+        script.plan.version = 1;
+        script.plan.plan.zone = "Europe/Berlin".into();
+    }
+    let expected = format!("\"{}\"", script.plan.version);
+    if headers.get("if-match").is_none_or(|version| version != expected.as_str()) {
+        return problem(StatusCode::PRECONDITION_FAILED, ProblemCode::Conflict);
+    }
+    script.plan = PlanView { version: script.plan.version + 1, plan };
+    Json(script.plan.clone()).into_response()
 }
 
 async fn doorbell(Shared(handles): Shared<Handles>, headers: HeaderMap, socket: WebSocketUpgrade) -> Response {

@@ -58,6 +58,9 @@ pub enum ImportError {
     /// One of the containers that messages live in, and broken.
     #[error(transparent)]
     Container(DecodeError),
+    /// Its decoder failed where it should have said that the file is broken.
+    #[error("it can't be decoded")]
+    Faulty,
     /// Any other container, and broken.
     #[error("it can't be decoded")]
     Broken(#[source] SymphoniaError),
@@ -83,7 +86,8 @@ pub fn import(bytes: &[u8], limits: ImportLimits) -> Result<Pcm, ImportError> {
         // A byte of it is two samples at most.
         pcm
     } else {
-        foreign(bytes, limits.duration)?
+        // Hostile bytes may make a decoder panic, by arithmetic that overflows for one: that costs the file, not the program.
+        std::panic::catch_unwind(|| foreign(bytes, limits.duration)).unwrap_or(Err(ImportError::Faulty))?
     };
     match pcm {
         pcm if pcm.samples.is_empty() => Err(ImportError::NoSound),

@@ -39,7 +39,9 @@ pub(crate) fn make(bytes: &[u8]) -> Result<NewSound, SoundError> {
     let mut pcm = import::import(bytes, limits).map_err(|error| match error {
         ImportError::TooLong(_) | ImportError::TooLarge(_) => SoundError::TooLong,
         ImportError::NoSound => SoundError::Silent,
-        ImportError::UnknownFormat | ImportError::Container(_) | ImportError::Broken(_) => SoundError::Unknown,
+        ImportError::UnknownFormat | ImportError::Container(_) | ImportError::Broken(_) | ImportError::Faulty => {
+            SoundError::Unknown
+        }
     })?;
     import::trim_silence(&mut pcm, MARGIN);
     if pcm.duration() < SHORTEST || !is_audible(&pcm) {

@@ -339,9 +339,11 @@ fn read_file(base64: &str) -> Result<Vec<i16>, Code> {
     let limits = ImportLimits { bytes: MOST_BYTES, duration: Duration::from_secs(LONGEST_S as u64) };
     let pcm = import::import(&bytes, limits).map_err(|error| match error {
         ImportError::TooLarge(_) | ImportError::TooLong(_) => Code::SoundTooLong,
-        ImportError::UnknownFormat | ImportError::NoSound | ImportError::Container(_) | ImportError::Broken(_) => {
-            Code::UnsupportedSound
-        }
+        ImportError::UnknownFormat
+        | ImportError::NoSound
+        | ImportError::Container(_)
+        | ImportError::Broken(_)
+        | ImportError::Faulty => Code::UnsupportedSound,
     })?;
     if pcm.samples.is_empty() {
         return Err(Code::UnsupportedSound);

@@ -17,16 +17,11 @@ mod window;
 
 use std::process::ExitCode;
 
-use aftertone_client::is_loggable;
+use aftertone_client::log_to_stderr;
 use aftertone_view::{Code, Command};
 use clap::Parser;
 use tauri::{Manager, RunEvent, State};
-use tracing_subscriber::{
-    Layer,
-    filter::{FilterExt, filter_fn},
-    layer::SubscriberExt,
-    util::SubscriberInitExt,
-};
+use tracing_subscriber::EnvFilter;
 
 use crate::{
     arguments::Arguments,
@@ -37,9 +32,8 @@ use crate::{
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn,aftertone=info".into());
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    tracing_subscriber::registry().with(lines.with_filter(filter.and(filter_fn(is_loggable)))).init();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn,aftertone=info".into());
+    log_to_stderr(filter);
     let single_instance = tauri_plugin_single_instance::Builder::new()
         .dbus_id(arguments.instance())
         .callback(|app, arguments, _folder| called_again(app, &arguments));

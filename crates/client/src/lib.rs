@@ -38,7 +38,7 @@ mod turn;
 
 pub use aftertone_client_store::{Folder, FolderCounts, Listing, Window};
 
-pub use aftertone_net::is_loggable;
+pub use aftertone_net::log_to_stderr;
 
 pub use account::{
     Account, InvalidInvitation, InvalidServer, Invitation, ServerAddress, SignInError, load_account, relocate_own, revoke_left,

@@ -17,7 +17,7 @@ mod udp;
 mod watch;
 mod websocket;
 
-pub use log::is_loggable;
+pub use log::log_to_stderr;
 pub use number::{ConnectionNumber, ConnectionNumbers};
 pub use places::{Place, Places};
 pub use resolve::{Protocol, Question, Resolver, Target};

@@ -1,13 +1,13 @@
 //! `aftertone-server`: the hosted account as a program.
 
 use std::{
-    io::{BufRead, IsTerminal, Read, Write},
+    io::{BufRead, Read, Write},
     path::PathBuf,
     process::ExitCode,
 };
 
 use aftertone_model::{CallingRights, Language};
-use aftertone_net::is_loggable;
+use aftertone_net::log_to_stderr;
 use aftertone_server::{
     Addresses, Config, Options, Running, Server,
     admin::{self, AddUser, InviteTo},
@@ -17,12 +17,7 @@ use aftertone_server::{
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use serde::Serialize;
-use tracing_subscriber::{
-    EnvFilter, Layer,
-    filter::{FilterExt, filter_fn},
-    layer::SubscriberExt,
-    util::SubscriberInitExt,
-};
+use tracing_subscriber::EnvFilter;
 
 /// The hosted account of Aftertone: exchange, voicemail, and the API for its devices.
 #[derive(Parser)]
@@ -242,9 +237,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
 async fn serve(config: Config) -> anyhow::Result<()> {
     let filter = std::env::var("AFTERTONE_LOG").unwrap_or_else(|_| "info".into());
     let filter = EnvFilter::try_new(&filter).with_context(|| format!("AFTERTONE_LOG={filter} is no filter"))?;
-    let colours = std::io::stderr().is_terminal();
-    let lines = tracing_subscriber::fmt::layer().with_ansi(colours).with_writer(std::io::stderr);
-    tracing_subscriber::registry().with(lines.with_filter(filter.and(filter_fn(is_loggable)))).init();
+    log_to_stderr(filter);
     raise_open_files();
     // Before anybody can know that the server runs: from here on no signal kills it.
     let mut stop = StopSignals::new()?;

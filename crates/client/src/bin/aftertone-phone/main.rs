@@ -8,17 +8,12 @@ mod mailbox;
 use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use aftertone_client::{
-    CommandError, EventStream, MemorySecrets, SecretStore, ServerAddress, Session, SessionConfig, is_loggable, sign_in,
+    CommandError, EventStream, MemorySecrets, SecretStore, ServerAddress, Session, SessionConfig, log_to_stderr, sign_in,
 };
 use aftertone_sync::{Credentials, SignIn};
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::{
-    Layer,
-    filter::{FilterExt, filter_fn},
-    layer::SubscriberExt,
-    util::SubscriberInitExt,
-};
+use tracing_subscriber::EnvFilter;
 
 use crate::{files::Files, lines::Failure};
 
@@ -110,10 +105,9 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,webrtc=off,rtc=off,rtc_ice=off,rtc_dtls=off"));
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    tracing_subscriber::registry().with(lines.with_filter(filter.and(filter_fn(is_loggable)))).init();
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,webrtc=off,rtc=off,rtc_ice=off,rtc_dtls=off"));
+    log_to_stderr(filter);
     match run(Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

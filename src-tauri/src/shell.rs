@@ -2,8 +2,11 @@
 
 mod calls;
 mod greetings;
+mod input;
 mod messages;
 mod perform;
+mod tell;
+mod told;
 
 use std::{
     collections::BTreeMap,
@@ -11,24 +14,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aftertone_client::{CallPhase, Connection, Event as Told, News, OfflineReason, PlaybackState, Played, Session, TestMessage};
-use aftertone_model::{CallId, CallRecord, GreetingId, MessageId, MessageState};
+use aftertone_client::Session;
+use aftertone_model::{CallId, GreetingId};
 use aftertone_view::{
-    AccountView, AppView, Code, Command, ConnectionView, Event, GreetingsView, MeView, MessageRow, Place, PlaybackView,
-    ProviderStep, ProviderView, SecretsView, SettingsView, TestMessageView, ToastAbout,
+    Code, Event, GreetingsView, MeView, Place, PlaybackView, ProviderStep, SecretsView, TestMessageView, ToastAbout,
 };
 use tauri::{AppHandle, Manager, async_runtime::JoinHandle};
 use tokio::sync::{mpsc, oneshot};
 
+pub(crate) use self::{
+    input::{Input, Inputs},
+    tell::offline_code,
+};
 use crate::{
     arguments::{Arguments, Secrets},
     mailbox::Mailbox,
     notifications::{Notifications, Pressed, Several, Subject},
-    own::{self, Own},
+    own::Own,
     settings::Settings,
     shell::calls::Calls,
     sign_in::{self, Started},
-    sound::{Cue, Sound, recorder::Progress},
+    sound::Sound,
     tray::Tray,
     window::{self, Focus},
 };
@@ -36,76 +42,8 @@ use crate::{
 /// How often a server is tried that is to be told of a device that was signed out.
 const REVOKE_EVERY: Duration = Duration::from_secs(60);
 
-/// What reaches the loop.
-pub(crate) enum Input {
-    /// The window asks for something.
-    Perform(Command, oneshot::Sender<Result<(), Code>>),
-    /// The phone tells something.
-    Told(Box<Told>),
-    /// Signing in, or starting at the app's start, came to an end.
-    Started(Result<Option<Box<Started>>, Code>, Option<oneshot::Sender<Result<(), Code>>>),
-    /// A command that took a while wants something told.
-    Tell(Box<Event>),
-    /// The mailbox has to be read again.
-    Stale,
-    /// Something was done to messages.
-    Done(messages::Done, oneshot::Sender<Result<(), Code>>),
-    /// Something was done to greetings, and is to be told.
-    GreetingDone(greetings::Toast, oneshot::Sender<Result<(), Code>>),
-    /// How far the recording of a greeting is.
-    Recorder(Progress),
-    /// A sound file of this name was read.
-    Loaded(Vec<i16>, String),
-    /// A toast for something that succeeded or failed late.
-    Toast(ToastAbout),
-    /// A button of a notification was pressed.
-    Pressed(Subject, Pressed),
-    /// A button of some program's notification was pressed.
-    PressedNumber(u32, Pressed),
-    /// The desktop shows a notification under this number.
-    Notified(Subject, u32),
-    /// The person took a notification off the screen; of which round.
-    Dismissed(Subject, u64),
-    /// How the account at a provider gets on that the server inside this app uses.
-    Provider(Option<aftertone_server::TrunkReport>),
-    /// The same while it is being signed in with.
-    ProviderStep(ProviderStep),
-    /// Another account at a provider was put in the place of the one there.
-    ProviderChanged(ProviderView),
-    /// A link was opened with the app.
-    Link(String),
-    /// A sound device came, went or failed.
-    Sound(aftertone_audio::SoundEvent),
-    /// Whether the desktop has a tray, now.
-    Tray(bool),
-    /// Show the window, at a place if one is named.
-    Show(Option<Place>),
-    /// An ended call was shown long enough.
-    Forget(CallId),
-    /// End the app.
-    Quit,
-}
-
 /// What is shown is at most this old while changes pour in.
 const LONGEST_BURST: Duration = Duration::from_millis(100);
-
-/// The way into the loop. Cheap to clone.
-#[derive(Debug, Clone)]
-pub(crate) struct Inputs(mpsc::UnboundedSender<Input>);
-
-impl Inputs {
-    /// Performs a command of the window's.
-    pub(crate) async fn perform(&self, command: Command) -> Result<(), Code> {
-        let (reply, answer) = oneshot::channel();
-        self.send(Input::Perform(command, reply));
-        answer.await.unwrap_or(Err(Code::Internal))
-    }
-
-    pub(crate) fn send(&self, input: Input) {
-        // The loop ends with the app; whoever is late then is not missed.
-        let _ended = self.0.send(input);
-    }
-}
 
 /// Starts the loop.
 pub(crate) fn start(app: &AppHandle, arguments: &Arguments) -> Result<Inputs, Box<dyn std::error::Error>> {
@@ -375,175 +313,6 @@ impl Shell {
         self.read_greetings().await;
     }
 
-    async fn told(&mut self, told: Told) {
-        match told {
-            Told::Connection(connection) => {
-                log_connection(&connection);
-                self.tell_app();
-                self.update_tray();
-                // What can't be fetched can't be played.
-                self.read_mailbox().await;
-                self.read_greetings().await;
-            }
-            Told::Call(call) => self.call(call).await,
-            Told::Quality(quality) => {
-                if self.calls.heard(&quality) {
-                    self.tell_app();
-                }
-            }
-            Told::MessageArrived { message, news } => {
-                self.stale = true;
-                self.arrived(&message, news);
-            }
-            Told::MessageChanged(message) => {
-                if message.state != MessageState::New {
-                    self.heard(message.envelope.id);
-                }
-                self.stale = true;
-            }
-            Told::MessageExpunged(message) => {
-                self.heard(message);
-                self.stale = true;
-            }
-            Told::CallRecord { record, news } => {
-                self.stale = true;
-                self.missed(&record, news);
-            }
-            Told::GreetingsChanged => self.read_greetings().await,
-            Told::CaughtUp => self.caught_up().await,
-            Told::AudioCached(_) => {}
-            Told::ActionRefused { code, .. } => {
-                self.stale = true;
-                self.toast(ToastAbout::Failed { code: code.into() });
-            }
-            Told::Playback(playback) => self.playback(playback),
-            Told::TestMessage(test) => self.test_message(&test),
-            Told::SignedOut { by_us } => {
-                self.forget_phone();
-                self.revoke_left();
-                self.notifications.close_all().await;
-                if let Some(own) = self.own.take() {
-                    own.stop().await;
-                    if by_us {
-                        own::forget(&self.folder).await;
-                    }
-                }
-                self.why = (!by_us).then_some(Code::NotSignedIn);
-                self.tell_all();
-            }
-        }
-    }
-
-    /// A message is new no more.
-    fn heard(&mut self, message: MessageId) {
-        self.while_away.messages.remove(&message);
-        self.notifications.heard(message);
-    }
-
-    fn arrived(&mut self, message: &aftertone_model::Message, news: News) {
-        let (id, is_new) = (message.envelope.id, message.state == MessageState::New);
-        tracing::info!(%id, ?news, "a new message");
-        if is_new && self.tells(self.settings.notifications.messages) {
-            match news {
-                News::Fresh => self.notifications.message(&MessageRow::new(message, true), self.settings.language()),
-                News::Away => _ = self.while_away.messages.insert(id),
-                News::Known => {}
-            }
-        }
-        if self.test_call.is_some_and(|call| call == message.envelope.call) {
-            let after = self.hung_up_at.map_or(0, |at| at.elapsed().as_millis());
-            self.test_call = None;
-            self.test = TestMessageView::Arrived { message: id, after_ms: u32::try_from(after).unwrap_or(u32::MAX) };
-            window::tell(&self.app, &Event::TestMessage(self.test));
-        }
-    }
-
-    /// A call that was missed and left no message; one that did is told by its message.
-    fn missed(&mut self, record: &CallRecord, news: News) {
-        let missed = record.is_missed() && record.message.is_none();
-        if missed && self.tells(self.settings.notifications.missed_calls) {
-            match news {
-                News::Fresh => self.notifications.missed(record, self.settings.language()),
-                News::Away => _ = self.while_away.calls.insert(record.call),
-                News::Known => {}
-            }
-        }
-    }
-
-    /// Whether notifications of a kind that is `wanted` are shown at this moment.
-    fn tells(&self, wanted: bool) -> bool {
-        wanted && !self.settings.quiet_now()
-    }
-
-    /// After time offline, whatever came is one notification.
-    async fn caught_up(&mut self) {
-        self.stale = true;
-        let while_away = std::mem::take(&mut self.while_away);
-        let Some(session) = self.session() else { return };
-        let language = self.settings.language();
-        let (message, call) = (while_away.messages.first(), while_away.calls.first());
-        match (while_away.messages.len(), while_away.calls.len(), message, call) {
-            (0, 0, ..) => {}
-            (1, 0, Some(id), _) => {
-                if let Ok(Some(message)) = session.message(*id).await {
-                    self.notifications.message(&MessageRow::new(&message, true), language);
-                }
-            }
-            (0, 1, _, Some(call)) => {
-                if let Ok(Some(record)) = session.incoming_call(*call).await {
-                    self.notifications.missed(&record, language);
-                }
-            }
-            _ => self.notifications.several(while_away, language),
-        }
-    }
-
-    fn playback(&mut self, playback: aftertone_client::PlaybackSnapshot) {
-        let at = |ms: u64| u32::try_from(ms).unwrap_or(u32::MAX);
-        match playback.state {
-            PlaybackState::Failed => self.toast(ToastAbout::Failed { code: Code::SoundMissing }),
-            PlaybackState::NoDevice => self.toast(ToastAbout::Failed { code: Code::AudioDevice }),
-            PlaybackState::Loading | PlaybackState::Playing | PlaybackState::Paused | PlaybackState::Ended => {}
-        }
-        // At its end nothing plays any more: a click on the waveform plays from there, as it does before the first time.
-        let is_over = matches!(playback.state, PlaybackState::Failed | PlaybackState::Ended);
-        self.playback = (!is_over).then(|| PlaybackView {
-            message: match playback.played {
-                Played::Message(message) => Some(message),
-                Played::Greeting(_) | Played::Recording => None,
-            },
-            greeting: match playback.played {
-                Played::Greeting(greeting) => Some(greeting),
-                Played::Message(_) | Played::Recording => None,
-            },
-            position_ms: at(playback.position_ms),
-            duration_ms: at(playback.duration_ms),
-            playing: matches!(playback.state, PlaybackState::Playing | PlaybackState::Loading),
-            loading: playback.state == PlaybackState::Loading,
-            rate_percent: playback.rate,
-            device: self.sound.speaker_name(&self.settings),
-        });
-        window::tell(&self.app, &Event::Playback(self.playback.clone()));
-    }
-
-    fn test_message(&mut self, test: &TestMessage) {
-        self.test = match test {
-            TestMessage::Calling => TestMessageView::Calling,
-            TestMessage::Greeting => TestMessageView::Greeting,
-            TestMessage::Speaking => TestMessageView::Speaking,
-            TestMessage::HungUp { call } => {
-                self.test_call = *call;
-                self.hung_up_at = Some(Instant::now());
-                TestMessageView::Waiting
-            }
-            TestMessage::Failed { detail } => {
-                tracing::warn!(detail, "the test message failed");
-                TestMessageView::Failed { code: Code::Server }
-            }
-        };
-        window::tell(&self.app, &Event::TestMessage(self.test));
-    }
-
     async fn pressed(&mut self, subject: Subject, pressed: Pressed) {
         // A press may be heard twice.
         if !self.notifications.close(subject) {
@@ -593,16 +362,6 @@ impl Shell {
         self.update_tray();
     }
 
-    /// The phone's connection; with a server of its own, the provider's behind it. None: nobody is signed in.
-    fn connection(&self) -> Option<ConnectionView> {
-        let phone = self.phone.as_ref()?;
-        let view = connection_view(&phone.session.snapshot().connection);
-        Some(match &self.own {
-            Some(own) if view == ConnectionView::Connected => own.connection(),
-            Some(_) | None => view,
-        })
-    }
-
     fn link(&mut self, link: String) {
         if !link.starts_with("aftertone:") {
             match number_of(&link) {
@@ -648,17 +407,6 @@ impl Shell {
         self.phone.as_ref().map(|phone| phone.session.clone())
     }
 
-    /// How many messages of a caller wait to be heard.
-    async fn waiting_from(&self, call: &aftertone_client::CallSnapshot) -> u32 {
-        let Some(session) = self.session().filter(|_| !call.party.number.is_empty()) else { return 0 };
-        session.new_from(&call.party.number).await.map_or(0, |count| u32::try_from(count).unwrap_or(u32::MAX))
-    }
-
-    /// What was done here and waits to be told to the server.
-    fn waiting(&self) -> u32 {
-        self.phone.as_ref().map_or(0, |phone| u32::try_from(phone.session.snapshot().waiting).unwrap_or(u32::MAX))
-    }
-
     async fn read_mailbox(&mut self) {
         self.stale = false;
         let Some(session) = self.session() else { return };
@@ -677,116 +425,6 @@ impl Shell {
             self.go_to = Some(place);
         }
     }
-
-    fn toast(&mut self, about: ToastAbout) {
-        let toast = self.mailbox.toast(about, false);
-        window::tell(&self.app, &Event::Toast(toast));
-    }
-
-    fn toast_failure(&mut self, result: Result<(), aftertone_client::CommandError>) {
-        if let Err(error) = result {
-            self.toast(ToastAbout::Failed { code: perform::command_code(&error) });
-        }
-    }
-
-    fn tell_all(&mut self) {
-        self.tell_app();
-        self.tell_mailbox();
-        self.tell_greetings();
-        window::tell(&self.app, &Event::Playback(self.playback.clone()));
-        window::tell(&self.app, &Event::Player(self.settings.player));
-        window::tell(&self.app, &Event::TestMessage(self.test));
-        self.tell_settings();
-    }
-
-    fn tell_settings(&self) {
-        window::tell(
-            &self.app,
-            &Event::Settings(SettingsView {
-                notifications: self.settings.notifications.clone(),
-                quiet_now: self.settings.quiet_now(),
-                tray: self.tray.is_shown(),
-            }),
-        );
-    }
-
-    fn update_tray(&mut self) {
-        let connection = self.connection();
-        self.tray.update(connection.as_ref(), self.mailbox.new_messages(), self.settings.language());
-    }
-
-    fn tell_mailbox(&mut self) {
-        let connection = self.phone.as_ref().map(|phone| connection_view(&phone.session.snapshot().connection));
-        let reachable = connection.is_some_and(|connection| connection == ConnectionView::Connected);
-        for view in self.mailbox.views(reachable) {
-            window::tell(&self.app, &view);
-        }
-        window::badge(&self.app, self.mailbox.new_messages());
-        self.update_tray();
-    }
-
-    fn tell_app(&mut self) {
-        let calls = self.calls.views();
-        let account = match &self.phone {
-            Some(phone) => {
-                AccountView::SignedIn { me: phone.me.clone(), provider: self.own.as_ref().map(|own| own.provider.clone()) }
-            }
-            None => AccountView::SignedOut {
-                server: self.settings.server.clone(),
-                user: self.settings.user.clone(),
-                why: self.why,
-                invitation: self.invitation.clone(),
-                provider: self.provider_step,
-            },
-        };
-        let view = AppView {
-            account,
-            connection: self.connection().unwrap_or(ConnectionView::Connecting),
-            calls,
-            language: self.settings.language(),
-            secrets: self.secrets_view,
-            new_messages: self.mailbox.new_messages(),
-            waiting: self.waiting(),
-            version: env!("CARGO_PKG_VERSION").into(),
-        };
-        window::tell(&self.app, &Event::App(view));
-    }
-
-    /// A call began, changed or ended.
-    async fn call(&mut self, call: aftertone_client::CallSnapshot) {
-        let id = call.id;
-        let ringing = call.direction == aftertone_model::Direction::Incoming && matches!(call.phase, CallPhase::Ringing);
-        let ended = matches!(call.phase, CallPhase::Ended(_));
-        let is_busy = call.direction == aftertone_model::Direction::Outgoing
-            && call.phase == CallPhase::Ended(aftertone_model::EndReason::Busy);
-        if ringing && !self.calls.knows(id) {
-            let party = aftertone_view::PartyView::from(&call.party);
-            if self.settings.notifications.calls {
-                self.notifications.call(id, &party, self.settings.language());
-            }
-            // Whoever types into another program goes on doing so.
-            self.bring_window(Focus::Leave);
-        }
-        if !ringing {
-            self.notifications.close(Subject::Call(id));
-        }
-        let waiting = self.waiting_from(&call).await;
-        self.calls.update(call, waiting);
-        let quiet = self.settings.quiet_now();
-        self.sound.sound(self.calls.cue().filter(|cue| *cue != Cue::Ring || !quiet), &self.settings);
-        self.sound.show_levels(self.calls.any_connected() || self.studio.is_recording());
-        if is_busy {
-            self.sound.busy(&self.settings);
-        }
-        if ended {
-            let inputs = self.inputs.clone();
-            tauri::async_runtime::spawn(async move {
-                tokio::time::sleep(calls::SHOWN_AFTER_END).await;
-                inputs.send(Input::Forget(id));
-            });
-        }
-        self.tell_app();
-    }
 }
 
 /// The number or address of a `tel:`, `sip:` or `sips:` link, without what RFC 3966 and RFC 3261 let follow it.
@@ -795,45 +433,6 @@ fn number_of(link: &str) -> Option<String> {
     let is_known = ["tel", "sip", "sips"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
     let number = rest.trim_start_matches('/').split([';', '?']).next().unwrap_or_default();
     (is_known && !number.is_empty()).then(|| number.replace("%2B", "+").replace("%20", " "))
-}
-
-fn log_connection(connection: &Connection) {
-    match connection {
-        Connection::Connecting => tracing::info!("connecting to the account"),
-        Connection::Online => tracing::info!("the account is online"),
-        Connection::Offline { reason, detail, .. } => tracing::info!(?reason, detail, "not connected to the account"),
-    }
-}
-
-fn connection_view(connection: &Connection) -> ConnectionView {
-    match connection {
-        Connection::Connecting => ConnectionView::Connecting,
-        Connection::Online => ConnectionView::Connected,
-        Connection::Offline { reason, detail, retry_at } => {
-            ConnectionView::Offline { reason: offline_view(*reason), detail: detail.clone(), retry_at: *retry_at }
-        }
-    }
-}
-
-fn offline_view(reason: OfflineReason) -> aftertone_view::OfflineReason {
-    match reason {
-        OfflineReason::Dns => aftertone_view::OfflineReason::Dns,
-        OfflineReason::Connect => aftertone_view::OfflineReason::Connect,
-        OfflineReason::Tls => aftertone_view::OfflineReason::Tls,
-        OfflineReason::Credentials => aftertone_view::OfflineReason::Credentials,
-        OfflineReason::Server => aftertone_view::OfflineReason::Server,
-    }
-}
-
-/// The code for a command that failed for want of a connection.
-pub(crate) fn offline_code(reason: OfflineReason) -> Code {
-    match reason {
-        OfflineReason::Dns => Code::Dns,
-        OfflineReason::Connect => Code::Connect,
-        OfflineReason::Tls => Code::Tls,
-        OfflineReason::Credentials => Code::NotSignedIn,
-        OfflineReason::Server => Code::Server,
-    }
 }
 
 #[cfg(test)]

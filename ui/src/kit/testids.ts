@@ -30,7 +30,7 @@
  * Greetings: `greetings`, `greeting` (a row, with `data-greeting-id`, `data-use`: standard, temporary or nothing, `data-state`), `greeting-new`,
  *   `greeting-standard`, `greeting-temporary`, `greeting-edit`, `greeting-delete`, `greeting-dialog`, `greeting-title`, `greeting-text`,
  *   `greeting-language`, `greeting-ends`, `greeting-until`, `greeting-save`; recording: `studio`, `template-office` …, `company`, `recorder`
- *   (with `data-state`: empty, countdown, recording, recorded), `record`, `record-stop`, `record-level` (a meter), `record-file`,
+ *   (with `data-state`: empty, countdown, recording, recorded), `record`, `record-stop`, `record-level` and `record-gauge` (meters), `record-file`,
  *   `trim-from`, `trim-to`, `greeting-use`, `coach`, `advice` (with `data-point`, `data-good`).
  * Settings on a desktop without a tray: `no-tray`.
  * On one's own: `with-own`, `provider-server`, `provider-user`, `provider-password`, `provider-step` (with `data-step`), and in the
@@ -154,6 +154,7 @@ export const ids = {
   record: "record",
   recordStop: "record-stop",
   recordLevel: "record-level",
+  recordGauge: "record-gauge",
   recordFile: "record-file",
   trimFrom: "trim-from",
   trimTo: "trim-to",

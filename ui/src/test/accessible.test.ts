@@ -10,6 +10,7 @@ import Button from "../kit/Button.svelte";
 import Chips from "../kit/Chips.svelte";
 import Dialog from "../kit/Dialog.svelte";
 import Empty from "../kit/Empty.svelte";
+import FormDialog from "../kit/FormDialog.svelte";
 import IconButton from "../kit/IconButton.svelte";
 import { Phone, PhoneDown, Voicemail } from "../kit/icons";
 import Meter from "../kit/Meter.svelte";
@@ -48,6 +49,8 @@ const tested = (progress: TestMessageView) => () => void render(TestMessage, { p
 const listed = (role: "list" | "listbox", rows: readonly string[]) => () =>
   void render(VirtualList, { label: "Rows", role, multiple: role === "listbox", total: 3, offset: 0, rows, estimate: 40, testid: "rows", row: role === "list" ? item : option, onneed: nothing });
 
+const FORM = { title: "Forward", testid: "d", submit: "Send", submitTestid: "s", blocked: false, ask: () => Promise.resolve(null), onclose: nothing, children: words };
+
 /** Every component of the kit in each of its states. */
 const KIT: Record<string, () => void> = {
   Avatar: () => void render(Avatar, { initials: "AB", size: "huge", tinted: true }),
@@ -64,6 +67,8 @@ const KIT: Record<string, () => void> = {
   Dialog: () => void render(Dialog, { open: true, title: "Forward", description: "A message", testid: "d", onclose: nothing, children: words }),
   "Dialog, wide, without a description": () => void render(Dialog, { open: true, title: "Forward", wide: true, testid: "d", onclose: nothing, children: words }),
   Empty: () => void render(Empty, { icon: Voicemail, title: "Nothing", text: "Here", children: words }),
+  FormDialog: () => void render(FormDialog, FORM),
+  "FormDialog, blocked": () => void render(FormDialog, { ...FORM, icon: Voicemail, blocked: true, blockedWhy: "Choose somebody" }),
   Meter: () => void render(Meter, { label: "Microphone", level: 40, testid: "m" }),
   "Meter, silent": () => void render(Meter, { label: "Microphone", level: 0, testid: "m" }),
   MiniSelect: () => void render(MiniSelect, { label: "Speed", options: FOLDERS, value: "a", shown: "A", testid: "m", onchange: nothing }),

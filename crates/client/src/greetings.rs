@@ -127,6 +127,7 @@ impl Drafts {
         let (waiting, heard) = (folder.join("waiting"), folder.join("heard"));
         std::fs::create_dir_all(&waiting)?;
         std::fs::create_dir_all(&heard)?;
+        remove_orphans(&waiting)?;
         Ok(Self { waiting, heard, removed: Arc::default(), bell: Arc::default() })
     }
 
@@ -371,6 +372,18 @@ fn read_all(folder: &Path) -> io::Result<Vec<WaitingGreeting>> {
     Ok(all)
 }
 
+/// Sounds that no description speaks of: of greetings that were removed in an earlier session, and of one that was cut off.
+fn remove_orphans(folder: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let is = |ending: &str| path.extension().is_some_and(|extension| extension == ending);
+        if is("part") || is("sound") && !path.with_extension("json").exists() {
+            std::fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
 fn describe(folder: &Path, waiting: &WaitingGreeting) -> io::Result<()> {
     write(&description(folder, waiting.id), &serde_json::to_vec(waiting)?)
 }
@@ -446,5 +459,7 @@ mod tests {
         std::fs::write(sound_file(&drafts.waiting, GreetingId::from_random(7)), [1]).unwrap();
         std::fs::write(drafts.waiting.join("broken.json"), "{").unwrap();
         assert_eq!(drafts.all().await.unwrap(), []);
+        let drafts = Drafts::open(folder.path()).unwrap();
+        assert!(drafts.sound(GreetingId::from_random(7)).await.is_err(), "it takes no room after the next start");
     }
 }

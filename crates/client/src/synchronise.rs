@@ -213,23 +213,20 @@ impl Pulling {
     /// To the end of the feed or to a failure; when to ask again.
     async fn pull(&mut self, puller: &mut Puller, sounds: &Notify) -> Option<Instant> {
         let gap = self.gaps.load(Ordering::Relaxed);
-        // The first synchronisation is a snapshot; another one follows a reset.
-        let mut is_first = false;
         loop {
             match puller.poll_output() {
                 PullOutput::Timeout(until) => return until,
                 PullOutput::Fetch { fetch, since } => {
-                    is_first |= since.is_none() && !puller.has_cursor();
                     let page = self.api.changes(since).await;
                     puller.handle_fetched(fetch, page.map_err(|e| self.not_fetched(e)), Instant::now());
                 }
                 PullOutput::Apply(page) => {
                     let changed = self.mailbox.apply(page).await;
-                    puller.handle_stored(self.stored(changed, self.news(is_first, gap)), Instant::now());
+                    puller.handle_stored(self.stored(changed, self.news(puller, gap)), Instant::now());
                 }
                 PullOutput::Replace(pages) => {
                     let changed = self.mailbox.replace(pages).await;
-                    puller.handle_stored(self.stored(changed, self.news(is_first, gap)), Instant::now());
+                    puller.handle_stored(self.stored(changed, self.news(puller, gap)), Instant::now());
                 }
                 PullOutput::CaughtUp => {
                     self.caught_up_in = Some(gap);
@@ -240,8 +237,9 @@ impl Pulling {
         }
     }
 
-    fn news(&self, is_first: bool, gap: u64) -> News {
-        if is_first {
+    fn news(&self, puller: &Puller, gap: u64) -> News {
+        if !puller.has_cursor() {
+            // The first synchronisation: it was all there before this device.
             News::Known
         } else if self.caught_up_in == Some(gap) {
             News::Fresh

@@ -292,13 +292,13 @@ fn recorded(number: u128) -> NewGreeting {
 }
 
 /// Until no greeting waits, or the server refused it.
-async fn settled(session: &Session) -> Greetings {
+async fn settled(session: &Session, events: &mut EventStream) -> Greetings {
     loop {
         let greetings = session.greetings().await.unwrap();
         if greetings.waiting.iter().all(|waiting| waiting.refused.is_some()) {
             return greetings;
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        wait_for(events, |event| matches!(event, Event::GreetingsChanged).then_some(())).await;
     }
 }
 
@@ -317,8 +317,8 @@ async fn a_greeting_that_was_recorded_without_the_server_is_sent_after_a_restart
     session.shut_down().await;
 
     fake.state().failing = false;
-    let (session, _events) = place.start().await.unwrap();
-    let greetings = timeout(Duration::from_secs(20), settled(&session)).await.unwrap();
+    let (session, mut events) = place.start().await.unwrap();
+    let greetings = settled(&session, &mut events).await;
     assert_eq!(greetings.waiting, []);
     assert_eq!(greetings.stored[0].sound.as_ref().unwrap().content, "3 bytes");
     let plan = fake.state().plan.plan.clone();
@@ -332,7 +332,7 @@ async fn a_greeting_that_the_server_refuses_stays_and_says_so() {
     caught_up(&mut events).await;
     fake.state().refusing = true;
     session.add_greeting(recorded(2)).await.unwrap();
-    let greetings = timeout(Duration::from_secs(20), settled(&session)).await.unwrap();
+    let greetings = settled(&session, &mut events).await;
     assert_eq!(greetings.waiting[0].refused, Some(ProblemCode::UnsupportedSound));
     session.shut_down().await;
 }

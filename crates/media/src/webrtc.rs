@@ -277,9 +277,9 @@ fn free_mid(taken: &BTreeSet<&str>, index: usize) -> String {
 
 fn without_repeated_words(media_line: &str) -> String {
     let mut words: Vec<&str> = Vec::new();
-    for (at, word) in media_line.split(' ').enumerate() {
+    for (at, word) in media_line.split_whitespace().enumerate() {
         // Kind, port and protocol may well equal a payload type.
-        if at < 3 || !(word.is_empty() || words[3..].contains(&word)) {
+        if at < 3 || !words[3..].contains(&word) {
             words.push(word);
         }
     }

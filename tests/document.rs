@@ -6,7 +6,7 @@ use std::{path::PathBuf, time::Duration};
 
 use aftertone_tests::{
     hosted::{self, ALICE, Api, BOB, Hosted},
-    process, sipp,
+    peers, process, sipp,
     sound::Sound,
 };
 use anyhow::{Context, Result, ensure};
@@ -19,12 +19,9 @@ const GREETING: &str = "0198b4c2-7b8e-7a53-9c3e-5d1f2a3b4c5d";
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,\
                       response_schema_conformance";
 
-/// Where `cargo xtask setup` installs it.
 fn schemathesis() -> Result<PathBuf> {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
-    let program = cache.context("no HOME")?.join("aftertone/schemathesis/bin/schemathesis");
-    ensure!(program.exists(), "schemathesis is not there: cargo xtask setup");
+    let program = peers::cached("schemathesis/bin/schemathesis")?;
+    ensure!(program.exists(), "{} is not there: cargo xtask setup installs it", program.display());
     Ok(program)
 }
 

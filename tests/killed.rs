@@ -21,6 +21,8 @@ use serde_json::Value;
 
 /// In each of the two halves, which run beside each other.
 const ROUNDS: u32 = 25;
+/// By then the last callers have spoken for seconds, and the first have hung up.
+const LONGEST: Duration = Duration::from_millis(5_500);
 /// A recording with so many bytes has a second of sound for sure: 8,000 are a second of PCMU, and people pause.
 const SURE_BYTES: u64 = 16_000;
 
@@ -116,7 +118,8 @@ async fn kills() -> Result<()> {
 
     let (mut known, mut sure) = (Known::default(), 0);
     for number in 0..ROUNDS {
-        let after = Duration::from_millis(random.random_range(0..5_500));
+        // At random, but everywhere: each round has its own part of the time that calls take.
+        let after = LONGEST.mul_f64((f64::from(number) + random.random_range(0.0..1.0)) / f64::from(ROUNDS));
         let left = round(folder.path(), number, &words, after).await.with_context(|| format!("round {number}"))?;
         let hosted = Hosted::start(&data, &[]).await?;
         let [alice, bob] = [hosted.sign_in(ALICE.name).await?, hosted.sign_in(BOB.name).await?];
@@ -137,7 +140,7 @@ async fn kills() -> Result<()> {
         }
         hosted.stop().await?;
     }
-    ensure!(sure >= 5 && known.0.len() > sure, "{sure} broke off, {} messages", known.0.len());
+    ensure!(sure >= ROUNDS as usize && known.0.len() > sure, "{sure} broke off, {} messages", known.0.len());
     println!("{} messages, {sure} of them broken off by a kill", known.0.len());
     Ok(())
 }

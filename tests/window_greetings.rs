@@ -21,18 +21,24 @@ fn recorder(state: &str) -> String {
     format!("[data-testid=\"recorder\"][data-state=\"{state}\"]")
 }
 
+/// Waits until a meter of the window shows more than that.
+async fn shows_more_than(window: &Window, meter: &str, least: f64) -> Result<()> {
+    process::eventually(&format!("{meter} is above {least}"), PATIENCE, || async {
+        let value = window.find(meter).await?.attr("aria-valuenow").await?.context("no value")?;
+        Ok((value.parse::<f64>()? > least).then_some(()))
+    })
+    .await
+}
+
 /// Speaks into the microphone while the window records.
 async fn record(office: &Office, window: &Window, said: &Sound) -> Result<()> {
     window.click("record").await?;
     window.wait_for(&recorder("countdown")).await?;
     window.wait_for(&recorder("recording")).await?;
     let _speaking = office.desktop.say(said)?;
-    process::eventually("the meter moves", PATIENCE, || async {
-        let level = window.find("record-level").await?.attr("aria-valuenow").await?.context("no level")?;
-        Ok((level.parse::<f64>()? > 0.0).then_some(()))
-    })
-    .await?;
-    tokio::time::sleep(Duration::from_secs_f64(said.seconds() + 0.5)).await;
+    shows_more_than(window, "record-level", 0.0).await?;
+    // In whole seconds: it was all said when one more has passed.
+    shows_more_than(window, "record-gauge", said.seconds() + 1.0).await?;
     window.click("record-stop").await?;
     window.wait_for(&recorder("recorded")).await
 }
@@ -52,7 +58,7 @@ async fn bob_hears_the_greeting(office: &mut Office, window: &Window, said: &Sou
 fn alike(what: &str, said: &Sound, heard: &Sound) -> Result<()> {
     let quality = sound::quality(said, heard)?;
     println!("{what}: PESQ {:.2}, stretched by {:.3} s", quality.pesq, quality.stretch_s);
-    ensure!(quality.pesq > 2.5 && quality.stretch_s.abs() < 0.3, "{what}: {quality:?}");
+    ensure!(quality.pesq > 3.0 && quality.stretch_s.abs() < 0.3, "{what}: {quality:?}");
     Ok(())
 }
 

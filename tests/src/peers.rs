@@ -18,6 +18,16 @@ pub mod coturn;
 pub mod kamailio;
 pub mod keys;
 
+/// What `cargo xtask setup` keeps under this name in the user's cache.
+///
+/// # Errors
+/// Where the user has no cache.
+pub fn cached(name: &str) -> Result<PathBuf> {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
+    Ok(cache.context("neither XDG_CACHE_HOME nor HOME is set")?.join("aftertone").join(name))
+}
+
 /// The folder with the outside programs.
 #[derive(Debug, Clone)]
 pub struct Peers {
@@ -30,11 +40,7 @@ impl Peers {
     /// # Errors
     /// Where it isn't there: tests that need it fail, they are not skipped.
     pub fn find() -> Result<Self> {
-        let cache = || {
-            let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-            cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache"))).map(|c| c.join("aftertone/peers"))
-        };
-        let root = std::env::var_os("AFTERTONE_PEERS").map(PathBuf::from).or_else(cache).context("no HOME")?;
+        let root = std::env::var_os("AFTERTONE_PEERS").map_or_else(|| cached("peers"), |root| Ok(root.into()))?;
         ensure!(
             root.join("etc/aftertone-peers").exists(),
             "{} has no outside exchanges: cargo xtask setup installs them",

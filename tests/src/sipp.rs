@@ -31,9 +31,7 @@ pub struct Load<'a> {
 /// # Errors
 /// Where a call fails.
 pub async fn run(load: &Load<'_>) -> Result<BTreeMap<String, Duration>> {
-    let folder = tempfile::tempdir()?;
-    let raw: Vec<u8> = load.speech.0.iter().map(|sample| sound::mu_law(*sample)).collect();
-    std::fs::write(folder.path().join("speech.ul"), raw)?;
+    let folder = with_speech(load.speech)?;
     let log = folder.path().join("times.log");
     let calls = load.calls.to_string();
     let mut command = Command::new("sipp");
@@ -58,9 +56,7 @@ pub struct Calling {
 /// # Errors
 /// Where sipp can't be started.
 pub fn begin(load: &Load<'_>, prefix: &str) -> Result<Calling> {
-    let folder = tempfile::tempdir()?;
-    let raw: Vec<u8> = load.speech.0.iter().map(|sample| sound::mu_law(*sample)).collect();
-    std::fs::write(folder.path().join("speech.ul"), raw)?;
+    let folder = with_speech(load.speech)?;
     let mut command = Command::new("sipp");
     command.args(["-s", load.extension, "-m", &load.calls.to_string(), "-r", "3", "-d", &load.hold.as_millis().to_string()]);
     let scenario = SCENARIO.replace("+4930555", prefix);
@@ -82,9 +78,7 @@ pub enum Keys<'a> {
 /// # Errors
 /// Where the server does not hang up.
 pub async fn leave(server: SocketAddr, extension: &str, speech: &Sound, keys: Keys<'_>) -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let raw: Vec<u8> = speech.0.iter().map(|sample| sound::mu_law(*sample)).collect();
-    std::fs::write(folder.path().join("speech.ul"), raw)?;
+    let folder = with_speech(speech)?;
     let (head, _) = SCENARIO.split_once("<pause/>").context("the scenario has no pause")?;
     let mut scenario = head.to_owned();
     if let Keys::Info(key, pauses) = keys {
@@ -179,9 +173,17 @@ impl Watching {
     }
 }
 
+/// A folder with the file that scenarios speak.
+fn with_speech(speech: &Sound) -> Result<tempfile::TempDir> {
+    let folder = tempfile::tempdir()?;
+    let raw: Vec<u8> = speech.0.iter().map(|sample| sound::mu_law(*sample)).collect();
+    std::fs::write(folder.path().join("speech.ul"), raw)?;
+    Ok(folder)
+}
+
 fn start(mut command: Command, scenario: &str, server: SocketAddr, port: u16, folder: &Path) -> Result<Running> {
     let file = folder.join("scenario.xml");
-    std::fs::write(&file, scenario)?;
+    std::fs::write(&file, scenario.replace("@OK@", OK))?;
     command
         .current_dir(folder)
         .arg(server.to_string())
@@ -302,17 +304,12 @@ Duration=160
 <recv response="200"/>
 "#;
 
+/// What `@OK@` in a scenario stands for.
+const OK: &str = "SIP/2.0 200 OK\n[last_Via:]\n[last_From:]\n[last_To:]\n[last_Call-ID:]\n[last_CSeq:]\nContent-Length: 0\n\n";
+
 const HUNG_UP: &str = r#"<recv request="BYE"/>
 <send><![CDATA[
-SIP/2.0 200 OK
-[last_Via:]
-[last_From:]
-[last_To:]
-[last_Call-ID:]
-[last_CSeq:]
-Content-Length: 0
-
-]]></send>
+@OK@]]></send>
 </scenario>
 "#;
 
@@ -422,44 +419,20 @@ Content-Length: 0
 <exec command="touch told"/>
 </action></recv>
 <send next="1"><![CDATA[
-SIP/2.0 200 OK
-[last_Via:]
-[last_From:]
-[last_To:]
-[last_Call-ID:]
-[last_CSeq:]
-Content-Length: 0
-
-]]></send>
+@OK@]]></send>
 <label id="1"/>
 <recv request="NOTIFY"><action>
 <ereg regexp="&lt;state>confirmed" search_in="msg" check_it="false" assign_to="lit"/>
 </action></recv>
 <send next="2" test="lit"><![CDATA[
-SIP/2.0 200 OK
-[last_Via:]
-[last_From:]
-[last_To:]
-[last_Call-ID:]
-[last_CSeq:]
-Content-Length: 0
-
-]]></send>
+@OK@]]></send>
 <nop next="1"/>
 <label id="2"/>
 <recv request="NOTIFY"><action>
 <ereg regexp="&lt;state>terminated" search_in="msg" check_it="false" assign_to="over"/>
 </action></recv>
 <send next="3" test="over"><![CDATA[
-SIP/2.0 200 OK
-[last_Via:]
-[last_From:]
-[last_To:]
-[last_Call-ID:]
-[last_CSeq:]
-Content-Length: 0
-
-]]></send>
+@OK@]]></send>
 <nop next="2"/>
 <label id="3"/>
 <nop/>

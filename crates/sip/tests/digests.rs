@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use aftertone_sip::digest::{Algorithm, Authorization, Challenge, Secret, Verdict, Verifier, ha1};
 use aftertone_sip::{
-    Body, Credentials, Event, Headers, Method, OutgoingRequest, Request, RequestFailure, Response, ResponseParts, Transport, Uri,
+    Body, Credentials, Event, Headers, IncomingId, Method, OutgoingRequest, Request, RequestFailure, Response, ResponseParts,
+    Transport, Uri,
 };
 
 use common::{ALICE, ANSWER, BOB, World, any_time};
@@ -194,10 +195,6 @@ fn the_body_is_proved_where_only_that_is_offered() {
     let mut request = OutgoingRequest::new(Method::Message, Uri::sip("bob", "example.com"), aor.clone().into(), aor.into());
     request.body = Some(Body::new("text/plain", "I pay 10"));
     world.act(ALICE, |ua, now| ua.request(request, flow, Some(Credentials::new("alice", PASSWORD)), now));
-    let incoming = |event: &Event| match event {
-        Event::Request { id, request, .. } => Some((*id, request.clone())),
-        _ => None,
-    };
     let (id, _) = world.wait(BOB, incoming);
     let mut offered = challenge_of(&verifier.challenge(false, world.now));
     offered.qop = vec!["token".to_owned(), "auth-int".to_owned()];
@@ -220,13 +217,7 @@ fn a_challenge_that_offers_nothing_known_is_not_answered() {
 /// A proxy asks first, then whoever it leads to: the last try answers both (RFC 3261 22.3).
 #[test]
 fn a_proxy_and_a_server_are_answered_in_one_request() {
-    let mut world = World::new(Transport::Udp);
-    let (request, flow) = (register(&world), world.flow(ALICE, BOB));
-    world.act(ALICE, |ua, now| ua.request(request, flow, Some(Credentials::new("alice", PASSWORD)), now));
-    let incoming = |event: &Event| match event {
-        Event::Request { id, request, .. } => Some((*id, request.clone())),
-        _ => None,
-    };
+    let mut world = registering(Credentials::new("alice", PASSWORD));
     for (status, header, realm) in [(407, "Proxy-Authenticate", "edge"), (401, "WWW-Authenticate", "example.com")] {
         let (id, _) = world.wait(BOB, incoming);
         let challenge = format!("Digest realm=\"{realm}\", nonce=\"n\", algorithm=SHA-256, qop=\"auth\"");
@@ -246,13 +237,7 @@ fn a_proxy_and_a_server_are_answered_in_one_request() {
 /// Both in one response, and two proxies at once: each realm gets its own answer.
 #[test]
 fn every_realm_is_answered_once() {
-    let mut world = World::new(Transport::Udp);
-    let (request, flow) = (register(&world), world.flow(ALICE, BOB));
-    world.act(ALICE, |ua, now| ua.request(request, flow, Some(Credentials::new("alice", PASSWORD)), now));
-    let incoming = |event: &Event| match event {
-        Event::Request { id, request, .. } => Some((*id, request.clone())),
-        _ => None,
-    };
+    let mut world = registering(Credentials::new("alice", PASSWORD));
     let (id, _) = world.wait(BOB, incoming);
     let parts =
         [("WWW-Authenticate", "a"), ("Proxy-Authenticate", "b"), ("Proxy-Authenticate", "c"), ("Proxy-Authenticate", "b")];
@@ -288,20 +273,28 @@ fn counters_may_come_out_of_order_but_not_twice() {
     }
 }
 
+/// Alice has sent her registration to Bob.
+fn registering(credentials: Credentials) -> World {
+    let mut world = World::new(Transport::Udp);
+    let (request, flow) = (register(&world), world.flow(ALICE, BOB));
+    world.act(ALICE, |ua, now| ua.request(request, flow, Some(credentials), now));
+    world
+}
+
+fn incoming(event: &Event) -> Option<(IncomingId, Request)> {
+    match event {
+        Event::Request { id, request, .. } => Some((*id, request.clone())),
+        _ => None,
+    }
+}
+
 fn challenge_of(headers: &Headers) -> Challenge {
     Challenge::parse_all(headers.get("WWW-Authenticate").unwrap()).remove(0)
 }
 
 /// A server like those that real ones are, to which Alice registers.
 fn challenged_with(headers: &[(&str, &str)], secret: Secret) -> Option<Authorization> {
-    let mut world = World::new(Transport::Udp);
-    let (request, flow) = (register(&world), world.flow(ALICE, BOB));
-    let credentials = Credentials { username: "Mufasa".to_owned(), secret };
-    world.act(ALICE, |ua, now| ua.request(request, flow, Some(credentials), now));
-    let incoming = |event: &Event| match event {
-        Event::Request { id, request, .. } => Some((*id, request.clone())),
-        _ => None,
-    };
+    let mut world = registering(Credentials { username: "Mufasa".to_owned(), secret });
     let (id, _) = world.wait(BOB, incoming);
     let parts = headers.iter().fold(ResponseParts::new(401), |parts, (name, value)| parts.with(name, value));
     world.act(BOB, |ua, now| ua.respond(id, parts, now));

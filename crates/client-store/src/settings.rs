@@ -30,3 +30,8 @@ pub(crate) async fn set(executor: impl SqliteExecutor<'_>, name: &str, value: &s
         .await?;
     Ok(())
 }
+
+/// Whether there was one.
+pub(crate) async fn remove(executor: impl SqliteExecutor<'_>, name: &str) -> Result<bool, StoreError> {
+    Ok(sqlx::query("DELETE FROM settings WHERE name = ?").bind(name).execute(executor).await?.rows_affected() > 0)
+}

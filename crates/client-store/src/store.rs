@@ -128,7 +128,8 @@ impl Mailbox {
             }
         }
         call_records::keep_only(&mut tx, &records).await?;
-        if greetings::clear(&mut *tx).await? {
+        let (had_greetings, had_plan) = (greetings::clear(&mut *tx).await?, settings::remove(&mut *tx, settings::PLAN).await?);
+        if had_greetings || had_plan {
             applied.push(Applied::Greetings);
         }
         for page in &pages {

@@ -126,9 +126,6 @@ impl Pulling {
                     Some(sending.failed(Instant::now()))
                 }
             };
-            if let Err(e) = self.first_greetings().await {
-                self.failed(&e);
-            }
             puller.handle_doorbell();
             let until = self.pull(&mut puller, &sounds).await;
             let wake = async {
@@ -144,8 +141,9 @@ impl Pulling {
         }
     }
 
-    /// A copy that was made before greetings were kept has passed their place in the feed.
-    async fn first_greetings(&self) -> Result<(), SyncError> {
+    /// The feed has no plan before somebody changes it; and a copy that was made before plans and greetings were kept has
+    /// passed their place.
+    async fn missing_plan(&self) -> Result<(), SyncError> {
         if self.mailbox.plan().await?.is_some() {
             return Ok(());
         }
@@ -230,6 +228,9 @@ impl Pulling {
                 }
                 PullOutput::CaughtUp => {
                     self.caught_up_in = Some(gap);
+                    if let Err(e) = self.missing_plan().await {
+                        self.failed(&e);
+                    }
                     self.tell(SyncEvent::Told(Box::new(Event::CaughtUp)));
                     sounds.notify_one();
                 }

@@ -31,7 +31,7 @@ async fn what_the_feed_tells_of_greetings_is_kept() {
     let (first, second) = (greeting(1, "Office"), greeting(2, "Vacation"));
     let plan = Plan { standard: Some(first.id), ..Plan::default() };
     let told = ChangeBody::Plan { version: 4, plan: Box::new(plan.clone()) };
-    assert_eq!(mailbox.apply(page(1, vec![put(&first), put(&second), told])).await.unwrap(), vec![Applied::Greetings; 3]);
+    assert_eq!(mailbox.apply(page(1, vec![put(&first), put(&second), told.clone()])).await.unwrap(), vec![Applied::Greetings; 3]);
     assert_eq!(mailbox.greetings().await.unwrap().len(), 2);
     let stored = mailbox.plan().await.unwrap().unwrap();
     assert_eq!((stored.version, stored.plan), (4, plan));
@@ -44,6 +44,8 @@ async fn what_the_feed_tells_of_greetings_is_kept() {
     // What a snapshot doesn't have is gone.
     mailbox.replace(vec![page(9, vec![put(&second)])]).await.unwrap();
     assert_eq!(mailbox.greetings().await.unwrap(), [second]);
+    assert_eq!(mailbox.plan().await.unwrap(), None, "the account has none any more, as after the restoring of an old backup");
+    mailbox.apply(page(10, vec![told])).await.unwrap();
     mailbox.close().await;
     let again = Mailbox::open(folder.path()).await.unwrap();
     assert_eq!(again.plan().await.unwrap().unwrap().version, 4, "it is there after a restart");

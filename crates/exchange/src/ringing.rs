@@ -121,8 +121,8 @@ impl Exchange {
         let mut headers = call_headers(call.id).with("Max-Forwards", call.hops);
         device.path.iter().for_each(|hop| headers.push("Route", hop));
         call.signatures.iter().for_each(|signed| headers.push("Identity", signed));
-        if let Some(referrer) = &call.referrer {
-            headers.push("Referred-By", self.referred_by(referrer));
+        if let Some(by) = call.referrer.as_ref().and_then(|referrer| self.referred_by(referrer)) {
+            headers.push("Referred-By", by);
         }
         Invite {
             uri: device.contact.clone(),
@@ -136,17 +136,14 @@ impl Exchange {
     }
 
     /// Who transferred the call, for our people's devices (RFC 3892).
-    fn referred_by(&self, referrer: &Referrer) -> NameAddr {
+    fn referred_by(&self, referrer: &Referrer) -> Option<NameAddr> {
         match referrer {
-            Referrer::Person(person) => self.directory.person(*person).map_or_else(
-                || NameAddr::new(Uri::sip("", &self.config.domain)),
-                |person| {
-                    let subscriber = &person.subscriber;
-                    let uri = Uri::sip(subscriber.extension.as_str(), &self.config.domain);
-                    NameAddr::new(uri).with_display(&subscriber.display_name)
-                },
-            ),
-            Referrer::Peer(said) => said.clone(),
+            Referrer::Person(person) => {
+                let subscriber = &self.directory.person(*person)?.subscriber;
+                let uri = Uri::sip(subscriber.extension.as_str(), &self.config.domain);
+                Some(NameAddr::new(uri).with_display(&subscriber.display_name))
+            }
+            Referrer::Peer(said) => Some(said.clone()),
         }
     }
 

@@ -6,7 +6,8 @@ export type Use = (typeof USES)[number];
 
 /** What was written for a new greeting; it stays while its writer looks at something else. */
 class NewGreeting {
-  begun = $state(false);
+  /** Who writes it; nobody before it was begun. */
+  writer = $state<string | null>(null);
   template = $state<Template>("office");
   language = $state<Language>("en");
   title = $state("");
@@ -14,10 +15,10 @@ class NewGreeting {
   day = $state("");
   use = $state<Use>("standard");
 
-  /** Begins, unless something was begun already. */
-  begin(language: Language, text: string): void {
-    if (this.begun) return;
-    this.begun = true;
+  /** Begins, unless the same person has begun already. */
+  begin(writer: string, language: Language, text: string): void {
+    if (this.writer === writer) return;
+    this.writer = writer;
     this.language = language;
     this.template = "office";
     this.text = text;
@@ -27,7 +28,7 @@ class NewGreeting {
   }
 
   done(): void {
-    this.begun = false;
+    this.writer = null;
   }
 }
 

@@ -345,9 +345,6 @@ fn read_file(base64: &str) -> Result<Vec<i16>, Code> {
         | ImportError::Broken(_)
         | ImportError::Faulty => Code::UnsupportedSound,
     })?;
-    if pcm.samples.is_empty() {
-        return Err(Code::UnsupportedSound);
-    }
     resample(&pcm.samples, pcm.rate, SAMPLE_RATE).map_err(|error| {
         tracing::warn!(%error, "a sound file has an odd rate");
         Code::UnsupportedSound

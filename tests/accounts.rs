@@ -5,7 +5,7 @@ use std::{path::Path, process::ExitStatus, time::Duration};
 use aftertone_tests::{
     baresip::{Baresip, Setup},
     hosted::{self, ALICE, Api, BOB, Hosted, Person},
-    process::{self, Running},
+    process::{self, PATIENCE, Running},
     sound::{self, Sound},
 };
 use anyhow::{Context, Result, bail};
@@ -13,7 +13,6 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::{process::Command, time::Instant};
 
-const PATIENCE: Duration = Duration::from_secs(20);
 const LOOPBACK: [&str; 6] = ["--http", "127.0.0.1:0", "--sip-udp", "127.0.0.1:0", "--sip-tcp", "127.0.0.1:0"];
 
 fn serve(data: &Path) -> Result<Command> {

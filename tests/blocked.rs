@@ -5,7 +5,6 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use aftertone_media::container;
@@ -14,13 +13,12 @@ use aftertone_tests::{
     hosted::{self, ALICE, BOB, Hosted, Person},
     namespace::Namespace,
     peers::{coturn::Coturn, keys::Keys},
-    process::{self, Running},
+    process::{self, PATIENCE, Running},
     sound::{self, Sound},
 };
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-const PATIENCE: Duration = Duration::from_secs(30);
 /// Before anything is said: the way has to be found first.
 const LEAD_S: f64 = 4.0;
 const SECRET: &str = "a secret between two servers";

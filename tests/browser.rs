@@ -12,13 +12,12 @@ use aftertone_tests::{
     browser::{self, Browser, Setup},
     hosted::{self, ALICE, Api, BOB, DOMAIN, Hosted, Person, Phone},
     peers::keys::Keys,
-    process::{self, Running},
+    process::{self, PATIENCE, Running},
     sound::{self, Sound},
 };
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-const PATIENCE: Duration = Duration::from_secs(40);
 const LEAD_S: f64 = 1.5;
 /// What is heard live goes through a jitter buffer, which stretches it where the machine is busy; what is recorded doesn't.
 const HEARD_LIVE: f64 = 2.8;

@@ -2,18 +2,16 @@
 
 #![expect(clippy::print_stdout, reason = "what was measured is worth seeing")]
 
-use std::time::Duration;
-
 use aftertone_tests::{
     baresip::{Baresip, Setup},
     hosted::{self, ALICE, Api, BOB, DOMAIN, Hosted, Person, Phone},
+    process::PATIENCE,
     sipp::Refusing,
     sound::{self, Sound},
 };
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-const PATIENCE: Duration = Duration::from_secs(30);
 const LEAD_S: f64 = 1.0;
 
 struct World {

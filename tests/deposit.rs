@@ -8,14 +8,14 @@ use aftertone_media::container;
 use aftertone_tests::{
     baresip::{Baresip, Setup},
     hosted::{self, ALICE, Api, Hosted, Person},
-    process, sipp,
+    process::{self, PATIENCE},
+    sipp,
     sound::{self, Sound},
 };
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-const PATIENCE: Duration = Duration::from_secs(30);
 /// Silence before the speech: longer than the cut greeting and the beep.
 const LEAD_S: f64 = 2.5;
 /// Silence after it, which must not be missing from a message either.

@@ -8,14 +8,12 @@ use aftertone_tests::{
     baresip::{Baresip, Setup},
     desktop::Desktop,
     hosted::{self, Hosted},
-    process,
+    process::{self, PATIENCE},
     sound::{self, Sound},
     window::Window,
 };
 use anyhow::{Context, Result, ensure};
 use tokio::sync::{Mutex, MutexGuard};
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One person sits at one machine: two windows that talk at once would measure the machine.
 static DESK: Mutex<()> = Mutex::const_new(());

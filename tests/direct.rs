@@ -3,23 +3,18 @@
 
 #![expect(clippy::print_stdout, reason = "what was measured is worth seeing")]
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
 
 use aftertone_media::container;
 use aftertone_tests::{
     hosted::{self, ALICE, BOB, Hosted, Person},
     namespace::Namespace,
     peers::{capture::Capture, keys::Keys},
-    process::{self, Running},
+    process::{self, PATIENCE, Running},
     sound::{self, Sound},
 };
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A server and two machines at one switch.
 struct World {

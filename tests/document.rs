@@ -6,14 +6,15 @@ use std::{path::PathBuf, time::Duration};
 
 use aftertone_tests::{
     hosted::{self, ALICE, Api, BOB, Hosted},
-    peers, process, sipp,
+    peers,
+    process::{self, PATIENCE},
+    sipp,
     sound::Sound,
 };
 use anyhow::{Context, Result, ensure};
 use reqwest::Method;
 use serde_json::json;
 
-const PATIENCE: Duration = Duration::from_secs(30);
 const GREETING: &str = "0198b4c2-7b8e-7a53-9c3e-5d1f2a3b4c5d";
 /// No error of the server, and nothing that the document doesn't say: status, type, headers and body.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,\

@@ -1,16 +1,13 @@
 //! The lamps of somebody else's desk phones: messages that wait, and colleagues who are on the phone.
 
-use std::time::Duration;
-
 use aftertone_tests::{
     baresip::{Baresip, Setup},
     hosted::{self, ALICE, BOB, DOMAIN, Hosted},
+    process::PATIENCE,
     sipp::Watching,
     sound::{self, Sound},
 };
 use anyhow::{Context, Result};
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits until the lamp is told something, and says what: whether it is lit, and how many messages are new and old.
 async fn told(phone: &mut Baresip) -> Result<(bool, u32, u32)> {

@@ -7,13 +7,11 @@ use aftertone_tests::{
     desktop::Desktop,
     hosted::{self, ALICE, Api, BOB, Hosted},
     notifications::Shown,
-    process::{self, Running},
+    process::{self, PATIENCE, Running},
     sound::{self, Sound},
 };
 use anyhow::{Context, Result};
 use serde_json::json;
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 struct World {
     desktop: Desktop,

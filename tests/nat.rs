@@ -13,14 +13,13 @@ use aftertone_tests::{
         asterisk::{self, Asterisk},
         capture::Capture,
     },
-    process,
+    process::{self, PATIENCE},
     sound::{self, Sound},
 };
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tokio::time::Instant;
 
-const PATIENCE: Duration = Duration::from_secs(30);
 const ACCOUNT: &str = "4930500";
 const PASSWORD: &str = "what the provider gave us";
 /// As short as NATs of homes are.

@@ -9,14 +9,13 @@ use aftertone_tests::{
     hosted::{self, ALICE, Hosted},
     namespace::Namespace,
     peers::keys::Keys,
-    process::{self, Running},
+    process::{self, PATIENCE, Running},
     sound::{self, Sound},
 };
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tokio::time::Instant;
 
-const PATIENCE: Duration = Duration::from_secs(30);
 /// Far shorter than what a dead connection takes to be noticed by its silence (45 s).
 const BACK_WITHIN: Duration = Duration::from_secs(20);
 

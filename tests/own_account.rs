@@ -5,13 +5,12 @@ use std::time::Duration;
 use aftertone_tests::{
     desktop::Desktop,
     peers::asterisk::{self, Asterisk},
-    process,
+    process::{self, PATIENCE},
     tray::Tray,
     window::Window,
 };
 use anyhow::{Result, ensure};
 
-const PATIENCE: Duration = Duration::from_secs(30);
 const ACCOUNT: &str = "4930500";
 const PASSWORD: &str = "what the provider gave us";
 

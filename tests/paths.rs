@@ -2,17 +2,17 @@
 
 #![expect(clippy::print_stdout, reason = "what was measured is worth seeing")]
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use aftertone_tests::{
     baresip::{Baresip, Setup},
     hosted::{self, DOMAIN, Hosted, Person, Phone},
+    process::PATIENCE,
     sound::{self, Sound},
 };
 use anyhow::{Context, Result};
 use futures_util::future::try_join_all;
 
-const PATIENCE: Duration = Duration::from_secs(30);
 const CODECS: [&str; 4] = ["PCMU", "PCMA", "G722/16000/1", "opus/48000/2"];
 const SDES: &str = ";mediaenc=srtp-mand";
 

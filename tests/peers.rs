@@ -1,6 +1,6 @@
 //! Other people's exchanges and phones at our server, in every transport.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use aftertone_tests::{
     baresip::{Baresip, Setup, Version},
@@ -12,12 +12,10 @@ use aftertone_tests::{
         kamailio::Kamailio,
         keys::Keys,
     },
-    process,
+    process::{self, PATIENCE},
     sound::{self, Sound},
 };
 use anyhow::{Context, Result, ensure};
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Our server with Alice and Bob, who have a phone each, on every transport and both families.
 struct World {

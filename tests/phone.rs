@@ -5,7 +5,6 @@
 use std::{
     path::{Path, PathBuf},
     process::ExitStatus,
-    time::Duration,
 };
 
 use aftertone_media::container;
@@ -13,13 +12,12 @@ use aftertone_model::Timestamp;
 use aftertone_tests::{
     baresip::{Baresip, Setup},
     hosted::{self, ALICE, Api, BOB, Hosted, Person, Phone},
-    process::{self, Running},
+    process::{self, PATIENCE, Running},
     sound::{self, Quality, Sound},
 };
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-const PATIENCE: Duration = Duration::from_secs(30);
 const LEAD_S: f64 = 1.5;
 const CALLER: &str = "+4930901821";
 

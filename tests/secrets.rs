@@ -1,18 +1,14 @@
 //! Nothing that lets somebody in stands in a log, however much is logged.
 
-use std::time::Duration;
-
 use aftertone_tests::{
     baresip::{Baresip, Setup},
     hosted::{self, ALICE, BOB, DOMAIN, Hosted},
-    process,
+    process::{self, PATIENCE},
     sound::{self, Sound},
 };
 use anyhow::{Context, Result, ensure};
 use reqwest::Method;
 use serde_json::{Value, json};
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Signs in with an invitation; what it was, and the token that it became.
 async fn invited(hosted: &Hosted) -> Result<[String; 2]> {

@@ -10,13 +10,12 @@ use aftertone_tests::{
         capture::Capture,
         keys::Keys,
     },
-    process,
+    process::{self, PATIENCE},
     sound::{self, Sound},
 };
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-const PATIENCE: Duration = Duration::from_secs(30);
 const ACCOUNT: &str = "4930500";
 const PASSWORD: &str = "what the provider gave us";
 

@@ -5,8 +5,9 @@
 use std::time::Duration;
 
 use aftertone_tests::{
-    office::{Office, PATIENCE},
+    office::Office,
     process,
+    process::PATIENCE,
     sound::{self, Sound},
     window::Window,
 };

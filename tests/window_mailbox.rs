@@ -3,8 +3,9 @@
 
 use aftertone_tests::{
     hosted::{Api, BOB},
-    office::{CARLA, CONNECTED, Office, PATIENCE},
+    office::{CARLA, CONNECTED, Office},
     process,
+    process::PATIENCE,
     sound::Sound,
     window::Window,
 };

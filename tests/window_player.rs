@@ -6,12 +6,7 @@
 use std::path::Path;
 
 use aftertone_tests::{
-    desktop::Listening,
-    hosted::Api,
-    office::{Office, PATIENCE},
-    process,
-    sound::Sound,
-    window::Window,
+    desktop::Listening, hosted::Api, office::Office, process, process::PATIENCE, sound::Sound, window::Window,
 };
 use anyhow::{Context, Result, ensure};
 use fantoccini::key::Key;

@@ -19,7 +19,7 @@ use tokio::{
 
 use crate::{
     peers::Peers,
-    process::{self, Running},
+    process::{self, PATIENCE, Running},
     sound,
 };
 
@@ -123,7 +123,7 @@ impl Baresip {
         };
         let mut running = process::start(command.arg("-4").arg("-f").arg(folder.path()), &log)?;
         running.ignore_output();
-        let control = process::eventually("baresip listens", Duration::from_secs(10), || async {
+        let control = process::eventually("baresip listens", PATIENCE, || async {
             Ok(TcpStream::connect(("127.0.0.1", control_port)).await.ok())
         })
         .await?;
@@ -133,7 +133,7 @@ impl Baresip {
         let mut baresip = Self { _running: running, control, happenings, folder, sip_port };
         // Not from the file: nothing that happens to the account may happen before anybody listens.
         baresip.command(&format!("uanew {}", setup.account)).await?;
-        baresip.happening(ANSWER, Duration::from_secs(10)).await?;
+        baresip.happening(ANSWER, PATIENCE).await?;
         Ok(baresip)
     }
 
@@ -187,7 +187,7 @@ impl Baresip {
     /// # Errors
     /// Where it is refused, or not in time.
     pub async fn registered(&mut self) -> Result<()> {
-        self.happening("REGISTER_OK", Duration::from_secs(10)).await.map(drop)
+        self.happening("REGISTER_OK", PATIENCE).await.map(drop)
     }
 
     /// Waits until it has heard so much of its call, in seconds.

@@ -1,18 +1,16 @@
 //! A desktop for one test: a display, a session bus with a keyring and notifications, and a sound card, none of
 //! which anybody sees or hears.
 
-use std::{path::PathBuf, process::Stdio, time::Duration};
+use std::{path::PathBuf, process::Stdio};
 
 use anyhow::{Context, Result, ensure};
 use tokio::{io::AsyncWriteExt, process::Command};
 
 use crate::{
     notifications::Notifications,
-    process::{self, Running},
+    process::{self, PATIENCE, Running},
     sound::Sound,
 };
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The desktop; everything on it ends with it.
 #[derive(Debug)]

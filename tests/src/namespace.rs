@@ -34,10 +34,10 @@ impl Namespace {
     pub fn connect(&self, wire: &str, address: &str, to: Option<&Self>, their: &str) -> Result<()> {
         let peer = format!("{wire}p");
         // `name` and `dev`, for `ip` takes the beginning of any of its words for that word.
-        ip(&["link", "add", "name", wire, "netns", &self.name, "type", "veth", "peer", "name", &peer])?;
-        if let Some(to) = to {
-            ip(&["link", "set", "dev", &peer, "netns", &to.name])?;
-        }
+        let cable = ["link", "add", "name", wire, "netns", &self.name, "type", "veth", "peer", "name", &peer];
+        // Each end comes to life where it belongs: here, the same name may be another test's for a moment.
+        let there = to.map(|to| ["netns", &to.name]);
+        ip(&[&cable[..], there.as_ref().map_or(&[], |there| &there[..])].concat())?;
         let theirs = |arguments: &[&str]| to.map_or_else(|| ip(arguments), |to| to.ip(arguments));
         self.ip(&["addr", "add", address, "dev", wire])?;
         self.ip(&["link", "set", "dev", wire, "up"])?;

@@ -1,6 +1,6 @@
 //! Two people of one account: Alice at her desktop, in whose windows one looks, and Bob with a phone of another make.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
@@ -8,13 +8,10 @@ use crate::{
     baresip::{Baresip, Setup},
     desktop::Desktop,
     hosted::{self, ALICE, BOB, Hosted, Person},
-    process,
+    process::{self, PATIENCE},
     sound::{self, Sound},
     window::Window,
 };
-
-/// How long other people's programs may take.
-pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Carla, whose extension is 1003. She has no phone.
 pub const CARLA: Person<'_> =

@@ -15,6 +15,9 @@ use tokio::{
     time::timeout,
 };
 
+/// How long is waited for what happens at once where nothing hangs: long enough for a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A process that is killed, and only it, when the test lets go of it.
 #[derive(Debug)]
 pub struct Running {

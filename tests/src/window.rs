@@ -1,6 +1,6 @@
 //! The desktop app's real window, driven by WebDriver.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use fantoccini::{
@@ -13,11 +13,8 @@ use serde_json::{Value, json};
 
 use crate::{
     desktop::Desktop,
-    process::{self, Running},
+    process::{self, PATIENCE, Running},
 };
-
-/// How long anything in the window may take.
-pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running app with its window.
 #[derive(Debug)]

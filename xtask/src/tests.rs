@@ -10,13 +10,18 @@ use serde_json::Value;
 
 use crate::{build, packages, peers, python, say};
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct Count {
     passed: u64,
     failed: u64,
+    /// What the failed ones said first, for it stands far above the end of the output.
+    reasons: Vec<String>,
     /// A runner could not run: nothing is said of the tests that it has.
     broken: bool,
 }
+
+/// Lines that are told again of a failed test: its name and what it said first.
+const WORDS_OF_A_FAILURE: usize = 4;
 
 /// Installs what the tests need and this machine lacks.
 pub(crate) fn set_up() -> Result<()> {
@@ -34,6 +39,9 @@ pub(crate) fn run() -> Result<()> {
     let parts = [interface()?, screens()?, workspace()?];
     let passed: u64 = parts.iter().map(|part| part.passed).sum();
     let failed: u64 = parts.iter().map(|part| part.failed).sum();
+    for reason in parts.iter().flat_map(|part| &part.reasons) {
+        show(reason);
+    }
     sum_up(passed, failed);
     if failed > 0 || parts.iter().any(|part| part.broken) {
         bail!("not every test passed");
@@ -55,7 +63,7 @@ fn interface() -> Result<Count> {
     let ran = build::npm(&["run", "--silent", "test", "--", "--reporter=default", "--reporter=json", &output]);
     let report: Value = serde_json::from_slice(&std::fs::read(&report).context("the interface's tests left no report")?)?;
     let number = |name: &str| report[name].as_u64().unwrap_or(0);
-    Ok(Count { passed: number("numPassedTests"), failed: number("numFailedTests"), broken: ran.is_err() })
+    Ok(Count { passed: number("numPassedTests"), failed: number("numFailedTests"), broken: ran.is_err(), ..Count::default() })
 }
 
 /// Every view in a real browser, where contrast can be measured and lines can be too long.
@@ -65,7 +73,7 @@ fn screens() -> Result<Count> {
     let ran = build::npm(&["run", "--silent", "test:screens", "--", "--report", &report.display().to_string()]);
     let report: Value = serde_json::from_slice(&std::fs::read(&report).context("the views were not looked at")?)?;
     let number = |name: &str| report[name].as_u64().unwrap_or(0);
-    Ok(Count { passed: number("passed"), failed: number("failed"), broken: ran.is_err() })
+    Ok(Count { passed: number("passed"), failed: number("failed"), broken: ran.is_err(), ..Count::default() })
 }
 
 fn workspace() -> Result<Count> {
@@ -77,9 +85,17 @@ fn workspace() -> Result<Count> {
         .spawn()?;
     let output = child.stdout.take().context("cargo test has no output")?;
     let mut count = Count::default();
+    let mut tells = 0;
     for line in BufReader::new(output).lines() {
         let line = line?;
         show(&line);
+        if line.starts_with("---- ") {
+            tells = WORDS_OF_A_FAILURE;
+        }
+        if tells > 0 && !line.is_empty() {
+            tells -= 1;
+            count.reasons.push(line.clone());
+        }
         if let Some(rest) = line.strip_prefix("test result: ") {
             count.passed += number_before(rest, " passed");
             count.failed += number_before(rest, " failed");

@@ -10,7 +10,7 @@ use std::{
 use aftertone_tests::{
     baresip::{Baresip, Setup},
     hosted::DOMAIN,
-    process,
+    process::{self, PATIENCE},
     sound::{self, Sound},
 };
 use anyhow::{Context, Result, ensure};
@@ -21,7 +21,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-use crate::app::{Desk, PATIENCE, percentile, rounded};
+use crate::app::{Desk, percentile, rounded};
 
 const MESSAGES: usize = 50;
 /// So many calls at once at most.

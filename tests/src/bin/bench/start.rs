@@ -5,11 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aftertone_tests::process;
+use aftertone_tests::process::{self, PATIENCE};
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::app::{Desk, PATIENCE, Processes, Screen, Wanted, percentile, rounded};
+use crate::app::{Desk, Processes, Screen, Wanted, percentile, rounded};
 
 const MESSAGES: u64 = 1000;
 const STARTS: usize = 5;

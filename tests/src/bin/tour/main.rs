@@ -12,7 +12,7 @@ use aftertone_tests::{
     desktop::{Desktop, Listening},
     hosted::{Api, Hosted},
     notifications::Shown,
-    process,
+    process::{self, PATIENCE},
     sound::{self, Sound},
     window::Window,
 };
@@ -28,7 +28,6 @@ const LEAD_S: f64 = 4.0;
 /// Pitch of the server's beep in Hz.
 const BEEP_HZ: f64 = 1000.0;
 const NOTE: &str = "Could you call her back, please?";
-const PATIENCE: Duration = Duration::from_secs(20);
 
 #[tokio::main]
 async fn main() -> ExitCode {

@@ -14,7 +14,7 @@ use aftertone_sync::{Change, ChangeBody, ChangesPage};
 use aftertone_tests::{
     desktop::Desktop,
     hosted::Hosted,
-    process::{self, Running},
+    process::{self, PATIENCE, Running},
     window::Window,
 };
 use anyhow::{Context, Result, ensure};
@@ -24,8 +24,7 @@ pub(crate) use self::{
     screen::{Screen, Wanted},
 };
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-const PAGE: u64 = 500;
+pub(crate) const PAGE: u64 = 500;
 
 /// A hosted account, a desktop, and the profile of the app that is signed in on it.
 pub(crate) struct Desk {

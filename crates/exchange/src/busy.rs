@@ -1,9 +1,13 @@
 //! Busy lamps: colleagues' phones show who is on the phone (RFC 4235).
 //!
-//! With whom somebody talks is told to their own phones alone. A subscriber gets everything at first and at each refresh, and
+//! With whom somebody talks is told to their own phones alone; the ids of a dialog also to colleagues while it rings, for they
+//! may pick the call up (RFC 3891). A subscriber gets everything at first and at each refresh, and
 //! else what has changed; everything, too, while an earlier NOTIFY is not answered, since then one may be left out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use aftertone_model::{Now, SubscriberId};
 use aftertone_sip::{
@@ -12,7 +16,7 @@ use aftertone_sip::{
 };
 
 use crate::{
-    Exchange,
+    Exchange, LegId,
     call::{Call, Called, DeviceLeg, Partner, State},
     identity::Identity,
     requests::{challenge, contact_of},
@@ -121,22 +125,20 @@ impl Exchange {
     fn dialogs_of(&self, person: SubscriberId) -> Dialogs {
         let Some(user) = self.directory.person(person).map(|person| &person.subscriber.user) else { return Dialogs::new() };
         let local = Participant { identity: Uri::sip(user.as_str(), &self.config.domain).to_string(), ..Participant::default() };
-        let entry = |call: &Call, is_initiator, state| {
+        let entry = |call: &Call, is_initiator, (state, leg)| {
             let id = format!("{}-{}", call.id, if is_initiator { "out" } else { "in" });
             let remote = Some(self.other_side(call, is_initiator));
-            let entry = DialogEntry {
-                id: id.clone(),
-                is_initiator: Some(is_initiator),
-                state,
-                local: Some(local.clone()),
-                remote,
-                ..DialogEntry::default()
-            };
-            (id, entry)
+            let dialog = call.session(leg).and_then(|session| self.ua.replaces(session));
+            // As the phone sees it, whose tag the peer's is to us.
+            let (call_id, tags) = dialog.map(|dialog| (dialog.call_id, (dialog.to_tag, dialog.from_tag))).unzip();
+            let (local_tag, remote_tag) = tags.unzip();
+            let (is_initiator, local) = (Some(is_initiator), Some(local.clone()));
+            (id.clone(), DialogEntry { id, call_id, local_tag, remote_tag, is_initiator, state, local, remote })
         };
         let of_call = |call: &Call| {
             let (out, received) = (as_caller(call, person), as_called(call, person));
-            [out.map(|state| entry(call, true, state)), received.map(|state| entry(call, false, state))]
+            let out = out.map(|state| (state, call.caller.leg));
+            [out.map(|known| entry(call, true, known)), received.map(|known| entry(call, false, known))]
         };
         self.calls.values().flat_map(of_call).flatten().collect()
     }
@@ -156,7 +158,11 @@ impl Exchange {
 impl Watcher {
     fn may_see(&self, dialogs: &Dialogs) -> Dialogs {
         let is_own = self.identity.is_some_and(|identity| identity.person == self.watched);
-        let seen = |dialog: &DialogEntry| DialogEntry { remote: dialog.remote.clone().filter(|_| is_own), ..dialog.clone() };
+        let seen = |dialog: &DialogEntry| match (is_own, dialog.state, dialog.is_initiator) {
+            (true, ..) => dialog.clone(),
+            (false, DialogState::Early, Some(false)) => DialogEntry { remote: None, ..dialog.clone() },
+            (false, ..) => DialogEntry { remote: None, call_id: None, local_tag: None, remote_tag: None, ..dialog.clone() },
+        };
         dialogs.iter().map(|(id, dialog)| (id.clone(), seen(dialog))).collect()
     }
 }
@@ -179,18 +185,21 @@ fn as_caller(call: &Call, person: SubscriberId) -> Option<DialogState> {
     })
 }
 
-/// How far a call is at this person's phones. Whose mailbox took it is not on the phone.
-fn as_called(call: &Call, person: SubscriberId) -> Option<DialogState> {
+/// How far a call is at this person's phones, and at which. Whose mailbox took it is not on the phone.
+fn as_called(call: &Call, person: SubscriberId) -> Option<(DialogState, LegId)> {
     let state_of = |device: &DeviceLeg| if device.rings { DialogState::Early } else { DialogState::Trying };
-    match call.state {
-        State::Ringing => call.legs.values().filter(|device| device.owner == Some(person)).map(state_of).max(),
-        State::Deciding(Partner::Device { owner, .. }) => (owner == Some(person)).then_some(DialogState::Early),
-        State::Accepted(Partner::Device { owner, .. }) | State::Running(Partner::Device { owner, .. }) => {
-            (owner == Some(person)).then_some(DialogState::Confirmed)
+    let (partner, state) = match call.state {
+        State::Ringing => {
+            let theirs = call.legs.iter().filter(|(_, device)| device.owner == Some(person));
+            // Of those that have come as far, the first: it stays the same.
+            return theirs.map(|(leg, device)| (state_of(device), *leg)).max_by_key(|(state, leg)| (*state, Reverse(*leg)));
         }
-        State::Deciding(Partner::Mailbox { .. })
-        | State::Accepted(Partner::Mailbox { .. })
-        | State::Running(Partner::Mailbox { .. }) => None,
+        State::Deciding(partner) => (partner, DialogState::Early),
+        State::Accepted(partner) | State::Running(partner) => (partner, DialogState::Confirmed),
+    };
+    match partner {
+        Partner::Device { leg, owner, .. } => (owner == Some(person)).then_some((state, leg)),
+        Partner::Mailbox { .. } => None,
     }
 }
 

@@ -151,6 +151,8 @@ pub(crate) struct DeviceLeg {
     pub(crate) codec: Option<Codec>,
     /// It was offered the caller's own description, and the media plane does not know it.
     pub(crate) is_direct: bool,
+    /// What it has offered anew before its answer, which will say nothing more than that.
+    pub(crate) offered: Option<String>,
 }
 
 /// How devices that are done have answered.

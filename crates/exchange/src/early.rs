@@ -1,5 +1,5 @@
 //! What the telephone network says before the answer ("the number you have dialled …"): a trunk's 18x with a description is
-//! relayed to a caller who can take it.
+//! relayed to a caller who can take it. Either side may describe itself anew meanwhile.
 
 use aftertone_media::Codec;
 use aftertone_model::{CallId, Now};
@@ -59,6 +59,27 @@ impl Exchange {
         self.ua.progress(session, response, now.mono);
         if self.calls.get(&id).is_some_and(|call| call.legs.contains_key(&b)) {
             self.command(MediaCommand::Bridge { a, b });
+        }
+    }
+
+    /// A side of a call may describe itself anew before the answer (RFC 3311 section 5.1); not where its media would go directly,
+    /// for they are described by the other side, which has not answered. Whether it may.
+    pub(crate) fn take_early_offer(&mut self, id: CallId, leg: LegId, offer: &str) -> bool {
+        let Some(call) = self.calls.get_mut(&id).filter(|call| matches!(call.state, State::Ringing)) else { return true };
+        let Some(device) = call.legs.get_mut(&leg) else { return true };
+        device.offered = Some(offer.to_owned());
+        !device.is_direct
+    }
+
+    /// It is described anew: the answer will say the same.
+    pub(crate) fn note_early_change(&mut self, id: CallId, leg: LegId, described: &Described) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        let codec = described.codecs.first().copied();
+        if leg != call.caller.leg {
+            let device = call.legs.get_mut(&leg).filter(|device| device.offered.is_some());
+            device.into_iter().for_each(|device| device.codec = codec);
+        } else if call.caller.early.is_some() {
+            (call.caller.early, call.caller.codec) = (Some(described.sdp.clone()), codec);
         }
     }
 }

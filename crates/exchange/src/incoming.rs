@@ -11,6 +11,7 @@ use crate::{
     dialplan::{Number, Reach},
     direct::Way,
     diversion::{Diversion, diversions, reason_of},
+    identity::Identity,
     party,
     requests::{ALLOW, challenge},
     timers::Timer,
@@ -26,7 +27,7 @@ pub(crate) const MAX_FORWARDS: u8 = 70;
 /// Who calls, as far as it is proven.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Sender {
-    Person(SubscriberId),
+    Person(Identity),
     /// The peer of a trunk, which is believed.
     Trunk(LineId),
     /// A peer that is believed.
@@ -34,7 +35,7 @@ pub(crate) enum Sender {
     Stranger,
 }
 
-enum Target {
+pub(crate) enum Target {
     Person {
         person: SubscriberId,
         /// The mailbox is asked for, without ringing.
@@ -73,7 +74,7 @@ impl Exchange {
         let sender = self.sender(request, &from, flow, now)?;
         let hops = request.headers.max_forwards().unwrap_or(MAX_FORWARDS).checked_sub(1).ok_or(ResponseParts::new(483))?;
         let origin = match sender {
-            Sender::Person(person) => Some(person),
+            Sender::Person(identity) => Some(identity.person),
             Sender::Trusted => self.person_at(&from.uri, flow),
             Sender::Trunk(_) | Sender::Stranger => None,
         };
@@ -92,7 +93,7 @@ impl Exchange {
             return Err(full());
         }
         let offer = offer_of(request, flow)?;
-        let party = self.party(request, &from, sender, origin);
+        let party = self.party(request, &from, sender, origin, is_emergency);
         let shown = party::address(&party, &from, &self.config.domain);
         let stranger = matches!(sender, Sender::Stranger).then(|| flow.remote.ip());
         let line = match sender {
@@ -122,7 +123,7 @@ impl Exchange {
                 Ok((Called::Person(Box::new(callee)), direct))
             }
             Target::Outside(number) => match sender {
-                Sender::Person(person) => Ok((Called::Outside(self.way_out(person, number)?), None)),
+                Sender::Person(identity) => Ok((Called::Outside(self.way_out(identity.person, number)?), None)),
                 // Nobody calls at somebody's cost because of where they are.
                 Sender::Trusted | Sender::Trunk(_) | Sender::Stranger => Err(ResponseParts::new(404)),
             },
@@ -140,7 +141,8 @@ impl Exchange {
             }
             if self.is_trusted(flow) {
                 // Who calls at the account's cost must be known, wherever the phone stands.
-                let is_outside = claims_us && matches!(self.target(request, Sender::Trusted, flow), Some(Target::Outside(_)));
+                let may_be_ours = claims_us || party::is_anonymous(from);
+                let is_outside = may_be_ours && matches!(self.target(request, Sender::Trusted, flow), Some(Target::Outside(_)));
                 return if is_outside {
                     self.identify(request, flow, now.mono).map_err(challenge).map(|_| Sender::Trusted)
                 } else {
@@ -148,10 +150,13 @@ impl Exchange {
                 };
             }
         }
-        if has_connection || has_proof || claims_us {
+        // A phone that withholds its number says who it is where only we see it (RFC 3325 section 9.2), or when it is asked.
+        let prefers_us = || request.headers.addresses("P-Preferred-Identity").iter().any(|own| self.is_local(&own.uri, flow));
+        let is_hidden = party::is_anonymous(from) && (!self.config.open || prefers_us());
+        if has_connection || has_proof || claims_us || is_hidden {
             let identity = self.identify(request, flow, now.mono).map_err(challenge)?;
-            let is_theirs = self.person_at(&from.uri, flow) == Some(identity.person);
-            return if is_theirs { Ok(Sender::Person(identity.person)) } else { Err(ResponseParts::new(403)) };
+            let is_theirs = self.person_at(&from.uri, flow) == Some(identity.person) || party::is_anonymous(from);
+            return if is_theirs { Ok(Sender::Person(identity)) } else { Err(ResponseParts::new(403)) };
         }
         if !self.config.open {
             return Err(ResponseParts::new(403));
@@ -164,7 +169,7 @@ impl Exchange {
     }
 
     /// The mailbox, a person's address, or a number of the outside.
-    fn target(&self, request: &Request, sender: Sender, flow: Flow) -> Option<Target> {
+    pub(crate) fn target(&self, request: &Request, sender: Sender, flow: Flow) -> Option<Target> {
         let uri = &request.uri;
         let is_believed = matches!(sender, Sender::Trusted | Sender::Trunk(_));
         let diversions = if is_believed { diversions(request) } else { Vec::new() };
@@ -208,7 +213,7 @@ impl Exchange {
         }
         let of = |diversion: &Diversion| Some((self.diverted_person(diversion)?, diversion.reason));
         let (person, reason) = match sender {
-            Sender::Person(person) => (person, None),
+            Sender::Person(identity) => (identity.person, None),
             Sender::Trusted | Sender::Trunk(_) | Sender::Stranger => diversions.iter().find_map(of)?,
         };
         Some(Target::Person { person, direct: Some(reason.or(cause).unwrap_or(Reason::Direct)) })
@@ -227,8 +232,18 @@ impl Exchange {
         named.or_else(|| self.lines.values().find_map(|line| self.trunk_number(line, &user)))
     }
 
-    fn party(&self, request: &Request, from: &NameAddr, sender: Sender, origin: Option<SubscriberId>) -> Caller {
+    /// How the caller is shown. Our people may withhold their number (RFC 3323), except in an emergency.
+    pub(crate) fn party(
+        &self,
+        request: &Request,
+        from: &NameAddr,
+        sender: Sender,
+        origin: Option<SubscriberId>,
+        is_emergency: bool,
+    ) -> Caller {
+        let withholds = !is_emergency && (party::wants_privacy(request) || party::is_anonymous(from));
         match origin.and_then(|id| self.directory.person(id)) {
+            Some(_) if withholds => party::withheld(),
             Some(person) => party::person(&person.subscriber),
             None => match sender {
                 Sender::Trunk(_) => self.trunk_caller(party::vouched(request, from)),

@@ -232,7 +232,7 @@ impl Exchange {
         }
     }
 
-    /// A phone holds, resumes or moves its media: its leg is described anew, and only that.
+    /// A phone holds, resumes or moves its media, or changes them before the answer: its leg is described anew, and only that.
     pub(crate) fn on_reinvited(&mut self, session: SessionId, offer: Option<String>, now: Now) {
         let found = self.sessions.get(&session).copied();
         let Some((id, leg)) = found else { return self.ua.reject_reinvite(session, 481, now.mono) };
@@ -243,6 +243,9 @@ impl Exchange {
         let peer = self.towards(call.line(leg), flow);
         self.offered_anew(id, leg, now);
         if let Some(offer) = &offer {
+            if !self.take_early_offer(id, leg, offer) {
+                return self.ua.reject_reinvite(session, 488, now.mono);
+            }
             self.go_on_without_ack(id, now);
             self.note_hold(id, leg, offer);
         }
@@ -260,6 +263,7 @@ impl Exchange {
         let Some(session) = self.calls.get(&id).and_then(|call| call.session(leg)) else { return };
         match result {
             Ok(described) => {
+                self.note_early_change(id, leg, &described);
                 self.ua.accept_reinvite(session, described.sdp, now.mono);
                 // Where the offer was ours, the answer is still to come.
                 if let [codec] = described.codecs[..] {
@@ -318,9 +322,10 @@ fn other_codec(call: &Call, leg: LegId) -> Option<Codec> {
     if leg != call.caller.leg {
         return call.caller.codec;
     }
-    match call.partner()? {
-        Partner::Device { leg, .. } => call.legs.get(&leg)?.codec,
-        Partner::Mailbox { .. } => call.caller.codec,
+    match call.partner() {
+        Some(Partner::Device { leg, .. }) => call.legs.get(&leg)?.codec,
+        Some(Partner::Mailbox { .. }) => call.caller.codec,
+        None => call.legs.get(&call.early?)?.codec,
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use aftertone_model::{CallId, Caller, Now, SubscriberId};
-use aftertone_sip::{Flow, Headers, Invite, NameAddr, Request, ResponseParts, Uri};
+use aftertone_sip::{Body, Flow, Headers, Invite, Method, NameAddr, OutgoingRequest, Request, RequestId, ResponseParts, Uri};
 
 use crate::{
     Exchange, LegId, LegMedia, MediaCommand,
@@ -12,12 +12,23 @@ use crate::{
     dialplan::{Number, Reach},
     ended::End,
     media::Purpose,
+    party,
     requests::call_headers,
     trunks::{Line, LineId, credentials},
 };
 
 /// A trunk that says nothing for so long is given up, if there is another one.
 const ATTEMPT: Duration = Duration::from_secs(8);
+
+/// A text for somebody outside.
+#[derive(Debug)]
+pub(crate) struct TextOut {
+    pub(crate) to: Outside,
+    pub(crate) sender: SubscriberId,
+    pub(crate) party: Caller,
+    pub(crate) hops: u8,
+    pub(crate) body: Body,
+}
 
 impl Exchange {
     /// What `dialled` means as a number of the outside, and the ways there: for people who have shown who they are.
@@ -69,6 +80,7 @@ impl Exchange {
             session: None,
             codec: None,
             is_direct: false,
+            offered: None,
         };
         call.legs.insert(leg, device);
         let prefer = call.preference();
@@ -81,17 +93,8 @@ impl Exchange {
 
     /// The INVITE of a leg over a trunk.
     pub(crate) fn trunk_invite(&self, call: &Call, line: &Line, flow: Flow, to: Uri, sdp: String) -> Invite {
-        let own = self.shown_number(call.origin, line);
-        let name = call.party.name.clone().unwrap_or_default();
-        let shown = NameAddr::new(line.address(&own)).with_display(&name);
         let mut headers = call_headers(call.id).with("Max-Forwards", call.hops);
-        line.service_route.iter().for_each(|route| headers.push("Route", route));
-        let from = if line.account.trunk.asserted_identity {
-            headers.push("P-Asserted-Identity", &shown);
-            NameAddr::new(line.address(&line.account.trunk.user)).with_display(&name)
-        } else {
-            shown
-        };
+        let from = self.sender_on(line, call.origin, &call.party, &mut headers);
         match &call.referrer {
             // Extensions stay in the house.
             Some(Referrer::Person(person)) => {
@@ -102,6 +105,40 @@ impl Exchange {
         }
         let (contact, credentials) = (line.contact_over(flow), credentials(line));
         Invite { uri: to.clone(), from, to: NameAddr::new(to), contact, headers, sdp: Some(sdp), credentials }
+    }
+
+    /// The `From` of a request over a trunk, and the headers that say who sends it and take it there (RFC 3325, RFC 3608). Who
+    /// withholds their number tells it to the provider alone (RFC 3323).
+    fn sender_on(&self, line: &Line, origin: Option<SubscriberId>, party: &Caller, headers: &mut Headers) -> NameAddr {
+        line.service_route.iter().for_each(|route| headers.push("Route", route));
+        let name = party.name.as_deref().unwrap_or_default();
+        let shown = NameAddr::new(line.address(&self.shown_number(origin, line))).with_display(name);
+        let asserts = line.account.trunk.asserted_identity;
+        let is_withheld = party.number.is_empty();
+        if asserts || is_withheld {
+            headers.push(if asserts { "P-Asserted-Identity" } else { "P-Preferred-Identity" }, &shown);
+        }
+        match (is_withheld, asserts) {
+            (true, _) => {
+                headers.push("Privacy", "id");
+                party::anonymous()
+            }
+            (false, true) => NameAddr::new(line.address(&line.account.trunk.user)).with_display(name),
+            (false, false) => shown,
+        }
+    }
+
+    /// A text over the next trunk that has a flow (RFC 3428); `None` after the last one.
+    pub(crate) fn text_outside(&mut self, text: &mut TextOut, now: Now) -> Option<RequestId> {
+        let (line, flow) = std::iter::from_fn(|| text.to.routes.pop_front())
+            .find_map(|line| self.lines.get(&line).and_then(|line| Some((line, line.flow?))))?;
+        let to = line.address(&self.config.dial_plan.formatted(&text.to.number, line.account.trunk.format));
+        let mut headers = Headers::new().with("Max-Forwards", text.hops);
+        let from = self.sender_on(line, Some(text.sender), &text.party, &mut headers);
+        let mut request = OutgoingRequest::new(Method::Message, to.clone(), from, NameAddr::new(to));
+        (request.headers, request.body) = (headers, Some(text.body.clone()));
+        let credentials = credentials(line);
+        Some(self.ua.request(request, flow, credentials, now.mono))
     }
 
     /// What somebody shows on a trunk: their own number there, else the trunk's, else its account.
@@ -121,10 +158,10 @@ impl Exchange {
         let Some(Call { called: Called::Outside(outside), .. }) = self.calls.get_mut(&id) else { return };
         // What a trunk wants of us is no business of the phone's.
         outside.status = if matches!(status, 401 | 407) { 503 } else { status };
-        let is_emergency = outside.number.reach == Reach::Emergency;
-        // What says something about the called person would be the same over any other trunk.
-        let is_final =
-            if is_emergency { matches!(status, 486 | 600 | 603) } else { !matches!(status, 401 | 403 | 407 | 408 | 500..=599) };
+        let is_final = match outside.number.reach {
+            Reach::Emergency => matches!(status, 486 | 600 | 603),
+            Reach::National | Reach::International | Reach::Barred => is_of_called(status),
+        };
         if is_final {
             self.finish(id, End::Refused(status), now);
         } else {
@@ -181,6 +218,11 @@ impl Exchange {
     pub(crate) fn trunk_caller(&self, caller: Caller) -> Caller {
         Caller { number: self.config.dial_plan.normal(&caller.number), ..caller }
     }
+}
+
+/// What says something about the called person would be the same over any other trunk.
+pub(crate) fn is_of_called(status: u16) -> bool {
+    !matches!(status, 401 | 403 | 407 | 408 | 500..=599)
 }
 
 /// The numbers that a call from a trunk may be for, the most telling one first.

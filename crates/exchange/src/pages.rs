@@ -1,10 +1,11 @@
-//! Short texts between people of the account (MESSAGE, RFC 3428), passed on to those devices that take them.
+//! Short texts (MESSAGE, RFC 3428): between people of the account, from believed peers, and over trunks. They go where a call
+//! would go, with the same rights; of devices to those that take them.
 //!
 //! Nothing is kept: a text that reaches no device is refused, and its sender knows.
 
 use std::time::Duration;
 
-use aftertone_model::Now;
+use aftertone_model::{Now, SubscriberId};
 use aftertone_sip::{
     Body, Flow, Headers, IncomingId, Method, NameAddr, OutgoingRequest, Request, RequestFailure, RequestId, Response,
     ResponseParts, Uri,
@@ -12,7 +13,8 @@ use aftertone_sip::{
 
 use crate::{
     Exchange,
-    incoming::MAX_FORWARDS,
+    incoming::{MAX_FORWARDS, Sender, Target},
+    outside::{TextOut, is_of_called},
     party,
     registrar::Binding,
     requests::{ALLOW, challenge},
@@ -29,26 +31,64 @@ const WAIT: Duration = Duration::from_secs(20);
 /// A text under way.
 #[derive(Debug)]
 pub(crate) struct Page {
-    /// To the devices, not answered yet.
+    /// To the devices, or over a trunk, not answered yet.
     open: Vec<RequestId>,
-    /// What a device has refused it with.
+    /// What it was refused with.
     refusal: Option<u16>,
+    /// For somebody outside: what the next trunk gets if this one is the cause.
+    outside: Option<TextOut>,
 }
 
 impl Exchange {
-    /// Passes a text on. It is answered when a device has taken it, or none has.
+    /// Passes a text on, to whom a call would go. It is answered when a device or a trunk has taken it, or none has.
     pub(crate) fn page(&mut self, id: IncomingId, request: &Request, flow: Flow, now: Now) -> Result<(), ResponseParts> {
-        let identity = self.identify(request, flow, now.mono).map_err(challenge)?;
         let from = request.headers.from().map_err(|_| ResponseParts::new(400))?;
-        if self.person_at(&from.uri, flow) != Some(identity.person) {
-            return Err(ResponseParts::new(403));
+        let sender = self.sender(request, &from, flow, now)?;
+        if matches!(sender, Sender::Stranger) {
+            // Whoever reads is not to be bothered by everybody.
+            return Err(self.identify(request, flow, now.mono).map_or_else(challenge, |_| ResponseParts::new(403)));
         }
         let hops = request.headers.max_forwards().unwrap_or(MAX_FORWARDS).checked_sub(1).ok_or(ResponseParts::new(483))?;
         let body = text_of(request)?;
-        let called = self.person_at(&request.uri, flow).ok_or(ResponseParts::new(404))?;
+        let origin = match sender {
+            Sender::Person(identity) => Some(identity.person),
+            Sender::Trusted => self.person_at(&from.uri, flow),
+            Sender::Trunk(_) | Sender::Stranger => None,
+        };
+        let party = self.party(request, &from, sender, origin, false);
+        let page = match (self.target(request, sender, flow), sender) {
+            (Some(Target::Person { person, direct: None }), _) => {
+                let shown = party::address(&party, &from, &self.config.domain);
+                let open = self.page_devices(person, sender, (shown, hops, body), now)?;
+                Page { open, refusal: None, outside: None }
+            }
+            (Some(Target::Outside(number)), Sender::Person(identity)) => {
+                let to = self.way_out(identity.person, number)?;
+                let mut text = TextOut { to, sender: identity.person, party, hops, body };
+                let open = self.text_outside(&mut text, now).ok_or(ResponseParts::new(503))?;
+                Page { open: vec![open], refusal: None, outside: Some(text) }
+            }
+            // A mailbox takes no texts, and nobody writes at somebody's cost because of where they are.
+            (Some(Target::Person { .. } | Target::Outside(_)) | None, _) => return Err(ResponseParts::new(404)),
+        };
+        self.pages.insert(id, page);
+        self.timers.set(now.mono + WAIT, Timer::Page(id));
+        Ok(())
+    }
+
+    /// Passes it on to a person's devices.
+    fn page_devices(
+        &mut self,
+        called: SubscriberId,
+        sender: Sender,
+        (shown, hops, body): (NameAddr, u8, Body),
+        now: Now,
+    ) -> Result<Vec<RequestId>, ResponseParts> {
         let mut devices = self.bindings.to_ring(called);
-        // One's own other devices may get it, not the one that it comes from.
-        devices.retain(|binding| called != identity.person || binding.device != identity.device);
+        if let Sender::Person(identity) = sender {
+            // One's own other devices may get it, not the one that it comes from.
+            devices.retain(|binding| called != identity.person || binding.device != identity.device);
+        }
         if devices.is_empty() {
             return Err(ResponseParts::new(480));
         }
@@ -56,35 +96,41 @@ impl Exchange {
         if devices.is_empty() {
             return Err(ResponseParts::new(405).with("Allow", ALLOW));
         }
-        let person = |id| self.directory.person(id).map(|person| &person.subscriber);
-        let (sender, called) = person(identity.person).zip(person(called)).ok_or(ResponseParts::new(404))?;
-        let shown = party::address(&party::person(sender), &from, &self.config.domain);
+        let called = &self.directory.person(called).ok_or(ResponseParts::new(404))?.subscriber;
         let to = NameAddr::new(Uri::sip(called.user.as_str(), &self.config.domain)).with_display(&called.display_name);
         let open = devices.iter().map(|binding| {
             let request = text_to(binding, (shown.clone(), to.clone()), hops, body.clone());
             self.ua.request(request, binding.flow, None, now.mono)
         });
-        let page = Page { open: open.collect(), refusal: None };
-        self.pages.insert(id, page);
-        self.timers.set(now.mono + WAIT, Timer::Page(id));
-        Ok(())
+        Ok(open.collect())
     }
 
-    /// A device's answer to a text, if it is one.
+    /// An answer to a text, if it is one.
     pub(crate) fn on_page_response(&mut self, request: RequestId, result: &Result<Response, RequestFailure>, now: Now) -> bool {
         let Some((id, page)) = self.pages.iter_mut().find(|(_, page)| page.open.contains(&request)) else { return false };
         let id = *id;
         page.open.retain(|open| *open != request);
-        match result {
-            Ok(_) => self.page_is_over(id, 200, now),
-            Err(failure) => {
-                // A device that isn't there says less than one that refuses, and what it wants of us is no business of the sender's.
-                page.refusal = Some(failure.status()).filter(|status| !matches!(status, 401 | 407 | 408 | 503)).or(page.refusal);
-                if page.open.is_empty() {
-                    let status = page.refusal.unwrap_or(480);
-                    self.page_is_over(id, status, now);
-                }
+        let failure = match result {
+            Ok(response) => {
+                self.page_is_over(id, response.status, now);
+                return true;
             }
+            Err(failure) => failure,
+        };
+        // A device that isn't there says less than one that refuses, and what it wants of us is no business of the sender's.
+        page.refusal = Some(failure.status()).filter(|status| !matches!(status, 401 | 407 | 408 | 503)).or(page.refusal);
+        if let (Some(mut text), RequestFailure::Refused(response)) = (page.outside.take(), failure)
+            && !is_of_called(response.status)
+            && let Some(next) = self.text_outside(&mut text, now)
+        {
+            // A trunk that has said nothing may have passed it on: nobody is to read it twice.
+            let page = Page { open: vec![next], refusal: None, outside: Some(text) };
+            self.pages.insert(id, page);
+            return true;
+        }
+        if let Some(page) = self.pages.get(&id).filter(|page| page.open.is_empty()) {
+            let status = page.refusal.unwrap_or(480);
+            self.page_is_over(id, status, now);
         }
         true
     }

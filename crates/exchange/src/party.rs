@@ -21,11 +21,7 @@ pub(crate) fn outsider(from: &NameAddr) -> Caller {
 
 /// What a trusted peer says: its asserted identity (RFC 3325), unless the caller wants privacy (RFC 3323).
 pub(crate) fn vouched(request: &Request, from: &NameAddr) -> Caller {
-    let wants_privacy = request.headers.all("Privacy").flat_map(|line| line.split(';')).any(|value| {
-        let value = value.trim();
-        value.eq_ignore_ascii_case("id") || value.eq_ignore_ascii_case("user")
-    });
-    if wants_privacy {
+    if wants_privacy(request) {
         return withheld();
     }
     match request.headers.addresses("P-Asserted-Identity").first() {
@@ -34,15 +30,22 @@ pub(crate) fn vouched(request: &Request, from: &NameAddr) -> Caller {
     }
 }
 
+/// Whether the caller wants not to be shown (RFC 3323 section 4.2, RFC 3325 section 9.3).
+pub(crate) fn wants_privacy(request: &Request) -> bool {
+    request.headers.all("Privacy").flat_map(|line| line.split(';')).any(|value| {
+        let value = value.trim();
+        value.eq_ignore_ascii_case("id") || value.eq_ignore_ascii_case("user")
+    })
+}
+
 /// The same as an address that a device can show and call back.
 pub(crate) fn address(caller: &Caller, from: &NameAddr, domain: &str) -> NameAddr {
     let uri = match caller.number.as_str() {
-        "" => Uri::sip("anonymous", "anonymous.invalid"),
+        "" => return anonymous(),
         number if number.contains('@') => from.uri.bare(),
         number => Uri::sip(number, domain),
     };
-    let display = if caller.number.is_empty() { "Anonymous" } else { caller.name.as_deref().unwrap_or_default() };
-    NameAddr::new(uri).with_display(display)
+    NameAddr::new(uri).with_display(caller.name.as_deref().unwrap_or_default())
 }
 
 /// What somebody dialled, for their own call log.
@@ -65,12 +68,17 @@ fn is_telephone_number(user: &str) -> bool {
     !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'*' | b'#'))
 }
 
-fn is_anonymous(from: &NameAddr) -> bool {
+/// The address of who is not shown (RFC 3323 section 4.1.1.3).
+pub(crate) fn anonymous() -> NameAddr {
+    NameAddr::new(Uri::sip("anonymous", "anonymous.invalid")).with_display("Anonymous")
+}
+
+pub(crate) fn is_anonymous(from: &NameAddr) -> bool {
     let host = from.uri.host().to_ascii_lowercase();
     host == "anonymous.invalid" || from.uri.user().is_some_and(|user| user.eq_ignore_ascii_case("anonymous"))
 }
 
-fn withheld() -> Caller {
+pub(crate) fn withheld() -> Caller {
     Caller { number: String::new(), name: None }
 }
 

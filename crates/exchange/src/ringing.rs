@@ -78,6 +78,7 @@ impl Exchange {
                 session: None,
                 codec: None,
                 is_direct,
+                offered: None,
             };
             self.ring_device(id, device, now);
         }
@@ -181,10 +182,13 @@ impl Exchange {
         self.give_up_legs(id, Some(leg), GivenUp::AnsweredElsewhere, now);
         let Some(call) = self.calls.get_mut(&id) else { return };
         let Some(device) = call.legs.get(&leg) else { return };
-        let is_direct = device.is_direct;
+        let (is_direct, described) = (device.is_direct, device.codec.filter(|_| device.offered.as_ref() == Some(&answer)));
         call.state = State::Deciding(Partner::Device { leg, owner: device.owner, answered_at: now.wall });
         if is_direct {
             return self.answered_directly(id, leg, answer, now);
+        }
+        if let Some(codec) = described {
+            return self.device_answer_applied(id, leg, Ok(codec), now);
         }
         let request = self.ask_media(id, leg, Purpose::DeviceAnswer, now);
         self.command(MediaCommand::Apply { request, leg, answer });
@@ -248,6 +252,7 @@ impl Exchange {
             session: None,
             codec: None,
             is_direct: false,
+            offered: None,
         };
         self.forget_leg(id, leg);
         self.ring_device(id, again, now);

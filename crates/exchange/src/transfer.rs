@@ -26,6 +26,7 @@ use crate::{
     media::Purpose,
     party,
     requests::call_headers,
+    ringing::GivenUp,
     trunks::LineId,
 };
 
@@ -368,7 +369,8 @@ impl Exchange {
         }
     }
 
-    /// An INVITE that replaces a leg of ours (RFC 3891): from people and believed peers only.
+    /// An INVITE that replaces a leg of ours (RFC 3891): from people and believed peers only. Whoever knows of a call that rings
+    /// may pick it up, but nobody takes a running one from a colleague.
     fn replace(
         &mut self,
         session: SessionId,
@@ -379,21 +381,31 @@ impl Exchange {
     ) -> Result<(), ResponseParts> {
         let from = request.headers.from().map_err(|_| ResponseParts::new(400))?;
         let holder = match self.sender(request, &from, flow, now)? {
-            Sender::Person(person) => Holder { person: Some(person), line: None },
+            Sender::Person(identity) => Holder { person: Some(identity.person), line: None },
             Sender::Trunk(line) => Holder { person: None, line: Some(line) },
             Sender::Trusted => Holder { person: None, line: None },
             Sender::Stranger => return Err(ResponseParts::new(403)),
         };
         let (call, old) = self.sessions.get(&old).copied().ok_or(ResponseParts::new(481))?;
         self.go_on_without_ack(call, now);
-        let other = self.other_leg(call, old).ok_or(ResponseParts::new(481))?;
+        let other = self.other_leg(call, old);
+        if other.is_none() && !self.may_be_picked_up(call, old) {
+            return Err(ResponseParts::new(481));
+        }
+        let owner = self.calls.get(&call).and_then(|call| self::holder(call, old).person);
+        if other.is_some() && holder.person.zip(owner).is_some_and(|(person, owner)| person != owner) {
+            return Err(ResponseParts::new(403));
+        }
         let offer = offer_of(request, flow)?;
         let Some(text) = offer.sdp else { return Err(ResponseParts::new(488)) };
         let party = party::vouched(request, &from);
         let shown = party::address(&party, &from, &self.config.domain);
         let leg = self.new_leg();
         let new = Moved { leg, session, flow, media: offer.media, codec: None, holder, party, shown };
-        let prefer: Vec<_> = self.calls.get(&call).and_then(|call| call.codec_of(other)).into_iter().collect();
+        let prefer = self.calls.get(&call).map_or_else(Vec::new, |call| match other {
+            Some(other) => call.codec_of(other).into_iter().collect(),
+            None => call.preference(),
+        });
         let (media, peer) = (new.media, self.towards(new.holder.line, flow));
         self.replacements.insert(leg, Replacement { old, new });
         let request = self.ask_media(call, leg, Purpose::Replacement, now);
@@ -403,15 +415,48 @@ impl Exchange {
 
     pub(crate) fn replacement_described(&mut self, id: CallId, leg: LegId, result: Result<Described, MediaFailure>, now: Now) {
         let Some(Replacement { old, mut new }) = self.replacements.remove(&leg) else { return };
-        let described = result.ok().filter(|_| self.other_leg(id, old).is_some());
-        let Some(described) = described.filter(|_| self.ua.session_flow(new.session).is_some()) else {
-            self.ua.reject(new.session, 488, Headers::new(), now.mono);
-            return self.command(MediaCommand::Close { leg });
+        let picks_up = self.may_be_picked_up(id, old);
+        let is_there = picks_up || self.other_leg(id, old).is_some();
+        let described = result.map_err(|_| 488).and_then(|described| if is_there { Ok(described) } else { Err(481) });
+        let described = match described {
+            Ok(described) if self.ua.session_flow(new.session).is_some() => described,
+            Ok(_) => return self.command(MediaCommand::Close { leg }),
+            Err(status) => {
+                self.ua.reject(new.session, status, Headers::new(), now.mono);
+                return self.command(MediaCommand::Close { leg });
+            }
         };
         new.codec = described.codecs.first().copied();
         let contact = self.contact_in_calls(new.holder.line, new.flow);
         self.ua.accept(new.session, contact, described.sdp, call_headers(id), now.mono);
-        self.take_place(id, old, new, now);
+        if picks_up {
+            self.pick_up(id, new, now);
+        } else {
+            self.take_place(id, old, new, now);
+        }
+    }
+
+    /// Whether this leg is a device of ours that rings.
+    fn may_be_picked_up(&self, id: CallId, leg: LegId) -> bool {
+        let ringing = self.calls.get(&id).filter(|call| matches!(call.state, State::Ringing));
+        ringing.and_then(|call| call.legs.get(&leg)).is_some_and(|device| device.owner.is_some())
+    }
+
+    /// A call that rings is answered by who picks it up (RFC 5359 section 2.11): as if it had rung there.
+    fn pick_up(&mut self, id: CallId, new: Moved, now: Now) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        let (leg, session, owner, codec) = (new.leg, new.session, new.holder.person, new.codec);
+        call.legs.insert(leg, new.into_device());
+        // It stands in their call log, too.
+        let is_known = owner == call.origin || owner == call.callee().map(|callee| callee.id);
+        call.forwarded.extend(owner.filter(|_| !is_known));
+        self.sessions.insert(session, (id, leg));
+        self.leg_calls.insert(leg, id);
+        self.give_up_legs(id, Some(leg), GivenUp::AnsweredElsewhere, now);
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        call.state = State::Deciding(Partner::Device { leg, owner, answered_at: now.wall });
+        let codec = codec.ok_or_else(|| MediaFailure::Failed("nothing was chosen".into()));
+        self.device_answer_applied(id, leg, codec, now);
     }
 
     /// A party holds the call or takes it up again, as its description says: the other one hears music meanwhile.
@@ -482,6 +527,7 @@ impl Moved {
             session: Some(self.session),
             codec: self.codec,
             is_direct: false,
+            offered: None,
         }
     }
 }

@@ -271,7 +271,7 @@ pub enum Event {
         session: SessionId,
         /// The 2xx.
         response: Response,
-        /// The peer's description.
+        /// The peer's description: its answer, or what it has offered since in a `Reinvited`.
         sdp: Option<String>,
         /// Our INVITE had no offer, so `sdp` is one: `acknowledge` must follow.
         late_offer: bool,
@@ -306,7 +306,8 @@ pub enum Event {
         /// The headers of BYE; empty otherwise.
         headers: Headers,
     },
-    /// The peer wants to change the session, by INVITE or UPDATE. `accept_reinvite` or `reject_reinvite` must follow.
+    /// The peer wants to change the session, by INVITE or UPDATE: by UPDATE even before the call is answered, once both sides
+    /// have described themselves reliably (RFC 3311 5.1). `accept_reinvite` or `reject_reinvite` must follow.
     Reinvited {
         /// Which session.
         session: SessionId,

@@ -293,7 +293,7 @@ fn describing(request: &str, sdp: &str) -> String {
 
 /// RFC 3311 5.2, before anybody has answered.
 #[test]
-fn a_call_that_rings_may_be_updated_but_not_described_anew() {
+fn a_call_that_rings_is_described_anew_once_it_has_an_answer_that_counts() {
     let mut world = World::new(Transport::Udp);
     world.inject(BOB, stranger(), &invite(VIA, OFFER).replace("Max-Forwards", "Supported: 100rel\r\nMax-Forwards"));
     let session = world.wait_incoming(BOB);
@@ -319,12 +319,31 @@ fn a_call_that_rings_may_be_updated_but_not_described_anew() {
         number += 1;
         let plain = in_dialog("UPDATE", number, &format!("z9hG4bK-u{number}"), &to);
         world.inject(BOB, stranger(), &describing(&plain, sdp));
-        response(world).1
     };
-    assert_eq!(update(&mut world, OFFER).sdp().as_deref(), Some(ANSWER), "nothing has changed");
-    assert_eq!(update(&mut world, &OFFER.replace("RTP/AVP 0", "RTP/AVP 8")).status, 488, "what was agreed on stands");
-    world.act(BOB, |ua, now| ua.accept(session, "<sip:bob@127.0.0.2>".parse().unwrap(), ANSWER.to_owned(), Headers::new(), now));
-    assert_eq!(statuses(&mut world), [200], "and the call goes on");
+    let [changed, answered] = [OFFER, ANSWER].map(|sdp| sdp.replace("RTP/AVP 0", "RTP/AVP 8"));
+    update(&mut world, OFFER);
+    assert_eq!(response(&mut world).1.sdp().as_deref(), Some(ANSWER), "nothing has changed");
+    update(&mut world, &changed);
+    assert_eq!(reinvited(&mut world, BOB).as_deref(), Some(changed.as_str()));
+    update(&mut world, OFFER);
+    assert_eq!(statuses(&mut world), [500], "one at a time");
+    world.act(BOB, |ua, now| ua.accept_reinvite(session, answered.clone(), now));
+    assert_eq!(response(&mut world).1.sdp(), Some(answered.clone()));
+    update(&mut world, &changed);
+    assert_eq!(response(&mut world).1.sdp(), Some(answered.clone()), "it stands from now on");
+    update(&mut world, OFFER);
+    world.act(BOB, |ua, now| ua.reject_reinvite(session, 488, now));
+    assert_eq!(statuses(&mut world), [488], "what was agreed on stands");
+    // The call is answered before the next one is.
+    update(&mut world, OFFER);
+    world.act(BOB, |ua, now| ua.accept(session, "<sip:bob@127.0.0.2>".parse().unwrap(), answered, Headers::new(), now));
+    assert_eq!(response(&mut world).1.sdp(), None);
+    world.act(BOB, |ua, now| ua.accept_reinvite(session, ANSWER.to_owned(), now));
+    assert_eq!(response(&mut world).1.sdp().as_deref(), Some(ANSWER));
+}
+
+fn reinvited(world: &mut World, agent: usize) -> Option<String> {
+    world.wait(agent, |event| if let Event::Reinvited { sdp, .. } = event { Some(sdp.clone()) } else { None })
 }
 
 #[test]
@@ -342,7 +361,7 @@ fn a_call_of_ours_that_rings_may_be_updated_too() {
         sdp: Some(OFFER.to_owned()),
         credentials: None,
     };
-    world.act(BOB, |ua, now| ua.invite(call, flow, now));
+    let session = world.act(BOB, |ua, now| ua.invite(call, flow, now));
     let (_, sent) = request(&mut world);
     let copied = |name: &str| format!("{name}: {}\r\n", sent.headers.get(name).unwrap());
     let progress = |reliable: &str, sdp: &str| {
@@ -366,8 +385,16 @@ fn a_call_of_ours_that_rings_may_be_updated_too() {
     assert_eq!(request(&mut world).1.method, Method::Prack);
     world.inject(BOB, stranger(), &update(2, ANSWER));
     assert_eq!(response(&mut world).1.sdp().as_deref(), Some(OFFER));
-    world.inject(BOB, stranger(), &update(3, &ANSWER.replace("RTP/AVP 0", "RTP/AVP 8")));
-    assert_eq!(statuses(&mut world), [488]);
+    let [changed, answered] = [ANSWER, OFFER].map(|sdp| sdp.replace("RTP/AVP 0", "RTP/AVP 8"));
+    world.inject(BOB, stranger(), &update(3, &changed));
+    assert_eq!(reinvited(&mut world, BOB).as_deref(), Some(changed.as_str()));
+    world.act(BOB, |ua, now| ua.accept_reinvite(session, answered.clone(), now));
+    assert_eq!(response(&mut world).1.sdp(), Some(answered));
+    // Nobody waits for the answer to the next one any more.
+    world.inject(BOB, stranger(), &update(4, ANSWER));
+    world.act(BOB, |ua, now| ua.hang_up(session, Headers::new(), now));
+    assert_eq!(response(&mut world).1.status, 487);
+    assert_eq!(request(&mut world).1.method, Method::Cancel);
 }
 
 #[test]

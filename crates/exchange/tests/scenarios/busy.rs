@@ -1,8 +1,10 @@
 //! Busy lamps (RFC 4235): who is on the phone, for colleagues' phones.
 
 use aftertone_exchange::Directory;
+use aftertone_model::EndReason;
 use aftertone_sip::{
-    Event, Headers, IncomingId, Method, NameAddr, OutgoingRequest, Request, RequestFailure, Response, ResponseParts, Uri,
+    Event, Headers, IncomingId, Method, NameAddr, OutgoingRequest, Replaces, Request, RequestFailure, Response, ResponseParts,
+    SessionId, Uri,
     dialog_info::{self, DialogInfo, DialogState},
 };
 
@@ -208,4 +210,55 @@ fn a_lamp_goes_out_with_its_time_its_owner_or_whom_it_shows() {
     world.exchange.hang_up_all(world.now);
     world.settle();
     assert_eq!(end(&mut world, ben).as_deref(), Some("terminated;reason=deactivated"));
+}
+
+/// The dialog of a document as whoever gets the INVITE has to look for it (RFC 3891 section 3).
+fn replaces(info: &DialogInfo) -> Option<Replaces> {
+    let dialog = info.dialogs.first()?;
+    let (to_tag, from_tag) = (dialog.remote_tag.clone()?, dialog.local_tag.clone()?);
+    Some(Replaces { call_id: dialog.call_id.clone()?, to_tag, from_tag, early_only: false })
+}
+
+/// Ben's phone rings; what Cleo's lamp says of it, and the sessions of Anna and Ben.
+fn ringing_at_ben(world: &mut World, [anna, ben, cleo]: [PhoneId; 3]) -> (Replaces, SessionId, SessionId) {
+    watch(world, cleo, "ben", 600).unwrap();
+    told(world, cleo);
+    let annas = world.call(anna, "ben");
+    told(world, cleo);
+    let bens = world.rings(ben);
+    let (id, request) = pending(world, cleo).unwrap();
+    acknowledge(world, cleo, id);
+    (replaces(&read(&request)).unwrap(), annas, bens)
+}
+
+#[test]
+fn a_colleague_picks_up_a_call_that_rings() {
+    let mut world = World::new();
+    let phones @ [anna, ben, cleo] = [("anna", 11), ("ben", 12), ("cleo", 13)].map(|(name, host)| world.registered(name, host));
+    let (dialog, annas, bens) = ringing_at_ben(&mut world, phones);
+    let cleos = world.replaces_call(cleo, "ben", &dialog);
+    assert_eq!(world.story(ben, bens), ["cancelled (SIP;cause=200;text=\"Call completed elsewhere\")"]);
+    assert_eq!((world.story(cleo, cleos).pop().unwrap(), world.story(anna, annas).pop().unwrap()), ("200".into(), "200".into()));
+    assert_eq!(world.plane.bridges.len(), 1);
+    world.hang_up(cleo, cleos);
+    assert!(world.story(anna, annas).pop().unwrap().starts_with("ended"));
+    let ends = ["ben", "cleo"].map(|name| world.log_of(name)[0].end);
+    assert_eq!(ends, [EndReason::AnsweredElsewhere, EndReason::LocalHangup]);
+    world.check_clean();
+}
+
+#[test]
+fn nobody_takes_a_running_call_from_a_colleague() {
+    let mut world = World::new();
+    let phones @ [anna, ben, cleo] = [("anna", 11), ("ben", 12), ("cleo", 13)].map(|(name, host)| world.registered(name, host));
+    let (dialog, annas, bens) = ringing_at_ben(&mut world, phones);
+    world.answer(ben, bens);
+    let (_, request) = pending(&mut world, cleo).unwrap();
+    assert_eq!(replaces(&read(&request)), None, "what runs is no colleague's business");
+    let cleos = world.replaces_call(cleo, "ben", &dialog);
+    assert_eq!(world.story(cleo, cleos), ["403"]);
+    world.hang_up(anna, annas);
+    let late = world.replaces_call(cleo, "ben", &dialog);
+    assert_eq!(world.story(cleo, late), ["481"]);
+    world.check_clean();
 }

@@ -1,9 +1,10 @@
 //! What the network says before the answer.
 
-use aftertone_exchange::MediaCommand;
-use aftertone_sip::{Body, Event, Headers, ResponseParts, SessionId};
+use aftertone_exchange::{MediaCommand, MediaFailure};
+use aftertone_media::Codec;
+use aftertone_sip::{Body, Event, Flow, Headers, Message, Response, ResponseParts, SessionId, parse};
 
-use crate::world::{PhoneId, World};
+use crate::world::{PhoneId, World, codecs_of, text};
 
 impl World {
     /// The provider's network says something before the answer.
@@ -75,6 +76,75 @@ fn devices_of_ours_ring_by_themselves() {
     assert!(!world.plane.commands.iter().any(|command| matches!(command, MediaCommand::Apply { .. })));
     world.answer(provider, leg);
     assert_eq!(described(&world, anna).last().unwrap().0, 200);
+    world.hang_up(anna, session);
+    world.check_clean();
+}
+
+/// An UPDATE in the dialog of a message that the exchange has sent; what is answered.
+fn updates(world: &mut World, phone: PhoneId, sent: &str, number: u32, sdp: &str) -> Response {
+    let flow = world.phones[phone.0].flow;
+    let (_, last) = world.sent.iter().rfind(|(to, text)| *to == flow.local && text.contains(sent)).unwrap();
+    let header = |name: &str| last.lines().find_map(|line| line.strip_prefix(&format!("{name}: "))).unwrap();
+    let (from, to) = if last.starts_with("SIP/2.0") { ("From", "To") } else { ("To", "From") };
+    let text = format!(
+        "UPDATE sip:call@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP {};branch=z9hG4bKearly{number}\r\nMax-Forwards: 70\r\nFrom: {}\r\n\
+         To: {}\r\nCall-ID: {}\r\nCSeq: {number} UPDATE\r\nContact: {}\r\nContent-Type: application/sdp\r\n\
+         Content-Length: {}\r\n\r\n{sdp}",
+        flow.local,
+        header(from),
+        header(to),
+        header("Call-ID"),
+        world.phones[phone.0].contact(),
+        sdp.len()
+    );
+    let back = Flow { local: flow.remote, remote: flow.local, ..flow };
+    world.exchange.handle_received(back, text.as_bytes(), world.now);
+    world.settle();
+    let (_, answer) = world.sent.iter().rfind(|(_, text)| text.contains(&format!("CSeq: {number} UPDATE"))).unwrap();
+    match parse(answer.as_bytes()).unwrap() {
+        Message::Response(response) => response,
+        Message::Request(request) => panic!("{request:?}"),
+    }
+}
+
+#[test]
+fn a_caller_may_describe_itself_anew_before_the_answer() {
+    let (mut world, provider) = World::with_provider();
+    let anna = world.registered("anna", 11);
+    let session = world.call(anna, "030555123");
+    let leg = world.rings(provider);
+    world.announces(provider, leg);
+    let changed = text("elsewhere", false, &[Codec::Pcmu]);
+    let answer = updates(&mut world, anna, "SIP/2.0 183", 90, &changed);
+    assert_eq!((answer.status, codecs_of(&answer.sdp().unwrap())), (200, vec![Codec::Pcmu]));
+    world.plane.refuses = Some(Box::new(|_| Some(MediaFailure::Unacceptable("no codec".into()))));
+    let refused = updates(&mut world, anna, "SIP/2.0 183", 91, &text("nowhere", false, &[Codec::Pcmu]));
+    assert_eq!(refused.status, 488);
+    world.plane.refuses = None;
+    world.answer(provider, leg);
+    let accepted = described(&world, anna).pop().unwrap();
+    assert_eq!(accepted.0, 200);
+    assert!(!world.wire.iter().any(|line| line.starts_with("-> INVITE sip:anna@")), "all is said: {:?}", world.wire);
+    world.hang_up(provider, leg);
+    assert!(world.story(anna, session).last().unwrap().starts_with("ended"));
+    world.check_clean();
+}
+
+#[test]
+fn a_trunk_may_move_its_announcement() {
+    let (mut world, provider) = World::with_provider();
+    let anna = world.registered("anna", 11);
+    let session = world.call(anna, "030555123");
+    let leg = world.rings(provider);
+    world.announces(provider, leg);
+    let changed = text("elsewhere", false, &[Codec::Pcmu]);
+    let answer = updates(&mut world, provider, "PRACK sip:", 1, &changed);
+    assert_eq!((answer.status, codecs_of(&answer.sdp().unwrap())), (200, vec![Codec::Pcmu]));
+    let applied = |world: &World| world.plane.commands.iter().filter(|c| matches!(c, MediaCommand::Apply { .. })).count();
+    assert_eq!(applied(&world), 1, "the announcement");
+    world.answer(provider, leg);
+    assert_eq!(applied(&world), 1, "its answer says nothing new");
+    assert_eq!(described(&world, anna).pop().unwrap().0, 200);
     world.hang_up(anna, session);
     world.check_clean();
 }

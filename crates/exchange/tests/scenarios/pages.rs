@@ -4,7 +4,10 @@ use aftertone_sip::{
     Body, Event, Headers, IncomingId, Method, NameAddr, OutgoingRequest, Request, RequestFailure, Response, ResponseParts, Uri,
 };
 
-use crate::world::{DOMAIN, PhoneId, World, status_of};
+use crate::{
+    trunks::{contact_of, two},
+    world::{DOMAIN, PhoneId, World, status_of},
+};
 
 fn text(from: &str, to: &str, body: Body) -> OutgoingRequest {
     let at = |name: &str| NameAddr::new(Uri::sip(name, DOMAIN));
@@ -135,11 +138,51 @@ fn nobody_writes_without_proof_or_in_anothers_name() {
     });
     let (anna, ben) = (world.registered("anna", 11), texting(&mut world, "ben", 12, false));
     assert_eq!(status_of(&world.request(anna, text("cleo", "ben", hello()))), 403);
-    for (name, address) in [("mallory", "203.0.113.9:5060"), ("exchange", "10.9.9.1:5060")] {
-        let stranger = world.phone_at(name, address);
-        for to in ["ben", "nobody"] {
-            assert_eq!(status_of(&world.request(stranger, text(name, to, hello()))), 401, "{name}");
+    let mallory = world.phone_at("mallory", "203.0.113.9:5060");
+    for to in ["ben", "nobody"] {
+        for from in ["<sip:mallory@example.org>", "<sip:mallory@elsewhere.example>"] {
+            let text = OutgoingRequest { from: from.parse().unwrap(), ..text("mallory", to, hello()) };
+            assert_eq!(status_of(&world.request(mallory, text)), 401, "{from}");
         }
     }
     assert!(arrived(&mut world, ben).is_none());
+}
+
+#[test]
+fn a_believed_peer_writes_to_people_and_not_through_us() {
+    let (mut world, provider) = World::with_provider();
+    let contact = contact_of(&world);
+    let anna = texting(&mut world, "anna", 11, false);
+    let mut inward = text("x", "x", hello());
+    inward.from = "\"Zoe\" <sip:030555123@provider.example>".parse().unwrap();
+    (inward.uri, inward.to) = (contact, NameAddr::new(Uri::sip("+49301001", "provider.example")));
+    send(&mut world, provider, inward.clone());
+    let (id, request) = arrived(&mut world, anna).unwrap();
+    let from = request.headers.from().unwrap();
+    assert_eq!((from.uri.to_string().as_str(), from.display.as_deref()), ("sip:+4930555123@example.org", Some("Zoe")));
+    answer(&mut world, anna, id, 202);
+    assert_eq!(status_of(&end(&mut world, provider).unwrap()), 202);
+}
+
+#[test]
+fn a_text_goes_out_over_the_trunk_as_a_call_would() {
+    let (mut world, first, second) = two();
+    let anna = world.registered("anna", 11);
+    assert_eq!(status_of(&world.request(anna, text("anna", "0043155512", hello()))), 403, "she may not call there");
+    assert_eq!(status_of(&world.request(anna, text("anna", "voicemail", hello()))), 404, "a mailbox doesn't read");
+    send(&mut world, anna, text("anna", "030 555-123", hello()));
+    let (id, request) = arrived(&mut world, first).unwrap();
+    assert_eq!((request.uri.to_string().as_str(), request.body.as_slice()), ("sip:+4930555123@first", "Grüße".as_bytes()));
+    assert_eq!(request.headers.from().unwrap().uri.to_string(), "sip:+49301000@first");
+    // It is this trunk's fault, so the next one is tried; what that says is what counts.
+    answer(&mut world, first, id, 503);
+    let (id, _) = arrived(&mut world, second).unwrap();
+    answer(&mut world, second, id, 404);
+    assert_eq!(status_of(&end(&mut world, anna).unwrap()), 404);
+    // Who says nothing may have passed it on.
+    world.phones[first.0].deaf = true;
+    send(&mut world, anna, text("anna", "030555123", hello()));
+    world.wait(40.0);
+    assert_eq!(status_of(&end(&mut world, anna).unwrap()), 480);
+    assert!(arrived(&mut world, second).is_none());
 }

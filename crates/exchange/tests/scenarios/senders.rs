@@ -181,3 +181,26 @@ fn the_servers_own_addresses_are_its_domain() {
     let call = world.call_as(app, address("<sip:anna@example.org>"), "tel:1002".parse().unwrap());
     assert_eq!(final_status(&mut world, app, call), "200");
 }
+
+#[test]
+fn who_withholds_their_number_tells_it_to_the_provider_alone() {
+    let (mut world, provider) = World::with_provider();
+    let (anna, ben) = (world.registered("anna", 11), world.registered("ben", 12));
+    let anonymous = "\"Anonymous\" <sip:anonymous@anonymous.invalid>";
+    let call = world.call_as(anna, address(anonymous), Uri::sip("ben", DOMAIN));
+    let (_, request) = world.incoming(ben).expect("she is asked who she is, and proves it");
+    assert_eq!(request.headers.from().unwrap().uri.host(), "anonymous.invalid");
+    world.hang_up(anna, call);
+    assert_eq!(world.log_of("ben")[0].party.number, "");
+    let call = world.call_as(anna, address(anonymous), Uri::sip("030555123", DOMAIN));
+    let (_, request) = world.incoming(provider).unwrap();
+    assert_eq!(request.headers.from().unwrap().uri.host(), "anonymous.invalid");
+    assert_eq!(request.headers.get("Privacy"), Some("id"));
+    assert_eq!(request.headers.addresses("P-Preferred-Identity")[0].uri.user().unwrap(), "+49301001");
+    world.hang_up(anna, call);
+    // In an emergency they are found.
+    world.call_as(anna, address(anonymous), Uri::sip("112", DOMAIN));
+    let (_, request) = world.incoming(provider).unwrap();
+    assert_eq!(request.headers.from().unwrap().uri.user().unwrap(), "+49301001");
+    assert!(!request.headers.contains("Privacy"));
+}

@@ -87,7 +87,7 @@ impl World {
         }
     }
 
-    fn replaces_call(&mut self, phone: PhoneId, to: &str, replaces: &Replaces) -> SessionId {
+    pub(crate) fn replaces_call(&mut self, phone: PhoneId, to: &str, replaces: &Replaces) -> SessionId {
         let now = self.now.mono;
         let phone = &mut self.phones[phone.0];
         let (uri, from) = (Uri::sip(to, DOMAIN), NameAddr::new(Uri::sip(&phone.name, DOMAIN)));

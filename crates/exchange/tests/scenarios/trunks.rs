@@ -357,7 +357,7 @@ fn what_the_outside_answers_is_what_the_caller_hears() {
 }
 
 /// Two providers, each with its own machine, both up.
-fn two() -> (World, PhoneId, PhoneId) {
+pub(crate) fn two() -> (World, PhoneId, PhoneId) {
     two_with(plan)
 }
 

@@ -6,7 +6,7 @@ use super::UserAgent;
 use super::dialog::Dialog;
 use super::interval;
 use super::reliable::Reliable;
-use super::session::{AwaitingAck, Established, Offer, Phase, Ringing, Session, run_interval};
+use super::session::{AwaitingAck, Change, Established, Offer, Phase, Ringing, Session, run_interval};
 use crate::event::{Body, Event, ResponseParts, SessionId, UaConfig};
 use crate::flow::Flow;
 use crate::message::{Headers, Request};
@@ -35,7 +35,9 @@ impl UserAgent {
         let remote_tag = request.headers.from().ok().and_then(|from| from.tag().map(str::to_owned)).unwrap_or_default();
         let remote_cseq = request.headers.cseq().map_or(0, |cseq| cseq.number);
         let reliable = self.reliable_for(&request.headers);
-        let ringing = Ringing { tx, call_id, local_tag, remote_tag, remote_cseq, source, user, has_offer, reliable };
+        let (change, target) = (None, None);
+        let ringing =
+            Ringing { tx, call_id, local_tag, remote_tag, remote_cseq, source, user, has_offer, reliable, change, target };
         self.sessions.insert(id, Session { authorizer: None, phase: Phase::Ringing(Box::new(ringing)) });
         self.ringing.insert(tx, id);
         self.core.emit(Event::Incoming { session: id, request, flow: source, replaces });
@@ -55,23 +57,25 @@ impl UserAgent {
             return;
         }
         let (tx, has_offer, remote_cseq) = (ringing.tx, ringing.has_offer, ringing.remote_cseq);
-        let reliable = std::mem::take(&mut ringing.reliable);
+        let (reliable, change, target) = (std::mem::take(&mut ringing.reliable), ringing.change, ringing.target.take());
         let Some(transaction) = self.core.servers.get(tx) else { return };
         let Some(mut dialog) = Dialog::as_callee(transaction, contact.clone()) else { return };
         let request = transaction.request.clone();
         let number = dialog.remote_cseq.unwrap_or_default();
         dialog.remote_cseq = Some(remote_cseq.max(number));
+        dialog.target = target.unwrap_or(dialog.target);
         // What was described reliably is not described again (RFC 6337 3.1).
         let body = reliable.local_sdp.is_none().then(|| Body::sdp(sdp.clone()));
         let mut parts = ResponseParts { headers, body, ..ResponseParts::new(200) };
         parts.headers.set("Contact", contact);
         let granted = interval::grant(&request.headers, &mut parts.headers, &self.core.config);
-        let early_answer = reliable.remote_sdp.clone();
-        let remote_sdp = request.sdp().or(reliable.remote_sdp);
+        let early_answer = reliable.remote_sdp.clone().filter(|_| !has_offer);
+        let remote_sdp = reliable.remote_sdp.or_else(|| request.sdp());
         let expects_answer = !has_offer && reliable.local_sdp.is_none();
         let wanted = reliable.local_sdp.as_ref().filter(|said| **said != sdp).map(|_| Offer::new(sdp.clone()));
         let mut established = Established::new(dialog, false, reliable.local_sdp.unwrap_or(sdp), remote_sdp, &request.headers);
         (established.interval, established.last_reliable, established.wanted) = (granted, reliable.last, wanted);
+        established.change = Change::early(change);
         self.core.wire.timers.stop(TimerKey::Progress(id));
         self.core.wire.timers.stop(TimerKey::NoPrack(id));
         established.awaiting = self.send_answer(id, tx, parts, now).map(|(flow, bytes)| AwaitingAck {

@@ -23,8 +23,8 @@ impl UserAgent {
         let request = self.invite_request(invite);
         self.dialogs.insert(request_key(&request), super::DialogOwner::Session(id));
         let tx = self.core.send(request.clone(), flow, Owner::Invite(id), now);
-        let early = BTreeMap::new();
-        let calling = Calling { tx, request, flow, challenged: Challenged::default(), has_offer, early };
+        let (early, change) = (BTreeMap::new(), None);
+        let calling = Calling { tx, request, flow, challenged: Challenged::default(), has_offer, early, change };
         self.sessions.insert(id, Session { authorizer, phase: Phase::Calling(Box::new(calling)) });
         id
     }
@@ -74,6 +74,7 @@ impl UserAgent {
             self.dialogs.remove(&request_key(&calling.request));
             return;
         };
+        let change = self.change_of_winner(calling.change.take(), dialog.remote_tag(), now);
         let (dialog, early_local, early_remote) = calling.confirm(dialog);
         // The first description is the one that counts (RFC 3261 13.2.1).
         let sdp = early_remote.or_else(|| response.sdp());
@@ -83,7 +84,8 @@ impl UserAgent {
         } else {
             self.core.acknowledge(tx, &dialog, dialog.invite_number, None);
             let local = early_local.unwrap_or_else(|| String::from_utf8_lossy(&calling.request.body).into_owned());
-            Phase::Established(Box::new(self.begin(id, dialog, (local, sdp.clone()), &response, now)))
+            let established = self.begin(id, dialog, (local, sdp.clone()), &response, now);
+            Phase::Established(Box::new(Established { change, ..established }))
         };
         self.sessions.insert(id, Session { authorizer, phase });
         self.core.emit(Event::Answered { session: id, response, sdp, late_offer });

@@ -215,7 +215,9 @@ impl UserAgent {
     }
 
     pub(super) fn accept_change(&mut self, id: SessionId, sdp: String, now: Instant) {
-        let Some(established) = self.sessions.get_mut(&id).and_then(Session::established_mut) else { return };
+        let Some(established) = self.sessions.get_mut(&id).and_then(Session::established_mut) else {
+            return self.accept_early_change(id, sdp, now);
+        };
         let Change::Theirs { tx, is_update, has_offer } = established.change else { return };
         established.change = Change::None;
         established.local_sdp = sdp.clone();
@@ -260,7 +262,9 @@ impl UserAgent {
     }
 
     pub(super) fn refuse_change(&mut self, id: SessionId, status: u16, now: Instant) {
-        let Some(established) = self.sessions.get_mut(&id).and_then(Session::established_mut) else { return };
+        let Some(established) = self.sessions.get_mut(&id).and_then(Session::established_mut) else {
+            return self.refuse_early_change(id, status, now);
+        };
         let Change::Theirs { tx, .. } = established.change else { return };
         established.change = Change::None;
         self.core.respond_status(tx, status, now);

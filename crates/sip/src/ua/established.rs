@@ -56,6 +56,9 @@ impl UserAgent {
             Phase::Ringing(ringing) => {
                 let status = if tag != ringing.remote_tag { Some(481) } else { (number <= ringing.remote_cseq).then_some(500) };
                 ringing.remote_cseq = ringing.remote_cseq.max(number);
+                if status.is_none() && request.method == Method::Update {
+                    ringing.target = request.headers.contact().map(|contact| contact.uri).or(ringing.target.take());
+                }
                 return status;
             }
         };
@@ -220,6 +223,7 @@ impl UserAgent {
         let session = self.sessions.remove(&id)?;
         self.dialogs.remove(&session.key());
         self.referrals_remain(id, &session);
+        self.drop_early_change(&session, now);
         match &session.phase {
             Phase::Ringing(ringing) => {
                 self.ringing.remove(&ringing.tx);

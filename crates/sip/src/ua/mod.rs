@@ -5,6 +5,7 @@ mod caller;
 mod change;
 mod core;
 mod dialog;
+mod early;
 mod established;
 mod incoming;
 mod interval;

@@ -12,7 +12,7 @@ use crate::flow::Flow;
 use crate::message::{Headers, Request, Response};
 use crate::method::Method;
 use crate::timers::TimerKey;
-use crate::transaction::{ClientOutcome, ServerTransaction, TxId, remote_tag};
+use crate::transaction::{ClientOutcome, TxId, remote_tag};
 use crate::uri::NameAddr;
 
 /// A branch of a call of ours that rings.
@@ -21,9 +21,9 @@ pub(crate) struct Early {
     pub(crate) dialog: Dialog,
     /// RSeq of the last reliable response.
     last: Option<u32>,
-    /// The peer's description in a reliable response: the answer, or the offer if we made none.
+    /// The peer's description in a reliable response: the answer, or the offer if we made none. Or what it has offered since.
     pub(crate) remote_sdp: Option<String>,
-    /// Our answer to that offer, in PRACK.
+    /// Our answer to its offer, in PRACK or to UPDATE.
     pub(crate) local_sdp: Option<String>,
 }
 
@@ -41,7 +41,7 @@ pub(crate) struct Reliable {
     held: Option<Held>,
     /// Our description in a reliable response.
     pub(crate) local_sdp: Option<String>,
-    /// The answer to it in PRACK, if it was an offer.
+    /// The answer to it in PRACK, if it was an offer; or what the peer has offered since, in UPDATE.
     pub(crate) remote_sdp: Option<String>,
 }
 
@@ -192,39 +192,6 @@ impl UserAgent {
         self.core.emit(Event::Ended { session: id, by: EndedBy::Timeout, headers: Headers::new() });
     }
 
-    /// UPDATE (RFC 3311 5.2), or an INVITE before its time, in a dialog that nobody has answered yet. What was agreed on before
-    /// the answer stands: the same description gets the same answer, another one is refused.
-    pub(super) fn early_change_received(&mut self, id: SessionId, tx: TxId, request: &Request, now: Instant) {
-        let Some(session) = self.sessions.get(&id) else { return };
-        let tag = request.headers.from().ok().and_then(|from| from.tag().map(str::to_owned)).unwrap_or_default();
-        let (contact, agreed) = match &session.phase {
-            Phase::Ringing(ringing) => {
-                (self.core.contact(ringing.source, &ringing.user), ringing.agreed(self.core.servers.get(ringing.tx)))
-            }
-            Phase::Calling(calling) => match calling.early.get(&tag) {
-                Some(early) => (early.dialog.contact.clone(), calling.agreed(early)),
-                None => return self.core.respond_status(tx, 481, now),
-            },
-            Phase::Unacknowledged { dialog, .. } => (dialog.contact.clone(), Err(500)),
-            Phase::Established(established) => (established.dialog.contact.clone(), Err(500)),
-        };
-        let is_update = request.method == Method::Update;
-        let parts = match (request.sdp(), agreed) {
-            (None, _) if is_update => ResponseParts::new(200),
-            (Some(offer), Ok((remote, local))) if is_update && offer == remote => {
-                ResponseParts { body: Some(Body::sdp(local)), ..ResponseParts::new(200) }
-            }
-            (_, Ok(_)) if is_update => ResponseParts::new(488),
-            (_, Err(491)) => ResponseParts::new(491),
-            (_, Ok(_) | Err(_)) => ResponseParts::new(500).with("Retry-After", 1),
-        };
-        let is_granted = parts.status == 200;
-        self.core.respond(tx, if is_granted { parts.with("Contact", contact) } else { parts }, now);
-        if is_granted && ["P-Asserted-Identity", "Remote-Party-ID"].into_iter().any(|name| request.headers.contains(name)) {
-            self.core.emit(Event::Updated { session: id, request: request.clone() });
-        }
-    }
-
     pub(super) fn prack_received(&mut self, id: SessionId, tx: TxId, request: &Request, now: Instant) {
         let acknowledged = acknowledged_number(&request.headers);
         let known = match self.sessions.get_mut(&id).map(|session| &mut session.phase) {
@@ -270,14 +237,6 @@ impl Early {
 }
 
 impl Calling {
-    /// The peer's description and ours, if both are told reliably; else the status of an offer that comes too early.
-    fn agreed(&self, early: &Early) -> Result<(String, String), u16> {
-        let own = self.has_offer.then(|| String::from_utf8_lossy(&self.request.body).into_owned());
-        let local = early.local_sdp.clone().or(own);
-        // RFC 3311 5.2: an offer of ours is open, or one of theirs.
-        early.remote_sdp.clone().zip(local).ok_or(if self.has_offer { 491 } else { 500 })
-    }
-
     /// The dialog that a 2xx makes, with what its early one has seen; and the descriptions exchanged before, ours and the peer's.
     pub(crate) fn confirm(&mut self, mut dialog: Dialog) -> (Dialog, Option<String>, Option<String>) {
         let Some(early) = self.early.remove(dialog.remote_tag()) else { return (dialog, None, None) };
@@ -286,19 +245,17 @@ impl Calling {
     }
 }
 
-impl Ringing {
-    /// The peer's description and ours, if both are told reliably; else the status of an offer that comes too early.
-    fn agreed(&self, transaction: Option<&ServerTransaction>) -> Result<(String, String), u16> {
-        let reliable = &self.reliable;
-        let waits = reliable.unacknowledged.as_ref().is_some_and(|unacknowledged| unacknowledged.has_sdp);
-        let remote = transaction.and_then(|transaction| transaction.request.sdp()).or_else(|| reliable.remote_sdp.clone());
-        let agreed = remote.zip(reliable.local_sdp.clone()).filter(|_| !waits);
-        agreed.ok_or(if waits && !self.has_offer { 491 } else { 500 })
+impl Reliable {
+    /// A description of ours waits for PRACK.
+    pub(crate) fn waits(&self) -> bool {
+        self.unacknowledged.as_ref().is_some_and(|unacknowledged| unacknowledged.has_sdp)
     }
+}
 
+impl Ringing {
     /// Keeps the answer back until PRACK came for a description of ours.
     pub(crate) fn holds(&mut self, contact: &NameAddr, sdp: &str, headers: &Headers) -> bool {
-        let waits = self.reliable.unacknowledged.as_ref().is_some_and(|unacknowledged| unacknowledged.has_sdp);
+        let waits = self.reliable.waits();
         if waits {
             self.reliable.held = Some(Held { contact: contact.clone(), sdp: sdp.to_owned(), headers: headers.clone() });
         }

@@ -11,6 +11,7 @@ use crate::message::{Headers, Request, Response};
 use crate::method::Method;
 use crate::timers::TimerKey;
 use crate::transaction::TxId;
+use crate::uri::Uri;
 
 /// An INVITE session.
 ///
@@ -52,6 +53,8 @@ pub(crate) struct Calling {
     pub(crate) has_offer: bool,
     /// The branches that ring, by tag.
     pub(crate) early: BTreeMap<String, Early>,
+    /// The UPDATE that waits for our answer, and the tag of its branch.
+    pub(crate) change: Option<(TxId, String)>,
 }
 
 /// Somebody calls us.
@@ -67,6 +70,10 @@ pub(crate) struct Ringing {
     pub(crate) user: String,
     pub(crate) has_offer: bool,
     pub(crate) reliable: Reliable,
+    /// The UPDATE that waits for our answer.
+    pub(crate) change: Option<TxId>,
+    /// Where the peer has moved to since its INVITE.
+    pub(crate) target: Option<Uri>,
 }
 
 #[derive(Debug)]
@@ -115,6 +122,13 @@ pub(crate) enum Change {
         is_update: bool,
         has_offer: bool,
     },
+}
+
+impl Change {
+    /// An UPDATE that came before the answer, and is not answered yet.
+    pub(crate) fn early(update: Option<TxId>) -> Self {
+        update.map_or(Self::None, |tx| Self::Theirs { tx, is_update: true, has_offer: true })
+    }
 }
 
 #[derive(Debug, Clone)]

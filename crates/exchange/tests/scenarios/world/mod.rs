@@ -5,7 +5,7 @@ mod phone;
 mod plane;
 
 pub(crate) use phone::{Phone, PhoneId, status_of};
-pub(crate) use plane::{Plane, text};
+pub(crate) use plane::{Plane, codecs_of, text};
 
 use std::{
     net::SocketAddr,

@@ -1,12 +1,17 @@
 //! The app with its window closed: it goes on taking calls and messages, and its notifications do what they offer.
 
-use std::{path::PathBuf, process::Stdio, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 
 use aftertone_tests::{
     baresip::{Baresip, Setup},
     desktop::Desktop,
     hosted::{self, ALICE, Api, BOB, Hosted},
     notifications::Shown,
+    office::Office,
     process::{self, PATIENCE, Running},
     sound::{self, Sound},
 };
@@ -121,15 +126,9 @@ impl World {
         Ok(())
     }
 
-    async fn has_window(&self) -> Result<bool> {
-        let mut search = self.desktop.command("xdotool".as_ref());
-        let found = search.args(["search", "--onlyvisible", "--name", "^Aftertone$"]).output().await?;
-        Ok(!found.stdout.is_empty())
-    }
-
     async fn window(&self, there: bool) -> Result<()> {
         let what = if there { "the window is there" } else { "the window is gone" };
-        process::eventually(what, PATIENCE, || async { Ok((self.has_window().await? == there).then_some(())) }).await
+        process::eventually(what, PATIENCE, || async { Ok((has_window(&self.desktop).await? == there).then_some(())) }).await
     }
 
     /// As a person does it: by the window's own close button, here its key.
@@ -210,6 +209,25 @@ impl World {
         elsewhere.strangers_leave(count).await?;
         elsewhere.served_again(&ports).await
     }
+}
+
+async fn has_window(desktop: &Desktop) -> Result<bool> {
+    let mut search = desktop.command("xdotool".as_ref());
+    let found = search.args(["search", "--onlyvisible", "--name", "^Aftertone$"]).output().await?;
+    Ok(!found.stdout.is_empty())
+}
+
+/// What a desktop entry starts.
+fn entry(path: &Path) -> Result<String> {
+    let text = std::fs::read_to_string(path)?;
+    text.lines().find_map(|line| line.strip_prefix("Exec=")).map(str::to_owned).context("it starts nothing")
+}
+
+/// The session's start of an app.
+fn session(desktop: &Desktop, exec: &str, more: &str) -> tokio::process::Command {
+    let mut command = desktop.command("sh".as_ref());
+    command.arg("-c").arg(format!("exec {exec} {more}")).env("NO_COLOR", "1");
+    command
 }
 
 #[tokio::test]
@@ -327,4 +345,45 @@ async fn the_other_end_hears_of_it_when_the_app_quits_or_is_killed_in_a_call() -
     app.kill().await?;
     bob.happening("CALL_CLOSED", Duration::from_secs(90)).await?;
     hosted.stop().await
+}
+
+/// The session starts the app without its window; calls ring by notification, and the window comes when it is wanted.
+#[tokio::test]
+async fn what_the_session_starts_takes_calls_without_its_window() -> Result<()> {
+    let mut office = Office::open(sound::speech()?.then(&Sound::silence(60.0))).await?;
+    let window = office.alice("alice").await?;
+    window.click("nav-settings").await?;
+    window.click("with-the-session").await?;
+    window.wait_for("[data-testid=\"with-the-session\"][aria-checked=\"true\"]").await?;
+    let entries = office.desktop.folder().join("home/.config/autostart");
+    let [path] = &std::fs::read_dir(&entries)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?[..] else {
+        anyhow::bail!("one entry was expected")
+    };
+    let exec = entry(path)?;
+    anyhow::ensure!(session(&office.desktop, &exec, "--quit").status().await?.success(), "it can't be quit");
+    drop(window);
+    process::eventually("the window is gone", PATIENCE, || async { Ok((!has_window(&office.desktop).await?).then_some(())) })
+        .await?;
+
+    let log = office.file("session.log");
+    let _app = process::start(&mut session(&office.desktop, &exec, ""), &log)?;
+    process::eventually("the app is online", PATIENCE, || async {
+        Ok(std::fs::read_to_string(&log)?.contains("the account is online").then_some(()))
+    })
+    .await?;
+    // The session may start it once more, as when somebody logs in again: it stays as it is.
+    anyhow::ensure!(session(&office.desktop, &exec, "").status().await?.success(), "the second start failed");
+    assert!(!has_window(&office.desktop).await?, "the window stays away");
+    office.bob_calls().await?;
+    let ringing = process::eventually("a notification rings", PATIENCE, || async {
+        Ok(office.desktop.notifications.shown().into_iter().find(|one| one.urgent))
+    })
+    .await?;
+    office.desktop.notifications.press(ringing.id, "answer").await?;
+    office.bob.happening("CALL_ESTABLISHED", PATIENCE).await?;
+    process::eventually("the window is there", PATIENCE, || async { Ok(has_window(&office.desktop).await?.then_some(())) })
+        .await?;
+    anyhow::ensure!(session(&office.desktop, &exec, "--quit").status().await?.success(), "it can't be quit");
+    office.bob.happening("CALL_CLOSED", PATIENCE).await?;
+    office.close().await
 }

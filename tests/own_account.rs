@@ -61,6 +61,10 @@ impl World {
 
 async fn sign_in(window: &Window, server: &str, password: &str) -> Result<()> {
     window.click("with-own").await?;
+    submit(window, server, password).await
+}
+
+async fn submit(window: &Window, server: &str, password: &str) -> Result<()> {
     for (field, text) in [("provider-server", server), ("provider-user", ACCOUNT), ("provider-password", password)] {
         window.find(field).await?.clear().await?;
         window.type_into(field, text).await?;
@@ -135,4 +139,25 @@ async fn a_missed_call_of_the_provider_is_answered_by_the_app_and_calls_go_out_o
     ensure!(!own.exists(), "the account is forgotten with what it held");
     window.close().await?;
     world.asterisk.stop().await
+}
+
+/// Each step that fails at the provider has words of its own, and what was typed can be mended.
+#[tokio::test]
+async fn what_fails_at_the_provider_is_named() -> Result<()> {
+    let world = World::new().await?;
+    let window = world.open(&[]).await?;
+    window.click("with-own").await?;
+    let closed = process::free_port()?;
+    let (udp, tls) = (world.asterisk.sip, world.asterisk.sip_tls);
+    for (server, password, code) in [
+        ("nowhere.invalid".to_owned(), PASSWORD, "provider_dns"),
+        (format!("sip:127.0.0.1:{closed};transport=tcp"), PASSWORD, "provider_connect"),
+        (format!("sip:{tls};transport=tls"), PASSWORD, "provider_tls"),
+        (udp.to_string(), "something else", "provider_credentials"),
+    ] {
+        submit(&window, &server, password).await?;
+        window.find_css(&format!("[data-code=\"{code}\"]")).await?;
+    }
+    submit(&window, &udp.to_string(), PASSWORD).await?;
+    connected(&window).await
 }

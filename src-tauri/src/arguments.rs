@@ -29,6 +29,9 @@ pub(crate) struct Arguments {
     /// Where to keep the account's token, if not as chosen in the window.
     #[arg(long, value_enum)]
     pub(crate) secrets: Option<Secrets>,
+    /// Starts without its window, as with the session; it comes if somebody has to sign in.
+    #[arg(long)]
+    pub(crate) hidden: bool,
     /// Ends the app that runs.
     #[arg(long)]
     pub(crate) quit: bool,
@@ -42,6 +45,20 @@ impl Arguments {
         match &self.profile {
             None => "org.aftertone.desktop".into(),
             Some(folder) => format!("org.aftertone.desktop.p{:016x}", hash(folder)),
+        }
+    }
+
+    /// How the session starts this profile's app: what it is called there, and with which arguments.
+    pub(crate) fn with_the_session(&self) -> (String, Vec<String>) {
+        let hidden = "--hidden".to_owned();
+        match &self.profile {
+            None => ("Aftertone".into(), vec![hidden]),
+            Some(folder) => {
+                let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.clone());
+                // Quoted, for what starts it splits a line at its spaces (Desktop Entry Specification 1.5, "The Exec key").
+                let quoted = format!("\"{}\"", absolute.display());
+                (format!("Aftertone-{:016x}", hash(folder)), vec![hidden, "--profile".into(), quoted])
+            }
         }
     }
 }

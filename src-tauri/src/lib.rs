@@ -37,9 +37,12 @@ pub fn main() -> ExitCode {
     let single_instance = tauri_plugin_single_instance::Builder::new()
         .dbus_id(arguments.instance())
         .callback(|app, arguments, _folder| called_again(app, &arguments));
+    let (name, with_the_session) = arguments.with_the_session();
+    let autostart = tauri_plugin_autostart::Builder::new().app_name(name).args(with_the_session);
     let built = tauri::Builder::default()
         .plugin(single_instance.build())
         .plugin(tauri_plugin_dialog::init())
+        .plugin(autostart.build())
         .invoke_handler(tauri::generate_handler![perform])
         .setup(move |app| {
             if arguments.quit {
@@ -48,7 +51,9 @@ pub fn main() -> ExitCode {
                 return Ok(());
             }
             let inputs = shell::start(app.handle(), &arguments)?;
-            inputs.send(Input::Show(None));
+            if !arguments.hidden {
+                inputs.send(Input::Show(None));
+            }
             if let Some(link) = arguments.link {
                 inputs.send(Input::Link(link));
             }
@@ -88,6 +93,7 @@ fn called_again(app: &tauri::AppHandle, arguments: &[String]) {
     }
     match arguments.link {
         Some(link) => inputs.send(Input::Link(link)),
+        None if arguments.hidden => {}
         None => inputs.send(Input::Show(None)),
     }
 }

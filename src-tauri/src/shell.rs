@@ -281,6 +281,10 @@ impl Shell {
                 Err(code)
             }
         };
+        if reply.is_none() && self.phone.is_none() {
+            // Also where the session started it without: nobody would know that it waits for somebody to sign in.
+            self.show_window();
+        }
         if let Some(reply) = reply {
             let _window_gone = reply.send(answer);
         }

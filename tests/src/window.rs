@@ -140,6 +140,17 @@ impl Window {
         Ok(self.find(test_id).await?.text().await?)
     }
 
+    /// Waits until these words are to be read in the element with that `data-testid`: what has just come may not be painted yet.
+    ///
+    /// # Errors
+    /// Where they don't come.
+    pub async fn reads(&self, test_id: &str, words: &str) -> Result<()> {
+        process::eventually(&format!("{test_id} reads {words}"), PATIENCE, || async {
+            Ok(self.text(test_id).await?.contains(words).then_some(()))
+        })
+        .await
+    }
+
     /// Waits until something matches, longer than [`Window::find_css`] does.
     ///
     /// # Errors

@@ -307,6 +307,11 @@ pub enum Command {
         /// The choices.
         notifications: NotificationsView,
     },
+    /// Whether the session starts the app: [`Event::Settings`](crate::Event::Settings).
+    StartWithTheSession {
+        /// It does.
+        on: bool,
+    },
     /// Look which sound devices there are: [`Event::AudioDevices`](crate::Event::AudioDevices).
     ListAudioDevices,
     /// Choose a sound device.

@@ -13,6 +13,8 @@ pub struct SettingsView {
     pub quiet_now: bool,
     /// The desktop shows the app's tray icon; without one, closing the window leaves the app running unseen.
     pub tray: bool,
+    /// The session starts the app, without its window.
+    pub with_the_session: bool,
 }
 
 /// What notifications of the operating system tell, and when.

@@ -4,6 +4,7 @@ use aftertone_client::{CommandError, Session};
 use aftertone_model::{CallId, DeviceId};
 use aftertone_server::own::Provider;
 use aftertone_view::{AudioUse, Code, Command, DevicesView, DirectoryView, Event, Language, ProviderView, Secret, SecretsView};
+use tauri_plugin_autostart::ManagerExt;
 use tokio::sync::oneshot;
 
 use super::{Input, Shell, offline_code};
@@ -101,6 +102,7 @@ impl Shell {
                 self.tell_settings();
                 Ok(())
             }
+            Command::StartWithTheSession { on } => self.start_with_the_session(on),
             Command::OpenFolder { window } => {
                 self.mailbox.open_window(window);
                 self.read_mailbox().await;
@@ -169,6 +171,16 @@ impl Shell {
         }
     }
 
+    fn start_with_the_session(&self, on: bool) -> Result<(), Code> {
+        let autostart = self.app.autolaunch();
+        let done = if on { autostart.enable() } else { autostart.disable() };
+        self.tell_settings();
+        done.map_err(|error| {
+            tracing::warn!(%error, "the session can't be told");
+            Code::FileFailed
+        })
+    }
+
     /// Commands that need an account.
     async fn perform_with_phone(&mut self, command: Command) -> Result<(), Code> {
         let session = self.session().ok_or(Code::NotSignedIn)?;
@@ -224,6 +236,7 @@ impl Shell {
             | Command::RetrySecrets
             | Command::ReadInvitation { .. }
             | Command::SetNotifications { .. }
+            | Command::StartWithTheSession { .. }
             | Command::ChooseFileSecrets
             | Command::SetLanguage { .. }
             | Command::OpenFolder { .. }

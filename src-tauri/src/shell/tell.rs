@@ -2,6 +2,7 @@
 
 use aftertone_client::{Connection, OfflineReason};
 use aftertone_view::{AccountView, AppView, Code, ConnectionView, Event, SettingsView, ToastAbout};
+use tauri_plugin_autostart::ManagerExt;
 
 use super::{Shell, perform};
 use crate::window;
@@ -50,6 +51,7 @@ impl Shell {
                 notifications: self.settings.notifications.clone(),
                 quiet_now: self.settings.quiet_now(),
                 tray: self.tray.is_shown(),
+                with_the_session: self.app.autolaunch().is_enabled().unwrap_or(false),
             }),
         );
     }

@@ -83,6 +83,7 @@ export class FakeHost implements Host {
     notifications: { messages: true, calls: true, missed_calls: true, quiet: null },
     quiet_now: false,
     tray: true,
+    with_the_session: false,
   };
   #accountDevices: DevicesView;
   #people: readonly DirectoryEntryView[];
@@ -336,6 +337,9 @@ export class FakeHost implements Host {
         return this.#send({ type: "devices", view: this.#accountDevices });
       case "set_notifications":
         this.#settings = { ...this.#settings, notifications: command.notifications };
+        return this.#send({ type: "settings", view: this.#settings });
+      case "start_with_the_session":
+        this.#settings = { ...this.#settings, with_the_session: command.on };
         return this.#send({ type: "settings", view: this.#settings });
       case "list_audio_devices":
         return this.#send({ type: "audio_devices", view: this.#devices });

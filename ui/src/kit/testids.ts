@@ -100,6 +100,7 @@ export const ids = {
   notifyMessages: "notify-messages",
   notifyCalls: "notify-calls",
   notifyMissed: "notify-missed",
+  withTheSession: "with-the-session",
   quiet: "quiet",
   quietFrom: "quiet-from",
   quietTo: "quiet-to",

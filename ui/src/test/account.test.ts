@@ -77,6 +77,16 @@ describe("the account", () => {
     await waitFor(async () => expect((await world.asked("set_notifications")).notifications.quiet?.days).toEqual([0, 1, 2, 3, 4, 5]));
   });
 
+  test("the app starts with the session if it is told to", async () => {
+    const world = await World.open();
+    await world.go("settings");
+    const choice = await screen.findByRole("switch", { name: "Start when I log in" });
+    expect(choice.getAttribute("aria-checked")).toBe("false");
+    await world.click("with-the-session");
+    expect((await world.asked("start_with_the_session")).on).toBe(true);
+    await waitFor(() => expect(choice.getAttribute("aria-checked")).toBe("true"));
+  });
+
   test("another device of the account is signed out, after a question", async () => {
     const world = await World.open();
     await world.go("settings");

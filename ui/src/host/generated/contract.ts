@@ -628,7 +628,11 @@ device: string, } | { "type": "set_notifications",
 /**
  * The choices.
  */
-notifications: NotificationsView, } | { "type": "list_audio_devices" } | { "type": "choose_audio_device", 
+notifications: NotificationsView, } | { "type": "start_with_the_session", 
+/**
+ * It does.
+ */
+on: boolean, } | { "type": "list_audio_devices" } | { "type": "choose_audio_device", 
 /**
  * What for.
  */
@@ -1385,7 +1389,11 @@ quiet_now: boolean,
 /**
  * The desktop shows the app's tray icon; without one, closing the window leaves the app running unseen.
  */
-tray: boolean, };
+tray: boolean, 
+/**
+ * The session starts the app, without its window.
+ */
+with_the_session: boolean, };
 
 /**
  * What happened to a message.

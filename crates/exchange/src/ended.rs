@@ -1,7 +1,7 @@
 //! How calls end, and what the call logs get.
 
-use aftertone_model::{CallId, CallRecord, Caller, Direction, EndReason, Now, Reason, SubscriberId, Timestamp};
-use aftertone_sip::{ConnectionId, EndedBy, Headers, SessionId};
+use aftertone_model::{CallId, CallRecord, Caller, Direction, EndReason, Now, SubscriberId, Timestamp};
+use aftertone_sip::{ConnectionId, EndedBy, Headers, SessionId, origin::Reason};
 
 use crate::{
     Directory, Event, Exchange, LegId, MediaCommand, MediaFailure,
@@ -17,6 +17,8 @@ use crate::{
 pub(crate) enum End {
     /// The caller hung up, or gave up; there is nobody left to tell.
     CallerGone,
+    /// The exchange in front has found somebody else who takes the call (RFC 3326), so that nobody here has missed it.
+    TakenElsewhere,
     /// The called device hung up.
     CalleeGone,
     /// The caller's own connection or silence ended it, or both sides are hung up on.
@@ -33,7 +35,7 @@ impl End {
     /// What a caller hears who was not answered yet.
     fn status(&self) -> u16 {
         match self {
-            Self::CallerGone => 487,
+            Self::CallerGone | Self::TakenElsewhere => 487,
             Self::CalleeGone => 480,
             Self::Failed | Self::DepositOver => 500,
             Self::Refused(status) => *status,
@@ -48,15 +50,16 @@ impl End {
 struct Outcome {
     answered_at: Option<Timestamp>,
     end: EndReason,
-    diverted: Option<Reason>,
+    diverted: Option<aftertone_model::Reason>,
 }
 
 impl Exchange {
     /// CANCEL of the caller.
-    pub(crate) fn on_cancelled(&mut self, session: SessionId, now: Now) {
-        if let Some((id, _)) = self.sessions.remove(&session) {
-            self.finish(id, End::CallerGone, now);
-        }
+    pub(crate) fn on_cancelled(&mut self, session: SessionId, headers: &Headers, now: Now) {
+        let Some((id, _)) = self.sessions.remove(&session) else { return };
+        let is_believed = self.calls.get(&id).is_some_and(|call| call.stranger.is_none());
+        let is_taken = is_believed && Reason::sip_cause(headers) == Some(200);
+        self.finish(id, if is_taken { End::TakenElsewhere } else { End::CallerGone }, now);
     }
 
     pub(crate) fn on_ended(&mut self, session: SessionId, by: EndedBy, now: Now) {
@@ -135,7 +138,7 @@ impl Exchange {
 
     /// Everything about a call ends: sessions, media, and it is logged.
     pub(crate) fn finish(&mut self, id: CallId, end: End, now: Now) {
-        let given_up = GivenUp::CallerGone;
+        let given_up = if end == End::TakenElsewhere { GivenUp::AnsweredElsewhere } else { GivenUp::CallerGone };
         self.give_up_legs(id, None, given_up, now);
         let status = end.status();
         self.report(id, status, now);
@@ -161,7 +164,7 @@ impl Exchange {
         self.sessions.remove(&session);
         self.leg_calls.remove(&call.caller.leg);
         match call.state {
-            _ if *end == End::CallerGone => {}
+            _ if matches!(end, End::CallerGone | End::TakenElsewhere) => {}
             State::Ringing | State::Deciding(_) if !call.caller.is_answered => {
                 let headers = match end.status() {
                     503 => Headers::new().with("Retry-After", RETRY_AFTER),
@@ -222,7 +225,11 @@ fn records(call: &Call, end: &End, ended_at: Timestamp) -> Vec<CallRecord> {
 /// `None`: the deposit's record says it.
 fn callee_outcome(call: &Call, end: &End, person: SubscriberId) -> Option<Outcome> {
     let unanswered = |end, diverted| Some(Outcome { answered_at: None, end, diverted });
-    let missed = if *end == End::CallerGone { EndReason::Cancelled } else { EndReason::Failed };
+    let missed = match end {
+        End::CallerGone => EndReason::Cancelled,
+        End::TakenElsewhere => EndReason::AnsweredElsewhere,
+        End::CalleeGone | End::Failed | End::NoMedia(_) | End::DepositOver | End::Refused(_) => EndReason::Failed,
+    };
     match call.state {
         State::Ringing => unanswered(missed, None),
         State::Running(Partner::Mailbox { .. }) => None,
@@ -244,7 +251,7 @@ fn callee_outcome(call: &Call, end: &End, person: SubscriberId) -> Option<Outcom
 
 fn caller_outcome(call: &Call, end: &End) -> Outcome {
     let unanswered = match end {
-        End::CallerGone => EndReason::Cancelled,
+        End::CallerGone | End::TakenElsewhere => EndReason::Cancelled,
         End::Refused(486 | 600) => EndReason::Busy,
         End::Refused(603) => EndReason::Declined,
         End::Refused(408 | 480 | 487) => EndReason::NoAnswer,
@@ -268,7 +275,7 @@ fn caller_outcome(call: &Call, end: &End) -> Outcome {
 
 fn ended_for(end: &End, caller_gone: EndReason, callee_gone: EndReason) -> EndReason {
     match end {
-        End::CallerGone => caller_gone,
+        End::CallerGone | End::TakenElsewhere => caller_gone,
         End::CalleeGone => callee_gone,
         End::Failed | End::NoMedia(_) | End::DepositOver | End::Refused(_) => EndReason::Failed,
     }

@@ -141,7 +141,8 @@ impl Exchange {
     pub fn new(config: ExchangeConfig) -> Self {
         let mut ua = UaConfig::new(config.product.clone(), derived(config.seed, "ua"));
         ua.takes_refer = true;
-        ua.supported.push("replaces".into());
+        // The latter are for registrations, which may insist on them (RFC 3327 section 5, RFC 5626 section 6).
+        ua.supported.extend(["replaces", "path", "outbound"].map(str::to_owned));
         let ua = UserAgent::new(ua);
         // RFC 8760 section 2.4: the best first. Of the two strong ones that which every phone has a hash for.
         let algorithms = vec![Algorithm::Sha256, Algorithm::Sha512_256, Algorithm::Md5];
@@ -426,7 +427,7 @@ impl Exchange {
             sip::Event::Answered { session, sdp, .. } => self.on_answered(session, sdp, now),
             sip::Event::Confirmed { session, sdp } => self.on_confirmed(session, sdp, now),
             sip::Event::Rejected { session, failure } => self.on_rejected(session, &failure, now),
-            sip::Event::Cancelled { session, .. } => self.on_cancelled(session, now),
+            sip::Event::Cancelled { session, headers } => self.on_cancelled(session, &headers, now),
             sip::Event::Ended { session, by, .. } => self.on_ended(session, by, now),
             sip::Event::Reinvited { session, sdp } => self.on_reinvited(session, sdp, now),
             sip::Event::ReinviteConfirmed { session, sdp } => self.on_reinvite_confirmed(session, sdp, now),

@@ -53,11 +53,12 @@ impl Exchange {
             Method::Options => {
                 ResponseParts::new(200).with("Allow", format!("{ALLOW}, MESSAGE")).with("Accept", "application/sdp")
             }
+            // We hold no subscription (RFC 6665 section 4.1.3).
+            Method::Notify => ResponseParts::new(481),
             Method::Invite
             | Method::Ack
             | Method::Cancel
             | Method::Bye
-            | Method::Notify
             | Method::Info
             | Method::Update
             | Method::Prack
@@ -179,7 +180,14 @@ impl Exchange {
         }
         self.bindings.of(owner).iter().fold(response, |response, binding| {
             let left = binding.expires_at.saturating_duration_since(now).as_secs().to_string();
-            let contact = NameAddr::new(binding.contact.clone()).with_param("expires", Some(&left));
+            let mut contact = NameAddr::new(binding.contact.clone()).with_param("expires", Some(&left));
+            // By these a phone knows which of the flows are its own (RFC 5626 section 4.2).
+            if let Some(instance) = &binding.instance {
+                contact = contact.with_param("+sip.instance", Some(&format!("\"{instance}\"")));
+            }
+            if let Some(reg_id) = binding.reg_id {
+                contact = contact.with_param("reg-id", Some(&reg_id.to_string()));
+            }
             response.with("Contact", contact)
         })
     }

@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aftertone_media::{Codec, sdp};
-use aftertone_model::{CallId, Caller, Now, SubscriberId};
+use aftertone_model::{CallId, Caller, Now, Reason, SubscriberId};
 use aftertone_sip::{Flow, Headers, IncomingId, NameAddr, Params, ReferTo, Request, ResponseParts, SessionId, Uri};
 
 use crate::{
@@ -128,7 +128,7 @@ impl Exchange {
     ) -> Result<(), ResponseParts> {
         let call = self.calls.get(&call_id).ok_or(ResponseParts::new(481))?;
         let moved = self.moved(call, rest).ok_or(ResponseParts::new(481))?;
-        let called = self.transfer_target(holder(call, by), target, moved.flow)?;
+        let (called, direct) = self.transfer_target(holder(call, by), target, moved.flow)?;
         // RFC 3892 section 2.1: what is known counts for more than what is said.
         let referrer = match holder(call, by).person {
             Some(person) => Some(Referrer::Person(person)),
@@ -168,17 +168,18 @@ impl Exchange {
             referral: Some(referral),
         };
         self.calls.insert(new, call);
-        self.begin(new, None, now);
+        self.begin(new, direct, now);
         Ok(())
     }
 
-    /// Whom a transfer is for, with the rights of who asks for it.
-    fn transfer_target(&self, by: Holder, uri: &Uri, flow: Flow) -> Result<Called, ResponseParts> {
+    /// Whom a transfer is for, with the rights of who asks for it, and why it goes to the mailbox at once, if it does.
+    fn transfer_target(&self, by: Holder, uri: &Uri, flow: Flow) -> Result<(Called, Option<Reason>), ResponseParts> {
         let user = uri.user().unwrap_or_default();
         let number = self.config.dial_plan.number(&user);
         let is_local = self.is_local(uri, flow);
-        let person = self.person_at(uri, flow).and_then(|person| self.directory.person(person));
-        match (person, by) {
+        let mailbox = self.live_mailbox(&user).filter(|_| is_local);
+        let person = mailbox.or_else(|| self.person_at(uri, flow)).and_then(|person| self.directory.person(person));
+        let called = match (person, by) {
             (Some(person), _) => Ok(Called::Person(Box::new(person.subscriber.clone()))),
             (None, Holder { person: Some(caller), .. }) => {
                 let number = number.filter(|_| is_local).ok_or(ResponseParts::new(404))?;
@@ -191,7 +192,8 @@ impl Exchange {
                 Ok(Called::Outside(Outside { number, routes: [line].into(), status: 503 }))
             }
             (None, Holder { .. }) => Err(ResponseParts::new(403)),
-        }
+        };
+        Ok((called?, mailbox.map(|_| Reason::Direct)))
     }
 
     /// An attended transfer: the other party takes the transferor's place in the transferor's second call.

@@ -291,6 +291,14 @@ fn describing(request: &str, sdp: &str) -> String {
     format!("{head}{sdp}")
 }
 
+#[test]
+fn what_is_compressed_can_not_be_read() {
+    let mut world = World::new(Transport::Udp);
+    world.inject(BOB, stranger(), &invite(VIA, OFFER).replace("Max-Forwards", "Content-Encoding: gzip\r\nMax-Forwards"));
+    let (_, refusal) = response(&mut world);
+    assert_eq!((refusal.status, refusal.headers.get("Accept-Encoding")), (415, Some("identity")));
+}
+
 /// RFC 3311 5.2, before anybody has answered.
 #[test]
 fn a_call_that_rings_is_described_anew_once_it_has_an_answer_that_counts() {

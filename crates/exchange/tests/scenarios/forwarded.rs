@@ -1,7 +1,7 @@
 //! An exchange in front of us: calls that it forwards, and its lamps.
 
 use aftertone_exchange::{ExchangeConfig, MessageCounts, TrunkAccount, Way};
-use aftertone_model::{Reason, SubscriberId, Trunk};
+use aftertone_model::{EndReason, Reason, SubscriberId, Trunk};
 use aftertone_sip::{
     ConnectionId, Event, Headers, Invite, Method, NameAddr, OutgoingRequest, RequestFailure, Response, ResponseParts, Transport,
     Uri,
@@ -170,4 +170,26 @@ fn who_wants_not_to_be_disturbed_is_not_rung() {
     world.exchange.handle_directory(aftertone_exchange::Directory::new(people), world.now);
     assert_eq!(world.forwards(pbx, "sip:1001@example.org", &[]), Some((Reason::Dnd, id("anna"))));
     assert!(world.incoming(anna).is_none());
+}
+
+/// RFC 3326: nobody has missed what a colleague on the other exchange took.
+#[test]
+fn a_call_that_the_exchange_in_front_gives_to_somebody_else_is_no_missed_call() {
+    let mut world = World::with(trusting);
+    let pbx = world.phone_at("pbx", "192.0.2.9:5060");
+    world.phones[pbx.0].credentials = None;
+    let anna = world.registered("anna", 11);
+    let elsewhere = Headers::new().with("Reason", "SIP;cause=200;text=\"Call completed elsewhere\"");
+    for (headers, end, told) in [
+        (elsewhere, EndReason::AnsweredElsewhere, "cancelled (SIP;cause=200;text=\"Call completed elsewhere\")"),
+        (Headers::new(), EndReason::Cancelled, "cancelled"),
+    ] {
+        let session = world.call_as(pbx, "<sip:+4930555123@pbx.example>".parse().unwrap(), Uri::sip("1001", DOMAIN));
+        let leg = world.rings(anna);
+        world.phones[pbx.0].ua.cancel(session, headers, world.now.mono);
+        world.settle();
+        assert_eq!(world.story(anna, leg), [told]);
+        assert_eq!(world.log_of("anna").pop().unwrap().end, end);
+    }
+    world.check_clean();
 }

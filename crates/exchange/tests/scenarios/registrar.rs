@@ -6,7 +6,7 @@ use aftertone_sip::{
     digest::{Algorithm, Secret, ha1},
 };
 
-use crate::world::{DOMAIN, PASSWORD, World, device, id, person};
+use crate::world::{DOMAIN, PASSWORD, World, device, id, person, status_of};
 
 fn reachable(world: &World, name: &str) -> usize {
     world.exchange.registered(id(name)).count()
@@ -210,4 +210,18 @@ fn options_are_answered_for_everybody_alike() {
         let response = world.request(stranger, OutgoingRequest::new(Method::Options, to.uri.clone(), from, to)).unwrap();
         assert!(response.headers.lists("Allow", "INVITE"));
     }
+}
+
+#[test]
+fn a_registration_may_insist_on_what_it_needs_and_finds_its_flow_again() {
+    let mut world = World::new();
+    let anna = world.phone("anna", 11);
+    let instance = "\"<urn:uuid:00000000-0000-1000-8000-000a95a0e128>\"";
+    let contact = world.phones[anna.0].contact().with_param("+sip.instance", Some(instance)).with_param("reg-id", Some("1"));
+    let headers = Headers::new().with("Contact", contact).with("Require", "path, outbound").with("Supported", "path, outbound");
+    let response = world.register_with(anna, "anna", headers).unwrap();
+    let bound = response.headers.contact().unwrap();
+    assert_eq!((bound.params.get("+sip.instance"), bound.params.get("reg-id")), (Some(instance.trim_matches('"')), Some("1")));
+    let strange = Headers::new().with("Contact", world.phones[anna.0].contact()).with("Require", "gruu");
+    assert_eq!(status_of(&world.register_with(anna, "anna", strange)), 420);
 }

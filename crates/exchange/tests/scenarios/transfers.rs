@@ -400,3 +400,15 @@ fn an_invite_with_replaces_takes_over_a_call() {
     assert!(talk.world.is_over(anna, annas));
     talk.world.check_clean();
 }
+
+#[test]
+fn a_call_is_transferred_into_a_colleagues_mailbox() {
+    let mut talk = Talk::new();
+    let referral = talk.refers(By::Callee, ReferTo::new(Uri::sip("*981003", DOMAIN)));
+    assert_eq!(talk.world.told(talk.ben, referral).last().unwrap(), "final 200");
+    let (_, order) = talk.world.deposit();
+    assert_eq!((order.envelope.mailbox, order.envelope.reason), (id("cleo"), Reason::Direct));
+    assert!(talk.world.incoming(talk.cleo).is_none(), "it doesn't ring");
+    talk.world.hang_up(talk.anna, talk.annas);
+    talk.world.check_clean();
+}

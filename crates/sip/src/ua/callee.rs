@@ -142,6 +142,11 @@ fn takes_sdp(range: &str) -> bool {
 
 /// Why an INVITE can't be taken, whoever is called.
 fn refusal(request: &Request, config: &UaConfig) -> Option<ResponseParts> {
+    let is_encoded = request.headers.get("Content-Encoding").is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"));
+    if is_encoded {
+        // RFC 3261 8.2.3.
+        return Some(ResponseParts::new(415).with("Accept", "application/sdp").with("Accept-Encoding", "identity"));
+    }
     let describes = request.body.is_empty() || request.sdp().is_some();
     if !describes {
         return Some(ResponseParts::new(415).with("Accept", "application/sdp"));

@@ -5,6 +5,7 @@ mod greetings;
 mod input;
 mod messages;
 mod perform;
+mod rules;
 mod tell;
 mod told;
 
@@ -15,7 +16,7 @@ use std::{
 };
 
 use aftertone_client::Session;
-use aftertone_model::{CallId, GreetingId};
+use aftertone_model::CallId;
 use aftertone_view::{
     Code, Event, GreetingsView, MeView, Place, PlaybackView, ProviderStep, SecretsView, TestMessageView, ToastAbout,
 };
@@ -72,7 +73,8 @@ pub(crate) fn start(app: &AppHandle, arguments: &Arguments) -> Result<Inputs, Bo
         mailbox: Mailbox::default(),
         greetings: GreetingsView::default(),
         studio: greetings::Studio::default(),
-        removed_greetings: BTreeMap::new(),
+        removed: BTreeMap::new(),
+        rules: rules::Rules::default(),
         stale: false,
         calls: Calls::default(),
         playback: None,
@@ -116,8 +118,9 @@ struct Shell {
     mailbox: Mailbox,
     greetings: GreetingsView,
     studio: greetings::Studio,
-    /// What the toasts of removed greetings bring back.
-    removed_greetings: BTreeMap<u32, GreetingId>,
+    /// What the toasts of removed greetings and rules bring back.
+    removed: BTreeMap<u32, greetings::Removed>,
+    rules: rules::Rules,
     /// The mailbox changed since it was read.
     stale: bool,
     calls: Calls,
@@ -207,7 +210,8 @@ impl Shell {
             Input::Toast(about) => self.toast(about),
             Input::Stale => self.stale = true,
             Input::Done(done, reply) => self.done(done, reply).await,
-            Input::GreetingDone(toast, reply) => self.greeting_done(toast, reply),
+            Input::GreetingDone(toast, reply) => self.greeting_done(toast, reply).await,
+            Input::RingTime(seconds) => self.ring_time(seconds),
             Input::Recorder(progress) => self.recorder(progress),
             Input::Loaded(pcm, name) => self.recorded(pcm, Some(name)),
             Input::Pressed(subject, pressed) => self.pressed(subject, pressed).await,
@@ -313,6 +317,8 @@ impl Shell {
         });
         self.phone = Some(Phone { session, me });
         self.apply_player();
+        // As it was at the sign-in, until the server says it.
+        self.ring_time(account.me.subscriber.ring_s);
         self.read_mailbox().await;
         self.read_greetings().await;
     }

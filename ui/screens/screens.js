@@ -26,6 +26,16 @@ const ALL = [
 
 const click = (id) => (page) => page.click(`[data-testid="${id}"]`);
 const type = (id, text) => (page) => page.type(`[data-testid="${id}"]`, text);
+/** A day, however the browser writes it. */
+const choose = (id, day) => (page) =>
+  page.$eval(
+    `[data-testid="${id}"]`,
+    (field, day) => {
+      field.value = day;
+      field.dispatchEvent(new Event("input", { bubbles: true }));
+    },
+    day,
+  );
 const key = (name) => (page) => page.keyboard.press(name);
 const further = async (page) => {
   await page.keyboard.down("Shift");
@@ -65,10 +75,19 @@ const VIEWS = [
   { name: "greetings-empty", section: "greetings", world: "empty" },
   { name: "greetings-offline", section: "greetings", world: "offline" },
   { name: "greeting-edit", section: "greetings", steps: [click("greeting-edit")] },
-  { name: "greeting-until", section: "greetings", steps: [click("greeting-temporary"), click("greeting-temporary"), type("greeting-until", "2026-12-06")] },
+  { name: "greeting-until", section: "greetings", steps: [click("greeting-temporary"), click("greeting-temporary"), choose("greeting-until", "2026-12-06")] },
   { name: "greeting-new", section: "greetings", steps: [click("greeting-new"), click("template-vacation")] },
   { name: "greeting-recording", section: "greetings", world: "recording" },
   { name: "greeting-recorded", section: "greetings", world: "recorded", steps: [type("greeting-title", "Office")], looks: ALL },
+  { name: "rules", section: "greetings", steps: [click("section-rules")], looks: ALL },
+  { name: "rules-more", section: "greetings", steps: [click("section-rules"), async (page) => page.$eval("[data-testid=own-day-add]", (button) => button.scrollIntoView({ block: "end" }))] },
+  { name: "rules-empty", section: "greetings", world: "empty", steps: [click("section-rules")] },
+  { name: "rules-offline", section: "greetings", world: "offline", steps: [click("section-rules")] },
+  { name: "rule", section: "greetings", steps: [click("section-rules"), click("rule-edit")], looks: ALL },
+  { name: "rule-ringing", section: "greetings", steps: [click("section-rules"), click("rule-new-answering")] },
+  { name: "group", section: "greetings", steps: [click("section-rules"), click("group-edit")] },
+  { name: "simulator", section: "greetings", steps: [click("greeting-temporary"), click("section-simulator"), click("simulation-passed")], looks: ALL },
+  { name: "simulator-colleague", section: "greetings", steps: [click("section-simulator"), click("caller-colleague")] },
   { name: "settings", section: "settings", steps: [click("quiet")], looks: ALL },
   { name: "settings-sound", section: "settings", steps: [async (page) => page.$eval("[data-testid=microphone]", (field) => field.scrollIntoView())] },
   { name: "settings-more", section: "settings", steps: [scrollDown] },

@@ -11,8 +11,8 @@ use std::{
     time::Duration,
 };
 
-use aftertone_model::{Greeting, GreetingId, Plan, Temporary};
-use aftertone_sync::{GreetingBody, PlanView, ProblemCode};
+use aftertone_model::{AnsweringRule, Greeting, GreetingId, GreetingRule, Plan, Temporary};
+use aftertone_sync::{GreetingBody, MeBody, PlanView, ProblemCode};
 use serde::{Deserialize, Serialize};
 use tokio::{
     sync::{Notify, mpsc},
@@ -84,6 +84,25 @@ pub struct WaitingGreeting {
     pub refused: Option<ProblemCode>,
 }
 
+/// A rule that was taken out of a plan, and where it stood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RemovedRule {
+    /// It says which greeting is played.
+    Greeting(usize, GreetingRule),
+    /// It says who rings, and how long.
+    Answering(usize, AnsweringRule),
+}
+
+impl RemovedRule {
+    /// Puts it where it stood, or at the end where there are fewer now.
+    fn put_back(self, plan: &mut Plan) {
+        match self {
+            Self::Greeting(index, rule) => plan.greetings.insert(index.min(plan.greetings.len()), rule),
+            Self::Answering(index, rule) => plan.answering.insert(index.min(plan.answering.len()), rule),
+        }
+    }
+}
+
 /// What is asked about greetings.
 #[derive(Debug, Clone)]
 pub(crate) enum Ask {
@@ -92,6 +111,9 @@ pub(crate) enum Ask {
     Restore(GreetingId),
     Standard(Option<GreetingId>),
     Temporary(Option<Temporary>),
+    Plan(PlanView),
+    PutBack(RemovedRule),
+    RingTime(u16),
 }
 
 /// A greeting that can be played, and where its sound is or belongs.
@@ -214,6 +236,27 @@ pub(crate) async fn perform(api: &Api, mailbox: &Mailbox, drafts: &Drafts, parts
         }
         Ask::Standard(standard) => Ok(change_plan(api, mailbox, |plan| plan.standard = standard).await?),
         Ask::Temporary(temporary) => Ok(change_plan(api, mailbox, |plan| plan.temporary.clone_from(&temporary)).await?),
+        Ask::Plan(wanted) => Ok(put_plan(api, mailbox, &wanted).await?),
+        Ask::PutBack(rule) => Ok(change_plan(api, mailbox, |plan| rule.clone().put_back(plan)).await?),
+        Ask::RingTime(ring_s) => {
+            let language = api.me().await?.subscriber.language;
+            api.put_me(&MeBody { language, ring_s }).await?;
+            Ok(())
+        }
+    }
+}
+
+/// Puts a whole plan in the place of the version that it was made of. Where there is a later one that is kept, so that
+/// whoever repeats the change begins with it.
+async fn put_plan(api: &Api, mailbox: &Mailbox, wanted: &PlanView) -> Result<(), ChangeError> {
+    match api.put_plan(&wanted.plan, wanted.version).await {
+        Ok(plan) => Ok(mailbox.keep_plan(&plan).await?),
+        Err(error) => {
+            if error.code() == Some(ProblemCode::Conflict) {
+                mailbox.keep_plan(&api.plan().await?).await?;
+            }
+            Err(error.into())
+        }
     }
 }
 

@@ -5,8 +5,8 @@ use std::{error::Error, path::Path, time::Duration};
 use aftertone_model::{DeviceId, Greeting, GreetingId, MessageAction, MessageId, Plan};
 use aftertone_net::{ConnectError, tls};
 use aftertone_sync::{
-    ActionBody, ChangesPage, Cursor, Device, DirectoryEntry, ForwardBody, Forwarded, GreetingBody, IdempotencyKey, Me, PlanView,
-    Problem, ProblemCode, SignIn, SignedIn, TurnCredentials,
+    ActionBody, ChangesPage, Cursor, Device, DirectoryEntry, ForwardBody, Forwarded, GreetingBody, IdempotencyKey, Me, MeBody,
+    PlanView, Problem, ProblemCode, SignIn, SignedIn, TurnCredentials,
 };
 use futures_util::StreamExt;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -97,6 +97,10 @@ impl Api {
 
     pub(crate) async fn me(&self) -> Result<Me, ApiError> {
         read(self.request(Method::GET, "me")).await
+    }
+
+    pub(crate) async fn put_me(&self, body: &MeBody) -> Result<Me, ApiError> {
+        read(self.request(Method::PUT, "me").json(body)).await
     }
 
     pub(crate) async fn changes(&self, since: Option<Cursor>) -> Result<ChangesPage, ApiError> {

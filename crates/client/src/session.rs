@@ -8,11 +8,11 @@ use std::{
 
 use aftertone_client_store::{FolderCounts, Listing, Mailbox, StoreError, Window};
 use aftertone_model::{CallId, CallRecord, GreetingId, Message, MessageAction, MessageId, Temporary};
-use aftertone_sync::{Device, DirectoryEntry, Forwarded, GreetingBody, ProblemCode};
+use aftertone_sync::{Device, DirectoryEntry, Forwarded, GreetingBody, PlanView, ProblemCode};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
-    AudioIo, Event, EventStream, Greetings, NewGreeting, OfflineReason, SecretStore, Snapshot,
+    AudioIo, Event, EventStream, Greetings, NewGreeting, OfflineReason, RemovedRule, SecretStore, Snapshot,
     greetings::{Ask, Drafts},
     playback::Taste,
 };
@@ -432,6 +432,38 @@ impl Session {
         self.ask(|reply| Command::Greeting { ask: Ask::Temporary(temporary), reply }).await?
     }
 
+    /// How calls are answered, in the place of the version that is named. Needs the network.
+    ///
+    /// # Errors
+    /// Where there is no connection, where the server refuses, and where there is a later version: that is kept then.
+    pub async fn set_plan(&self, plan: PlanView) -> Result<(), CommandError> {
+        self.ask(|reply| Command::Greeting { ask: Ask::Plan(plan), reply }).await?
+    }
+
+    /// Puts a rule back into the plan as it is by now. Needs the network.
+    ///
+    /// # Errors
+    /// Where there is no connection, or the server refuses.
+    pub async fn put_back_rule(&self, rule: RemovedRule) -> Result<(), CommandError> {
+        self.ask(|reply| Command::Greeting { ask: Ask::PutBack(rule), reply }).await?
+    }
+
+    /// How long it rings when no rule says so, in seconds. Needs the network.
+    ///
+    /// # Errors
+    /// Where there is no connection.
+    pub async fn ring_time(&self) -> Result<u16, CommandError> {
+        self.ask(|reply| Command::RingTime { reply }).await?
+    }
+
+    /// Sets that. Needs the network.
+    ///
+    /// # Errors
+    /// Where there is no connection, or the server refuses.
+    pub async fn set_ring_time(&self, seconds: u16) -> Result<(), CommandError> {
+        self.ask(|reply| Command::Greeting { ask: Ask::RingTime(seconds), reply }).await?
+    }
+
     /// Rests the playback.
     pub fn pause(&self) {
         self.tell(Command::Playback(PlaybackAction::Pause));
@@ -534,6 +566,9 @@ pub(crate) enum Command {
     },
     Directory {
         reply: Reply<Vec<DirectoryEntry>>,
+    },
+    RingTime {
+        reply: Reply<u16>,
     },
     Devices {
         reply: Reply<Vec<Device>>,

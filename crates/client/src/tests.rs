@@ -6,14 +6,14 @@ mod fake;
 
 use std::{sync::Arc, time::Duration};
 
-use aftertone_model::{GreetingId, GreetingKind, Language, MessageAction, MessageState};
-use aftertone_sync::{Credentials, GreetingBody, ProblemCode, SignIn};
+use aftertone_model::{Answer, AnsweringRule, GreetingId, GreetingKind, Language, MessageAction, MessageState, Plan, When};
+use aftertone_sync::{Credentials, GreetingBody, PlanView, ProblemCode, SignIn};
 use tokio::time::timeout;
 
 use crate::{
-    Account, Connection, Event, EventStream, Greetings, MemorySecrets, NewGreeting, News, OfflineReason, PlaybackState, Purpose,
-    SecretError, SecretStore, ServerAddress, Session, SessionConfig, SignInError, Silence, StartError, WaitingGreeting,
-    load_account, revoke_left, sign_in,
+    Account, CommandError, Connection, Event, EventStream, Greetings, MemorySecrets, NewGreeting, News, OfflineReason,
+    PlaybackState, Purpose, RemovedRule, SecretError, SecretStore, ServerAddress, Session, SessionConfig, SignInError, Silence,
+    StartError, WaitingGreeting, load_account, revoke_left, sign_in,
 };
 use fake::{Fake, message};
 
@@ -323,6 +323,36 @@ async fn a_greeting_that_was_recorded_without_the_server_is_sent_after_a_restart
     assert_eq!(greetings.stored[0].sound.as_ref().unwrap().content, "3 bytes");
     let plan = fake.state().plan.plan.clone();
     assert_eq!((plan.standard, plan.zone.as_str()), (Some(new.waiting.id), "Europe/Berlin"));
+    session.shut_down().await;
+}
+
+/// What was changed elsewhere meanwhile is never overwritten; a rule that was removed is put back into whatever there is then.
+#[tokio::test]
+async fn a_plan_that_was_changed_elsewhere_is_kept_and_the_change_is_refused() {
+    let (fake, _place, session, mut events) = signed_in().await;
+    caught_up(&mut events).await;
+    let plan = Plan { region: "DE".into(), ..Plan::default() };
+    let refused = session.set_plan(PlanView { version: 0, plan: plan.clone() }).await;
+    assert!(matches!(refused, Err(CommandError::Refused { code: ProblemCode::Conflict, .. })), "{refused:?}");
+    let found = session.greetings().await.unwrap().plan.unwrap();
+    assert_eq!((found.version, found.plan.zone.as_str()), (1, "Europe/Berlin"), "the other's");
+
+    session.set_plan(PlanView { version: 1, plan }).await.unwrap();
+    let answer = Answer::Mailbox;
+    let rule = AnsweringRule { title: "Nights".into(), on: true, when: When::default(), answer };
+    session.put_back_rule(RemovedRule::Answering(3, rule.clone())).await.unwrap();
+    let plan = fake.state().plan.plan.clone();
+    assert_eq!((plan.region.as_str(), plan.answering), ("DE", vec![rule]));
+    session.shut_down().await;
+}
+
+#[tokio::test]
+async fn the_ring_time_is_set_and_the_language_stays() {
+    let (_fake, _place, session, mut events) = signed_in().await;
+    caught_up(&mut events).await;
+    assert_eq!(session.ring_time().await.unwrap(), 20);
+    session.set_ring_time(35).await.unwrap();
+    assert_eq!(session.ring_time().await.unwrap(), 35);
     session.shut_down().await;
 }
 

@@ -13,6 +13,7 @@ pub const RING_CYCLE_S: u16 = 5;
 /// Rules are tried in their order; the first that fits counts.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export_to = "contract.ts"))]
 #[serde(default)]
 pub struct Plan {
     /// The person's time zone (IANA name, such as `Europe/Berlin`); empty for the server's.
@@ -24,6 +25,7 @@ pub struct Plan {
     /// Callers that rules speak of.
     pub groups: Vec<CallerGroup>,
     /// The greeting when no rule fits; without one, that of the account in the person's language.
+    #[cfg_attr(feature = "ts", ts(type = "string | null"))]
     pub standard: Option<GreetingId>,
     /// A greeting above all rules.
     pub temporary: Option<Temporary>,
@@ -38,9 +40,11 @@ pub struct Plan {
 /// A day that counts as a holiday.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export_to = "contract.ts"))]
 pub struct OwnDay {
     /// The day.
     #[cfg_attr(feature = "schema", schema(value_type = String, format = Date))]
+    #[cfg_attr(feature = "ts", ts(type = "string"))]
     pub date: Date,
     /// Each year again.
     #[serde(default)]
@@ -52,6 +56,7 @@ pub struct OwnDay {
 /// Callers under a name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export_to = "contract.ts"))]
 pub struct CallerGroup {
     /// Unlike any other group's of the plan.
     pub id: String,
@@ -64,17 +69,21 @@ pub struct CallerGroup {
 /// A greeting that is played whatever the rules say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export_to = "contract.ts"))]
 pub struct Temporary {
     /// Which.
+    #[cfg_attr(feature = "ts", ts(type = "string"))]
     pub greeting: GreetingId,
     /// Until then; without it until it is taken away.
     #[cfg_attr(feature = "schema", schema(value_type = Option<String>, format = DateTime))]
+    #[cfg_attr(feature = "ts", ts(type = "string | null"))]
     pub until: Option<Timestamp>,
 }
 
 /// When which greeting is played.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export_to = "contract.ts"))]
 pub struct GreetingRule {
     /// What its owner calls it.
     pub title: String,
@@ -83,12 +92,14 @@ pub struct GreetingRule {
     /// When it fits.
     pub when: When,
     /// What is played; without one, the standard greeting.
+    #[cfg_attr(feature = "ts", ts(type = "string | null"))]
     pub greeting: Option<GreetingId>,
 }
 
 /// When devices ring, and how long.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export_to = "contract.ts"))]
 pub struct AnsweringRule {
     /// What its owner calls it.
     pub title: String,
@@ -103,6 +114,7 @@ pub struct AnsweringRule {
 /// What happens with a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export_to = "contract.ts"))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Answer {
     /// It rings so long, and not while do-not-disturb is on.
@@ -122,6 +134,7 @@ pub enum Answer {
 /// How long it rings before the mailbox answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export_to = "contract.ts"))]
 #[serde(rename_all = "snake_case")]
 pub enum RingTime {
     /// In seconds.
@@ -144,11 +157,13 @@ impl RingTime {
 /// When a rule fits: all that is said must hold; what is left open always does.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export_to = "contract.ts"))]
 #[serde(default)]
 pub struct When {
     /// One of these calls.
     pub callers: Vec<Callers>,
     /// The mailbox answers for one of these reasons.
+    #[cfg_attr(feature = "ts", ts(type = "Array<Reason>"))]
     pub reasons: Vec<Reason>,
     /// Inside or outside of these hours.
     pub hours: Option<Hours>,
@@ -161,6 +176,7 @@ pub struct When {
 /// Who calls.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export_to = "contract.ts"))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Callers {
     /// Somebody of a group.
@@ -184,6 +200,7 @@ pub enum Callers {
 /// Spans of the week.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export_to = "contract.ts"))]
 pub struct Hours {
     /// The spans.
     pub spans: Vec<Span>,
@@ -194,20 +211,24 @@ pub struct Hours {
 /// The same hours on some weekdays. One that ends at or before its beginning ends on the next day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export_to = "contract.ts"))]
 pub struct Span {
     /// The days on which it begins.
     pub days: Vec<Weekday>,
     /// From.
     #[cfg_attr(feature = "schema", schema(value_type = String, example = "09:00:00"))]
+    #[cfg_attr(feature = "ts", ts(type = "string"))]
     pub from: Time,
     /// To, exclusive.
     #[cfg_attr(feature = "schema", schema(value_type = String, example = "17:00:00"))]
+    #[cfg_attr(feature = "ts", ts(type = "string"))]
     pub to: Time,
 }
 
 /// A day of the week.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export_to = "contract.ts"))]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "they are the days")]
 pub enum Weekday {
@@ -237,11 +258,14 @@ impl From<jiff::civil::Weekday> for Weekday {
 /// Days from one to another, both included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export_to = "contract.ts"))]
 pub struct Dates {
     /// The first.
     #[cfg_attr(feature = "schema", schema(value_type = String, format = Date))]
+    #[cfg_attr(feature = "ts", ts(type = "string"))]
     pub from: Date,
     /// The last.
     #[cfg_attr(feature = "schema", schema(value_type = String, format = Date))]
+    #[cfg_attr(feature = "ts", ts(type = "string"))]
     pub to: Date,
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use aftertone_model::{Answer, GreetingId, Plan, Reason, Timestamp, Weekday};
 use jiff::{
-    civil::{Date, Time},
+    civil::{Date, DateTime, Time},
     tz::TimeZone,
 };
 
@@ -144,6 +144,13 @@ pub enum Action {
     Mailbox,
 }
 
+/// When the clock on the person's wall shows this: of an hour that comes twice the first time, of one that is skipped the
+/// moment so long after it would have begun. What no clock reaches is the last moment that there is.
+#[must_use]
+pub fn moment_of(plan: &Plan, local: DateTime) -> Timestamp {
+    zone(plan).to_timestamp(local).unwrap_or(Timestamp::MAX)
+}
+
 /// Which greeting this caller hears when the mailbox answers for this reason. There always is one.
 #[must_use]
 pub fn greeting(answering: &Answering, occasion: &Occasion<'_>, reason: Reason) -> Chosen {
@@ -246,6 +253,9 @@ impl Answering {
 }
 
 fn moment<'a>(plan: &'a Plan, occasion: &Occasion<'a>, reason: Option<Reason>) -> Moment<'a> {
-    let zone = zone_of(&plan.zone).unwrap_or(TimeZone::UTC);
-    Moment { plan, local: zone.to_datetime(occasion.at), number: occasion.number, internal: occasion.internal, reason }
+    Moment { plan, local: zone(plan).to_datetime(occasion.at), number: occasion.number, internal: occasion.internal, reason }
+}
+
+fn zone(plan: &Plan) -> TimeZone {
+    zone_of(&plan.zone).unwrap_or(TimeZone::UTC)
 }

@@ -18,7 +18,8 @@ mod numbers;
 pub use calendar::{ImportedDays, import_days};
 pub use check::{PlanProblem, check, is_zone, zones};
 pub use choose::{
-    Action, Answering, Because, Chosen, Occasion, Passed, Screened, Shelved, Unmet, greeting, limit, next_expiry, screening,
+    Action, Answering, Because, Chosen, Occasion, Passed, Screened, Shelved, Unmet, greeting, limit, moment_of, next_expiry,
+    screening,
 };
 pub use coach::{Advice, Draft, Finding, GOOD_LENGTH_S, Point, coach, estimated_length_ms};
 pub use fit::Met;

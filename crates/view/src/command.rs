@@ -1,10 +1,13 @@
 use std::fmt;
 
-use aftertone_model::{CallId, DeviceId, GreetingId, MessageAction, MessageId, Timestamp};
+use aftertone_model::{CallId, DeviceId, GreetingId, MessageAction, MessageId, Plan, Timestamp};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::{AudioUse, CoachedText, GreetingUse, Language, NotificationsView, PlayerView, ToneRegion, VoiceProcessing, Window};
+use crate::{
+    AudioUse, CoachedText, GreetingUse, Language, NotificationsView, PlayerView, RuleKind, SimulatedCall, ToneRegion,
+    VoiceProcessing, Window,
+};
 
 /// What the interface asks for. The answer is `()` or a [`Code`](crate::Code); what it changes comes as an [`Event`](crate::Event).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
@@ -283,6 +286,35 @@ pub enum Command {
         /// The text, and what is known beside it.
         #[serde(flatten)]
         text: CoachedText,
+    },
+    /// Say how calls are answered, unless that was changed elsewhere meanwhile: [`Event::Rules`](crate::Event::Rules).
+    ChangePlan {
+        /// The version that was changed.
+        #[ts(type = "number")]
+        version: u64,
+        /// The whole plan.
+        plan: Plan,
+    },
+    /// Remove a rule; a toast offers to undo it.
+    RemoveRule {
+        /// The version that it is looked up in.
+        #[ts(type = "number")]
+        version: u64,
+        /// Of which list.
+        kind: RuleKind,
+        /// Its place there.
+        index: u32,
+    },
+    /// Say how long it rings when no rule says so.
+    SetRingTime {
+        /// 0 to 300; 0 is not at all.
+        seconds: u16,
+    },
+    /// Say what would happen with a call: [`Event::Simulation`](crate::Event::Simulation).
+    Simulate {
+        /// The call.
+        #[serde(flatten)]
+        call: SimulatedCall,
     },
 
     /// Show a window of the call log, and keep it current: [`Event::CallLog`](crate::Event::CallLog).

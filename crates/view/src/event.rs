@@ -4,7 +4,7 @@ use ts_rs::TS;
 
 use crate::{
     AppView, AudioDevicesView, AudioLevels, AudioNotice, CallLogView, CoachView, Code, DevicesView, DirectoryView, GreetingsView,
-    MailboxView, MessageView, RecorderView, SettingsView,
+    MailboxView, MessageView, RecorderView, RulesView, SettingsView, SimulationView,
 };
 
 /// What the shell tells the interface: always a whole view model, which replaces the last one of its kind.
@@ -42,6 +42,10 @@ pub enum Event {
     Recorder(RecorderView),
     /// What the coach says of the text of the last [`Command::Coach`](crate::Command::Coach).
     Coach(CoachView),
+    /// How calls are answered.
+    Rules(RulesView),
+    /// What happens with the call of the last [`Command::Simulate`](crate::Command::Simulate).
+    Simulation(SimulationView),
     /// What was chosen on this device.
     Settings(SettingsView),
     /// How far the test message is.
@@ -203,6 +207,8 @@ pub enum ToastAbout {
         /// What it was called.
         title: String,
     },
+    /// A rule is gone.
+    RuleRemoved,
     /// A new greeting is kept, and being sent.
     GreetingKept {
         /// What it is called.

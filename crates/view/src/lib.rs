@@ -23,6 +23,7 @@ mod mailbox;
 mod message;
 mod mirror;
 mod party;
+mod rules;
 mod settings;
 
 pub use account::{AccountView, AppView, ConnectionView, MeView, OfflineReason, ProviderStep, ProviderView, SecretsView};
@@ -42,4 +43,8 @@ pub use mailbox::{Folder, FolderCounts, MailboxView, Window};
 pub use message::{ForwardedView, MessageRow, MessageView, Story, StoryLine, undoing};
 pub use mirror::{Direction, EndReason, Language, MessageState, Reason};
 pub use party::{DirectoryEntryView, DirectoryView, PartyView, initials};
+pub use rules::{
+    ActionView, BecauseView, HolidayView, MetView, PassedView, RuleKind, RulesView, ScreenedView, SimulatedCall, SimulationView,
+    SpanView, UnmetView, answering, simulate,
+};
 pub use settings::{DeviceView, DevicesView, NotificationsView, QuietHours, SettingsView};

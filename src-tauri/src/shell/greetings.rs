@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use aftertone_client::{CommandError, Greetings, NewGreeting, Purpose, SAMPLE_RATE, Session, WaitingGreeting};
+use aftertone_client::{CommandError, Greetings, NewGreeting, Purpose, RemovedRule, SAMPLE_RATE, Session, WaitingGreeting};
 use aftertone_media::{
     container,
     import::{self, ImportError, ImportLimits},
@@ -21,6 +21,7 @@ use rand::RngExt;
 use super::{
     Input, Shell,
     perform::{Reply, command_code},
+    rules::Rules,
 };
 use crate::{
     sound::recorder::{LONGEST_S, Progress, Recorder},
@@ -47,6 +48,12 @@ impl Studio {
     }
 }
 
+/// What the undo of a toast brings back.
+pub(super) enum Removed {
+    Greeting(GreetingId),
+    Rule(RemovedRule),
+}
+
 /// What a command about greetings comes to.
 type Done = Result<Option<Toast>, Code>;
 
@@ -54,6 +61,10 @@ type Done = Result<Option<Toast>, Code>;
 pub(crate) enum Toast {
     /// A greeting is gone, and can be brought back.
     Removed(GreetingId, String),
+    /// A rule is gone, and can be put back.
+    RuleRemoved(RemovedRule),
+    /// Nothing: the window shows it.
+    Nothing,
     /// This.
     About(ToastAbout),
 }
@@ -111,7 +122,7 @@ impl Shell {
     }
 
     /// Asks beside the loop; a slow server holds back no call.
-    fn ask_greetings<F>(&self, reply: Reply, ask: impl FnOnce(Session) -> F + Send + 'static)
+    pub(super) fn ask_greetings<F>(&self, reply: Reply, ask: impl FnOnce(Session) -> F + Send + 'static)
     where
         F: Future<Output = Result<Option<Toast>, CommandError>> + Send + 'static,
     {
@@ -129,26 +140,37 @@ impl Shell {
         });
     }
 
-    pub(super) fn greeting_done(&mut self, toast: Toast, reply: Reply) {
-        let toast = match toast {
-            Toast::Removed(id, title) => {
-                let toast = self.mailbox.toast(ToastAbout::GreetingRemoved { title }, true);
-                self.removed_greetings.insert(toast.id, id);
-                toast
-            }
+    /// The window sees what was done before it hears that it was: the next change is made of this one.
+    pub(super) async fn greeting_done(&mut self, toast: Toast, reply: Reply) {
+        self.read_greetings().await;
+        match toast {
+            Toast::Removed(id, title) => self.tell_removed(ToastAbout::GreetingRemoved { title }, Removed::Greeting(id)),
+            Toast::RuleRemoved(rule) => self.tell_removed(ToastAbout::RuleRemoved, Removed::Rule(rule)),
+            Toast::Nothing => {}
             Toast::About(about) => {
                 self.forget_recording();
-                self.mailbox.toast(about, false)
+                self.toast(about);
             }
-        };
-        window::tell(&self.app, &Event::Toast(toast));
+        }
         let _window_gone = reply.send(Ok(()));
     }
 
-    /// Brings back the greeting that a toast told of; hands the reply back where it told of something else.
+    fn tell_removed(&mut self, about: ToastAbout, removed: Removed) {
+        let toast = self.mailbox.toast(about, true);
+        self.removed.insert(toast.id, removed);
+        window::tell(&self.app, &Event::Toast(toast));
+    }
+
+    /// Brings back the greeting or rule that a toast told of; hands the reply back where it told of something else.
     pub(super) fn undo_greeting(&mut self, toast: u32, reply: Reply) -> Option<Reply> {
-        let Some(id) = self.removed_greetings.remove(&toast) else { return Some(reply) };
-        self.ask_greetings(reply, async move |session| session.restore_greeting(id).await.map(|()| None));
+        let Some(removed) = self.removed.remove(&toast) else { return Some(reply) };
+        self.ask_greetings(reply, async move |session| {
+            match removed {
+                Removed::Greeting(id) => session.restore_greeting(id).await?,
+                Removed::Rule(rule) => session.put_back_rule(rule).await?,
+            }
+            Ok(Some(Toast::Nothing))
+        });
         None
     }
 
@@ -169,7 +191,10 @@ impl Shell {
         let Some(session) = self.session() else { return };
         let reachable = self.connection() == Some(ConnectionView::Connected);
         match session.greetings().await {
-            Ok(greetings) => self.greetings = greetings_view(greetings, reachable),
+            Ok(greetings) => {
+                self.show_rules(&greetings.stored, greetings.plan.clone());
+                self.greetings = greetings_view(greetings, reachable);
+            }
             Err(error) => tracing::error!(%error, "the stored greetings can't be read"),
         }
         self.tell_greetings();
@@ -268,7 +293,8 @@ impl Shell {
 
     /// A toast that says nothing of a greeting any more can't bring one back.
     pub(super) fn forget_greetings(&mut self) {
-        self.removed_greetings.clear();
+        self.removed.clear();
+        self.rules = Rules::default();
         self.greetings = GreetingsView::default();
         self.studio = Studio::default();
     }

@@ -28,6 +28,8 @@ pub(crate) enum Input {
     Done(messages::Done, oneshot::Sender<Result<(), Code>>),
     /// Something was done to greetings, and is to be told.
     GreetingDone(greetings::Toast, oneshot::Sender<Result<(), Code>>),
+    /// How long it rings when no rule says so, in seconds.
+    RingTime(u16),
     /// How far the recording of a greeting is.
     Recorder(Progress),
     /// A sound file of this name was read.

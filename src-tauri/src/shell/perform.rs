@@ -56,6 +56,10 @@ impl Shell {
             | Command::PlayRecording { .. }
             | Command::SaveGreeting { .. }
             | Command::Coach { .. }) => self.perform_greeting(command, reply).await,
+            command @ (Command::ChangePlan { .. }
+            | Command::RemoveRule { .. }
+            | Command::SetRingTime { .. }
+            | Command::Simulate { .. }) => self.perform_rules(command, reply),
             other => {
                 let result = self.perform_at_once(other).await;
                 let _window_gone = reply.send(result);
@@ -269,6 +273,10 @@ impl Shell {
             | Command::PlayRecording { .. }
             | Command::SaveGreeting { .. }
             | Command::Coach { .. }
+            | Command::ChangePlan { .. }
+            | Command::RemoveRule { .. }
+            | Command::SetRingTime { .. }
+            | Command::Simulate { .. }
             | Command::TestMicrophone { .. } => Ok(()),
         };
         result.map_err(|error| command_code(&error))

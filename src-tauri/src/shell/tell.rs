@@ -38,6 +38,7 @@ impl Shell {
         self.tell_app();
         self.tell_mailbox();
         self.tell_greetings();
+        self.tell_rules();
         window::tell(&self.app, &Event::Playback(self.playback.clone()));
         window::tell(&self.app, &Event::Player(self.settings.player));
         window::tell(&self.app, &Event::TestMessage(self.test));

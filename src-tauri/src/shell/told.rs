@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use aftertone_client::{CallPhase, Connection, Event as Told, News, PlaybackState, Played, TestMessage};
 use aftertone_model::{CallRecord, MessageId, MessageState};
-use aftertone_view::{Code, Event, MessageRow, PlaybackView, TestMessageView, ToastAbout};
+use aftertone_view::{Code, ConnectionView, Event, MessageRow, PlaybackView, TestMessageView, ToastAbout};
 
 use super::{Input, Shell, calls};
 use crate::{
@@ -24,6 +24,9 @@ impl Shell {
                 // What can't be fetched can't be played.
                 self.read_mailbox().await;
                 self.read_greetings().await;
+                if self.connection() == Some(ConnectionView::Connected) {
+                    self.ask_ring_time();
+                }
             }
             Told::Call(call) => self.call(call).await,
             Told::Quality(quality) => {

@@ -1,5 +1,6 @@
 import { callLog, devices, inLanguage, messages, party, PEOPLE, speech } from "./fake-data";
-import { FakeGreetings, greetings } from "./fake-greetings";
+import { type Around, FakeGreetings, greetings } from "./fake-greetings";
+import { FakeRules, NO_PLAN, plan } from "./fake-rules";
 import type {
   AccountView,
   AppView,
@@ -89,6 +90,7 @@ export class FakeHost implements Host {
   #people: readonly DirectoryEntryView[];
   #heardMs = 0;
   #greetings: FakeGreetings;
+  readonly rules: FakeRules;
   #ticking: ReturnType<typeof setInterval> | null = null;
   #undo = new Map<number, () => void>();
   #ids = 1;
@@ -135,14 +137,21 @@ export class FakeHost implements Host {
       waiting: scenes.has("offline") ? 2 : 0,
       version: "0.1.0",
     };
-    this.#greetings = new FakeGreetings(
-      {
-        send: (event) => this.#send(event),
-        toast: (about, undo) => this.#toast(about, undo),
-        slow: (ms) => this.#slow(ms),
-        reachable: () => this.#app.connection.type === "connected",
+    const around: Around = {
+      send: (event) => {
+        this.#send(event);
+        // The rules name greetings.
+        return event.type === "greetings" ? this.rules.sendAll(event.view.greetings) : null;
       },
-      scenes.has("empty") || scenes.has("loading") ? [] : greetings(now, language),
+      toast: (about, undo) => this.#toast(about, undo),
+      slow: (ms) => this.#slow(ms),
+      reachable: () => this.#app.connection.type === "connected",
+    };
+    const rows = scenes.has("empty") || scenes.has("loading") ? [] : greetings(now, language);
+    this.rules = new FakeRules(around, scenes.has("empty") ? NO_PLAN : plan(language, rows), !scenes.has("loading"));
+    this.#greetings = new FakeGreetings(
+      around,
+      rows,
       !scenes.has("loading"),
       scenes.has("recording") ? "recording" : scenes.has("recorded") ? "recorded" : null,
     );
@@ -375,6 +384,11 @@ export class FakeHost implements Host {
       case "save_greeting":
       case "coach":
         return this.#greetings.do(command);
+      case "change_plan":
+      case "remove_rule":
+      case "set_ring_time":
+      case "simulate":
+        return this.rules.do(command);
     }
   }
 

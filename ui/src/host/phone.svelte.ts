@@ -19,8 +19,10 @@ import type {
   PlaybackView,
   PlayerView,
   RecorderView,
+  RulesView,
   SelectionView,
   SettingsView,
+  SimulationView,
   TestMessageView,
   ToastAbout,
   ToastView,
@@ -48,6 +50,8 @@ export class Phone {
   levels = $state.raw<AudioLevels>({ microphone: 0, speaker: 0 });
   devices = $state.raw<DevicesView | null>(null);
   greetings = $state.raw<GreetingsView>({ greetings: [], loaded: false, reachable: false });
+  rules = $state.raw<RulesView>({ plan: null, version: 0, ring_s: 20, regions: [], reachable: false });
+  simulation = $state.raw<SimulationView | null>(null);
   recorder = $state.raw<RecorderView>({ type: "empty" });
   coach = $state.raw<CoachView | null>(null);
   settings = $state.raw<SettingsView | null>(null);
@@ -137,6 +141,12 @@ export class Phone {
         break;
       case "coach":
         this.coach = event.view;
+        break;
+      case "rules":
+        this.rules = event.view;
+        break;
+      case "simulation":
+        this.simulation = event.view;
         break;
       case "settings":
         this.settings = event.view;

@@ -1,5 +1,6 @@
 import type { Code, EndReason, OfflineReason, Reason } from "../host/generated/contract";
 import type { Words } from "./en";
+import { rules } from "./rules-de";
 
 const nachrichten = (count: number) => (count === 1 ? "1 Nachricht" : `${count} Nachrichten`);
 
@@ -299,6 +300,7 @@ export const de: Words = {
     exported: (count, place) => (count === 1 ? `Gespeichert als ${place}` : `${count} Dateien gespeichert in ${place}`),
     forwarded: (names) => `Weitergeleitet an ${names}`,
     greetingRemoved: (title) => `„${title}“ gelöscht`,
+    ruleRemoved: "Regel entfernt",
     greetingKept: (title) => `„${title}“ ist gespeichert und wird gesendet`,
     greetingWaits: (title) => `„${title}“ liegt hier bereit und wird gesendet, sobald eine Verbindung besteht`,
     forwardWaits: "Wird weitergeleitet, sobald eine Verbindung besteht",
@@ -468,7 +470,7 @@ export const de: Words = {
     language: "Sprache",
     endsOn: "Nicht nach dem",
     endsOnHint: "Nach diesem Tag wird sie nicht gespielt. Leer: Sie bleibt.",
-    badDate: "Das ist kein künftiger Tag. Schreiben Sie ihn als JJJJ-MM-TT.",
+    badDate: "Das ist kein künftiger Tag.",
     day: "JJJJ-MM-TT",
     back: "Alle Ansagen",
     readAloud: "Lesen Sie das vor",
@@ -524,6 +526,7 @@ export const de: Words = {
     needsExpiry: (words) => `Sie sagen „${words}“: Nennen Sie einen letzten Tag`,
     timeless: "Es kommt nichts vor, was vergeht",
   },
+  rules,
   settings: {
     title: "Optionen",
     account: "Konto",

@@ -1,4 +1,5 @@
 import type { Code, EndReason, OfflineReason, PointView, ProviderStep, Reason } from "../host/generated/contract";
+import { rules } from "./rules-en";
 
 const messages = (count: number) => (count === 1 ? "1 message" : `${count} messages`);
 const have = (count: number, was: string) => (count === 1 ? `Message ${was}` : `${count} messages ${was}`);
@@ -299,6 +300,7 @@ export const en = {
     exported: (count: number, place: string) => (count === 1 ? `Saved as ${place}` : `${count} files saved in ${place}`),
     forwarded: (names: string) => `Forwarded to ${names}`,
     greetingRemoved: (title: string) => `“${title}” deleted`,
+    ruleRemoved: "Rule removed",
     greetingKept: (title: string) => `“${title}” is saved and being sent`,
     greetingWaits: (title: string) => `“${title}” is kept here and sent as soon as there is a connection`,
     forwardWaits: "It will be forwarded as soon as there is a connection",
@@ -468,7 +470,7 @@ export const en = {
     language: "Language",
     endsOn: "Not after",
     endsOnHint: "It isn’t played after that day. Empty: it stays.",
-    badDate: "That is no day to come. Write it as YYYY-MM-DD.",
+    badDate: "That is no day to come.",
     day: "YYYY-MM-DD",
     back: "All greetings",
     readAloud: "Read this aloud",
@@ -524,6 +526,7 @@ export const en = {
     needsExpiry: (words: string) => `It says “${words}”: set a last day`,
     timeless: "It speaks of nothing that passes",
   },
+  rules,
   settings: {
     title: "Settings",
     account: "Account",

@@ -32,6 +32,8 @@ function formats(language: Language) {
     relative: new Intl.RelativeTimeFormat(locale, { numeric: "auto" }),
     relativeShort: new Intl.RelativeTimeFormat(locale, { style: "short" }),
     list: new Intl.ListFormat(locale),
+    either: new Intl.ListFormat(locale, { type: "disjunction" }),
+    region: new Intl.DisplayNames(locale, { type: "region" }),
     shortSeconds: new Intl.NumberFormat(locale, { style: "unit", unit: "second", unitDisplay: "narrow", maximumFractionDigits: 1 }),
     number: new Intl.NumberFormat(locale, { maximumFractionDigits: 2 }),
   };
@@ -138,6 +140,32 @@ class Interface {
 
   number(value: number): string {
     return this.#formats.number.format(value);
+  }
+
+  /** `2026-12-24` as people write it. */
+  date(day: string): string {
+    const date = new Date(`${day}T12:00`);
+    return (date.getFullYear() === new Date(clock.now).getFullYear() ? this.#formats.date : this.#formats.dateOfYear).format(date);
+  }
+
+  /** `Friday 18:05`, with the date where the day isn't within a week. */
+  weekTime(day: string, time: string): string {
+    const date = new Date(`${day}T12:00`);
+    const near = Math.abs(date.getTime() - clock.now) < 6.5 * DAY_MS;
+    const weekday = this.#formats.weekday.format(date);
+    return near ? `${weekday} ${time}` : `${weekday}, ${this.date(day)}, ${time}`;
+  }
+
+  /** One of these: `A, B or C`. */
+  either(names: readonly string[]): string {
+    return this.#formats.either.format(names);
+  }
+
+  /** `Germany`, `Deutschland`; of a part of it the code beside it, where it has no name here. */
+  region(code: string): string {
+    const [country = code, part] = code.split("-");
+    const name = this.#formats.region.of(country) ?? country;
+    return part === undefined ? name : `${name}: ${this.t.rules.states[code] ?? part}`;
   }
 
   list(names: readonly string[]): string {

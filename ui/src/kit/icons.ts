@@ -4,6 +4,8 @@ import type { Component } from "svelte";
 export type Icon = Component<{ size?: number | string; strokeWidth?: number | string; class?: string }>;
 
 export { default as Bookmark } from "@lucide/svelte/icons/bookmark";
+export { default as ArrowDown } from "@lucide/svelte/icons/arrow-down";
+export { default as ArrowUp } from "@lucide/svelte/icons/arrow-up";
 export { default as ArrowLeft } from "@lucide/svelte/icons/arrow-left";
 export { default as Lightbulb } from "@lucide/svelte/icons/lightbulb";
 export { default as Pencil } from "@lucide/svelte/icons/pencil";

@@ -32,6 +32,14 @@
  *   `greeting-language`, `greeting-ends`, `greeting-until`, `greeting-save`; recording: `studio`, `template-office` …, `company`, `recorder`
  *   (with `data-state`: empty, countdown, recording, recorded), `record`, `record-stop`, `record-level` and `record-gauge` (meters), `record-file`,
  *   `trim-from`, `trim-to`, `greeting-use`, `coach`, `advice` (with `data-point`, `data-good`).
+ * Rules: `section-greetings`, `section-rules`, `section-simulator`, `rules`, `rule` (with `data-kind`: greeting or answering, `data-place`, `data-on`),
+ *   `rule-new-greeting`, `rule-new-answering`, `rule-on`, `rule-edit`, `rule-remove`, `rule-up`, `rule-down`, `rule-otherwise` (with `data-kind`),
+ *   `temporary-end`; the dialog: `rule-dialog`, `rule-title`, `rule-who-internal` …, `rule-numbers`, `rule-reason-busy` …, `rule-hours-add`,
+ *   `rule-hours` (a row), `rule-day-monday` …, `rule-from`, `rule-to`, `rule-hours-remove`, `rule-outside`, `rule-holiday`, `rule-first`, `rule-last`,
+ *   `rule-greeting`, `rule-answer`, `rule-seconds`, `rule-save`; `group`, `group-new`, `group-edit`, `group-remove`, `group-dialog`, `group-title`,
+ *   `group-members`, `group-save`; `plan-zone`, `plan-region`, `plan-longest`, `plan-ring`, `own-day`, `own-day-date`, `own-day-title`,
+ *   `own-day-yearly`, `own-day-add`, `own-day-remove`. The simulator: `simulator`, `caller-withheld` …, `caller-text`, `caller-person`,
+ *   `simulated-reason`, `simulated-date`, `simulated-time`, `simulation` (with `data-greeting-id`), `simulation-hear`, `simulation-passed`.
  * Settings on a desktop without a tray: `no-tray`.
  * On one's own: `with-own`, `provider-server`, `provider-user`, `provider-password`, `provider-step` (with `data-step`), and in the
  *   settings `provider` (with `data-server`, `data-user`), `provider-change`, `provider-save`.
@@ -159,6 +167,58 @@ export const ids = {
   recordFile: "record-file",
   trimFrom: "trim-from",
   trimTo: "trim-to",
+  rules: "rules",
+  rule: "rule",
+  ruleOn: "rule-on",
+  ruleEdit: "rule-edit",
+  ruleRemove: "rule-remove",
+  ruleUp: "rule-up",
+  ruleDown: "rule-down",
+  ruleOtherwise: "rule-otherwise",
+  ruleDialog: "rule-dialog",
+  ruleTitle: "rule-title",
+  ruleNumbers: "rule-numbers",
+  ruleHours: "rule-hours",
+  ruleHoursAdd: "rule-hours-add",
+  ruleHoursRemove: "rule-hours-remove",
+  ruleFrom: "rule-from",
+  ruleTo: "rule-to",
+  ruleOutside: "rule-outside",
+  ruleHoliday: "rule-holiday",
+  ruleFirst: "rule-first",
+  ruleLast: "rule-last",
+  ruleGreeting: "rule-greeting",
+  ruleAnswer: "rule-answer",
+  ruleSeconds: "rule-seconds",
+  ruleSave: "rule-save",
+  temporaryEnd: "temporary-end",
+  group: "group",
+  groupNew: "group-new",
+  groupEdit: "group-edit",
+  groupRemove: "group-remove",
+  groupDialog: "group-dialog",
+  groupTitle: "group-title",
+  groupMembers: "group-members",
+  groupSave: "group-save",
+  planZone: "plan-zone",
+  planRegion: "plan-region",
+  planLongest: "plan-longest",
+  planRing: "plan-ring",
+  ownDay: "own-day",
+  ownDayDate: "own-day-date",
+  ownDayTitle: "own-day-title",
+  ownDayYearly: "own-day-yearly",
+  ownDayAdd: "own-day-add",
+  ownDayRemove: "own-day-remove",
+  simulator: "simulator",
+  callerText: "caller-text",
+  callerPerson: "caller-person",
+  simulatedReason: "simulated-reason",
+  simulatedDate: "simulated-date",
+  simulatedTime: "simulated-time",
+  simulation: "simulation",
+  simulationHear: "simulation-hear",
+  simulationPassed: "simulation-passed",
   coach: "coach",
   advice: "advice",
   settings: "settings",
@@ -184,6 +244,6 @@ export const ids = {
 } as const;
 
 /** `nav-calls`, `folder-new`, `theme-dark`, `digit-5`, `with-invitation`: one of a family. */
-export function idOf(family: "nav" | "folder" | "theme" | "digit" | "with" | "quiet-day" | "template" | "test" | "volume", member: string): string {
+export function idOf(family: "nav" | "folder" | "theme" | "digit" | "with" | "quiet-day" | "template" | "test" | "volume" | "section" | "rule-new" | "rule-who" | "rule-reason" | "rule-day" | "caller", member: string): string {
   return `${family}-${member}`;
 }

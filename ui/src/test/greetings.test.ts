@@ -2,7 +2,9 @@ import { waitFor } from "@testing-library/svelte";
 import { describe, expect, test } from "vitest";
 
 import { endOf, lastDay } from "../features/greetings/days";
+import { draftOf, lackOf, whenOf } from "../features/greetings/rules/when";
 import { filled, TEMPLATES } from "../features/greetings/templates";
+import { i18n } from "../i18n/index.svelte";
 import { expectAccessible, World } from "./world";
 
 const titles = (world: World) => world.all("greeting").map((row) => row.querySelector("h2")?.textContent);
@@ -25,7 +27,7 @@ describe("the list", () => {
     await world.user.click(world.all("greeting-standard")[0] as HTMLElement);
     await waitFor(() => expect(titles(world)[0]).toBe("November vacation"));
     await world.user.click(world.all("greeting-temporary")[1] as HTMLElement);
-    await world.user.type(await world.find("greeting-until"), "2001-02-30");
+    await world.user.type(await world.find("greeting-until"), "2001-02-03");
     expect(world.get("greeting-save")).toHaveProperty("disabled", true);
     await world.user.clear(world.get("greeting-until"));
     await world.user.type(world.get("greeting-until"), "2126-12-06");
@@ -114,4 +116,178 @@ test("days that are typed", () => {
   expect(endOf("2026-11-20", now)).toEqual({ type: "until", at: new Date(2026, 10, 21).toISOString() });
   for (const bad of ["2026-11-19", "2026-02-30", "tomorrow", "7.12.2026"]) expect(endOf(bad, now)).toEqual({ type: "bad" });
   expect(lastDay(new Date(2026, 10, 21).toISOString())).toBe("2026-11-20");
+});
+
+const told = (world: World, kind: "greeting" | "answering") => world.all("rule").filter((row) => row.dataset.kind === kind).map((row) => row.querySelector(".words")?.textContent.replaceAll(/\s+/g, " ").trim() ?? "");
+const of = (world: World, kind: "greeting" | "answering", place: number, button: string) =>
+  world.all("rule").filter((row) => row.dataset.kind === kind)[place]?.querySelector<HTMLElement>(`[data-testid="${button}"]`) ?? document.body;
+
+async function rules(...scenes: Parameters<typeof World.open>): Promise<World> {
+  const world = await open(...scenes);
+  await world.click("section-rules");
+  return world;
+}
+
+describe("the rules", () => {
+  test("stand in their order, each as a sentence, in both languages", async () => {
+    const world = await rules();
+    expect(told(world, "greeting")).toEqual([
+      "Weekdays 18:00–08:00 → After hours",
+      "Customers don’t wait Customers, when you are in a call → Office",
+      `From ${i18n.date("2026-12-21")} to ${i18n.date("2027-01-06")}, on holidays → Standard greeting Switched off`,
+    ]);
+    expect(told(world, "answering")[0]).toBe("Urgent +49 170 5550102 → gets through even with do-not-disturb, rings 40 s");
+    expect(world.all("rule-otherwise").map((row) => row.textContent.replaceAll(/\s+/g, " ").trim())).toEqual(["Otherwise → Office", "Otherwise → rings 20 s"]);
+    await expectAccessible();
+  });
+
+  test("in German", async () => {
+    const world = await rules([], "de");
+    expect(told(world, "greeting")[0]).toBe("Montag bis Freitag 18:00–08:00 → Nach Feierabend");
+    expect(told(world, "answering")[1]).toBe("Unterdrückte Nummern → sofort zur Mailbox");
+    await expectAccessible();
+  });
+
+  test("are moved by key and by button, and the focus goes with them", async () => {
+    const world = await rules();
+    of(world, "greeting", 1, "rule-edit").focus();
+    await world.user.keyboard("{Alt>}{ArrowUp}{/Alt}");
+    await waitFor(() => expect(told(world, "greeting")[0]).toContain("Customers don’t wait"));
+    await waitFor(() => expect(document.activeElement?.closest("[data-testid=rule]")?.getAttribute("data-place")).toBe("0"));
+    await world.user.click(of(world, "greeting", 0, "rule-down"));
+    await waitFor(() => expect(told(world, "greeting")[0]).toContain("After hours"));
+    await waitFor(() => expect(document.activeElement).toBe(of(world, "greeting", 1, "rule-down")));
+  });
+
+  test("are switched off, removed without a question and brought back", async () => {
+    const world = await rules();
+    await world.user.click(of(world, "greeting", 0, "rule-on"));
+    await waitFor(() => expect(of(world, "greeting", 0, "rule-on").ariaChecked ?? of(world, "greeting", 0, "rule-on").getAttribute("aria-checked")).toBe("false"));
+    await world.user.click(of(world, "answering", 0, "rule-remove"));
+    await waitFor(() => expect(told(world, "answering")).toHaveLength(1));
+    await world.click("undo");
+    await waitFor(() => expect(told(world, "answering")[0]).toContain("Urgent"));
+  });
+
+  test("a new one is written in a dialog that says what it means", async () => {
+    const world = await rules();
+    await world.click("rule-new-greeting");
+    await world.user.selectOptions(await world.find("rule-greeting"), "After hours");
+    await world.click("rule-hours-add");
+    await world.click("rule-day-monday");
+    await world.click("rule-who-external");
+    await world.click("rule-reason-busy");
+    await world.user.type(world.get("rule-first"), "2126-12-07");
+    expect(world.get("rule-save")).toHaveProperty("disabled", true);
+    await world.user.type(world.get("rule-last"), "2126-12-08");
+    await expectAccessible();
+    await world.click("rule-save");
+    const { plan } = await world.asked("change_plan");
+    expect(plan.greetings.at(-1)).toEqual({
+      title: "",
+      on: true,
+      greeting: "00000000-0000-4000-8005-000000000003",
+      when: {
+        callers: [{ kind: "external" }],
+        reasons: ["busy"],
+        hours: { spans: [{ days: ["tuesday", "wednesday", "thursday", "friday"], from: "18:00:00", to: "08:00:00" }], outside: false },
+        holiday: null,
+        dates: { from: "2126-12-07", to: "2126-12-08" },
+      },
+    });
+    await waitFor(() => expect(told(world, "greeting").at(-1)).toBe("Callers from outside, Tue, Wed, Thu, Fri 18:00–08:00, from 7 December 2126 to 8 December 2126, when you are in a call → After hours"));
+  });
+
+  test("an edited one keeps what isn’t touched; what was changed elsewhere meanwhile is not overwritten", async () => {
+    const world = await rules();
+    await world.user.click(of(world, "answering", 0, "rule-edit"));
+    await world.user.clear(await world.find("rule-seconds"));
+    expect(world.get("rule-save")).toHaveProperty("disabled", true);
+    await world.user.type(world.get("rule-seconds"), "25");
+    world.host.rules.changeElsewhere({ zone: "Europe/Vienna" });
+    await world.click("rule-save");
+    await waitFor(() => expect(document.querySelector("[data-code=conflict]")).not.toBeNull());
+    await world.user.keyboard("{Escape}");
+    await world.user.click(of(world, "answering", 0, "rule-edit"));
+    await world.user.selectOptions(await world.find("rule-answer"), "Straight to the mailbox");
+    await world.click("rule-save");
+    const { plan } = await world.asked("change_plan");
+    expect([plan.zone, plan.answering[0]?.title, plan.answering[0]?.answer]).toEqual(["Europe/Vienna", "Urgent", { kind: "mailbox" }]);
+  });
+
+  test("groups, holidays and limits; a group that a rule speaks of stays", async () => {
+    const world = await rules();
+    expect(world.all("group-remove")).toHaveLength(0);
+    await world.click("group-new");
+    await world.user.type(await world.find("group-title"), "Family");
+    await world.user.type(world.get("group-members"), "1004, +49 30 1*");
+    await world.click("group-save");
+    await waitFor(() => expect(world.all("group")).toHaveLength(2));
+    expect((await world.asked("change_plan")).plan.groups[1]).toMatchObject({ title: "Family", members: ["1004", "+49 30 1*"] });
+    await world.user.selectOptions(world.get("plan-region"), "Germany: Berlin");
+    await world.user.selectOptions(world.get("plan-longest"), "2 minutes");
+    await world.user.type(world.get("own-day-date"), "2126-12-31");
+    await world.user.type(world.get("own-day-title"), "Stocktaking");
+    await world.click("own-day-add");
+    await waitFor(() => expect(world.all("own-day")).toHaveLength(2));
+    expect((await world.asked("change_plan")).plan).toMatchObject({ region: "DE-BE", longest_s: 120 });
+    await world.user.selectOptions(world.get("plan-ring"), "30 seconds");
+    await waitFor(() => expect(world.all("rule-otherwise")[1]?.textContent).toContain("rings 30 s"));
+  });
+
+  test("without a connection they are read, not changed", async () => {
+    const world = await rules(["offline"]);
+    for (const id of ["rule-on", "rule-edit", "rule-remove", "plan-zone", "rule-new-greeting"]) expect(world.all(id)[0], id).toHaveProperty("disabled", true);
+    await expectAccessible();
+  });
+
+  test("a draft says what it lacks, and a rule survives it", () => {
+    const draft = draftOf({ title: "", on: true, greeting: null, when: { callers: [{ kind: "number", number: "030*" }, { kind: "withheld" }], reasons: ["dnd"], hours: { spans: [{ days: ["sunday"], from: "00:00:00", to: "00:00:00" }], outside: true }, holiday: false, dates: null } });
+    expect(whenOf(draft, "greeting")).toEqual({ callers: [{ kind: "withheld" }, { kind: "number", number: "030*" }], reasons: ["dnd"], hours: { spans: [{ days: ["sunday"], from: "00:00:00", to: "00:00:00" }], outside: true }, holiday: false, dates: null });
+    expect(lackOf({ ...draft, spans: [{ days: [], from: "09:00", to: "17:00" }] }, "greeting")).toBe("needsDays");
+    expect(lackOf({ ...draft, first: "2026-12-24", last: "2026-12-23" }, "greeting")).toBe("needsDates");
+    expect(lackOf({ ...draft, seconds: "0" }, "answering")).toBe("needsSeconds");
+  });
+});
+
+describe("the simulator", () => {
+  async function simulator(...scenes: Parameters<typeof World.open>): Promise<World> {
+    const world = await open(...scenes);
+    // What is used for a while is above all rules.
+    await world.user.click(world.all("greeting-temporary")[0] as HTMLElement);
+    await world.click("section-simulator");
+    return world;
+  }
+
+  async function at(world: World, date: string, time: string): Promise<void> {
+    for (const [id, text] of [["simulated-date", date], ["simulated-time", time]] as const) {
+      await world.user.clear(await world.find(id));
+      await world.user.type(world.get(id), text);
+    }
+  }
+
+  test("says what a caller hears and why, and lets it be heard", async () => {
+    const world = await simulator();
+    await world.click("caller-number");
+    await world.user.type(await world.find("caller-text"), "+49 40 123");
+    await at(world, "2126-12-06", "18:05");
+    await waitFor(() => expect(world.get("simulation").querySelector("h2")?.textContent).toBe("Friday, 6 December 2126, 18:05 → After hours"));
+    expect(world.get("simulation").textContent).toContain("It rings for 20 seconds, because no rule fits.");
+    expect(world.get("simulation").textContent).toContain("The caller hears “After hours”, because of the rule “Weekdays 18:00–08:00”: it is within Fri 18:00–08:00.");
+    expect(world.get("simulation-passed").textContent).toContain("Urgent: somebody else calls");
+    await expectAccessible();
+    await world.click("simulation-hear");
+    expect((await world.asked("play_greeting")).greeting).toBe(world.get("simulation").dataset.greetingId);
+  });
+
+  test("a withheld number goes to the mailbox; a colleague by name; in German", async () => {
+    const world = await simulator([], "de");
+    await at(world, "2126-12-07", "12:00");
+    await waitFor(() => expect(world.get("simulation").textContent).toContain("Die Mailbox übernimmt sofort, wegen der Regel „Unterdrückte Nummern“: der Anrufer zeigt keine Nummer."));
+    expect(world.get("simulation").textContent).toContain("Der Anrufer hört „Büro“, weil keine Regel passt.");
+    await world.click("caller-colleague");
+    await world.user.selectOptions(await world.find("caller-person"), "Lena Fischer · 1004");
+    await waitFor(async () => expect(await world.asked("simulate")).toMatchObject({ number: "1004", internal: true, reason: "no_answer", at: "2126-12-07T12:00:00" }));
+    await expectAccessible();
+  });
 });

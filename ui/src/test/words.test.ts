@@ -23,7 +23,8 @@ describe("words", () => {
     const [english, german] = [new Map(texts(en)), new Map(texts(de))];
     expect([...german.keys()].sort()).toEqual([...english.keys()].sort());
     expect([...german.values()].filter((text) => text.trim() === "")).toEqual([]);
-    const long = [...english].filter(([path, text]) => text.length > 14 && german.get(path) === text).map(([path]) => path);
+    // A state is called the same in both.
+    const long = [...english].filter(([path, text]) => !path.startsWith(".rules.states.") && text.length > 14 && german.get(path) === text).map(([path]) => path);
     expect(long).toEqual([".signIn.linkHint"]);
   });
 

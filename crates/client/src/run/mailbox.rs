@@ -92,6 +92,11 @@ impl Run {
         });
     }
 
+    pub(super) fn ring_time(&self, reply: Reply<u16>) {
+        let api = self.api.clone();
+        tokio::spawn(async move { answer(reply, api.me().await.map(|me| me.subscriber.ring_s).map_err(CommandError::from)) });
+    }
+
     pub(super) fn devices(&self, reply: Reply<Vec<Device>>) {
         let api = self.api.clone();
         tokio::spawn(async move { answer(reply, api.devices().await.map_err(CommandError::from)) });

@@ -10,8 +10,8 @@ use aftertone_model::{
     Subscriber, SubscriberId, Timestamp,
 };
 use aftertone_sync::{
-    ActionBody, Change, ChangeBody, ChangesPage, Credentials, Cursor, GreetingBody, Me, PlanView, Problem, ProblemCode, SignIn,
-    SignedIn,
+    ActionBody, Change, ChangeBody, ChangesPage, Credentials, Cursor, GreetingBody, Me, MeBody, PlanView, Problem, ProblemCode,
+    SignIn, SignedIn,
 };
 use axum::{
     Json, Router,
@@ -41,6 +41,8 @@ pub(crate) struct Script {
     pub(crate) keys: Vec<String>,
     pub(crate) greetings: Vec<Greeting>,
     pub(crate) plan: PlanView,
+    /// The ring time that was set; none: the account's first.
+    pub(crate) ring_s: Option<u16>,
     asked: Vec<String>,
     epoch: u32,
     feed: Vec<Message>,
@@ -87,7 +89,7 @@ impl Fake {
         let handles = Handles { script, bell: Arc::default(), cut: Arc::default() };
         let router = Router::new()
             .route("/v1/sign-in", post(sign_in))
-            .route("/v1/me", get(me))
+            .route("/v1/me", get(me).put(put_me))
             .route("/v1/devices/{id}", delete(revoke))
             .route("/v1/changes", get(changes))
             .route("/v1/messages/{id}/actions", post(act))
@@ -159,14 +161,17 @@ pub(crate) fn message(number: u128, state: MessageState) -> Message {
     }
 }
 
-fn account() -> Me {
+/// The account's ring time at first.
+const RING_S: u16 = 20;
+
+fn account(ring_s: u16) -> Me {
     let subscriber = Subscriber {
         id: SubscriberId::from_random(1),
         user: "bob".parse().unwrap(),
         extension: "1002".parse().unwrap(),
         display_name: "Bob".into(),
         language: Language::En,
-        ring_s: 20,
+        ring_s,
     };
     Me { subscriber, domain: "example.com".into() }
 }
@@ -186,7 +191,7 @@ async fn sign_in(Json(body): Json<SignIn>) -> Response {
     match body.credentials {
         Credentials::Password { password, .. } if password == "right" => {
             let device = aftertone_model::DeviceId::from_random(9);
-            Json(SignedIn { token: TOKEN.into(), device, me: account() }).into_response()
+            Json(SignedIn { token: TOKEN.into(), device, me: account(RING_S) }).into_response()
         }
         Credentials::Password { .. } | Credentials::Invitation { .. } => {
             problem(StatusCode::UNAUTHORIZED, ProblemCode::WrongCredentials)
@@ -195,7 +200,8 @@ async fn sign_in(Json(body): Json<SignIn>) -> Response {
 }
 
 async fn me(Shared(handles): Shared<Handles>, headers: HeaderMap) -> Response {
-    unauthorized(&handles, &headers).unwrap_or_else(|| Json(account()).into_response())
+    let ring_s = handles.script().ring_s.unwrap_or(RING_S);
+    unauthorized(&handles, &headers).unwrap_or_else(|| Json(account(ring_s)).into_response())
 }
 
 async fn revoke(Shared(handles): Shared<Handles>, Path(_id): Path<String>, headers: HeaderMap) -> Response {
@@ -289,6 +295,11 @@ async fn put_greeting_audio(Shared(handles): Shared<Handles>, Path(id): Path<Gre
     let content = format!("{} bytes", sound.len());
     greeting.sound = Some(GreetingSound { content, duration_ms: 500, peaks: vec![7], media_type: "audio/ogg".into() });
     Json(greeting.clone()).into_response()
+}
+
+async fn put_me(Shared(handles): Shared<Handles>, Json(body): Json<MeBody>) -> Json<Me> {
+    handles.script().ring_s = Some(body.ring_s);
+    Json(account(body.ring_s))
 }
 
 /// Somebody else is faster at the first try.

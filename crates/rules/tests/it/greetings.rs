@@ -1,7 +1,7 @@
 //! Each branch of the choice.
 
 use aftertone_model::{Callers, OwnDay, Reason, Temporary, Weekday, When};
-use aftertone_rules::{Answering, Because, Holiday, Met, Passed, Unmet, greeting, next_expiry};
+use aftertone_rules::{Answering, Because, Holiday, Met, Passed, Unmet, greeting, moment_of, next_expiry};
 use jiff::civil::{Time, date};
 
 use crate::world::{WORKDAYS, at, berlin, callers, dates, from, group, hours, id, rule, span, unanswered};
@@ -35,6 +35,16 @@ fn friday_evening_is_after_hours() {
     let (nine, five) = (Time::constant(9, 0, 0, 0), Time::constant(17, 0, 0, 0));
     let met = vec![Met::Inside { day: Weekday::Friday, from: nine, to: five }];
     assert_eq!(chosen.because, Because::Rule { index: 0, title: "Office".into(), met });
+}
+
+/// What the simulator is asked about is what the clock on the wall shows, also where it skips an hour or shows one twice.
+#[test]
+fn a_moment_is_that_of_the_wall() {
+    let plan = berlin(Vec::new()).plan;
+    let check = |local: &str, expect: &str| assert_eq!(moment_of(&plan, local.parse().unwrap()), at(expect), "{local}");
+    check("2026-11-27T18:05", "2026-11-27T17:05:00Z");
+    check("2026-03-29T02:30", "2026-03-29T01:30:00Z");
+    check("2026-10-25T02:30", "2026-10-25T00:30:00Z");
 }
 
 /// Berlin changes its clocks on 29 March 2026 (2 to 3 o'clock) and on 25 October 2026 (3 to 2 o'clock).

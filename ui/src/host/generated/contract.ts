@@ -35,6 +35,19 @@ me: MeView,
 provider: ProviderView | null, };
 
 /**
+ * What happens with a call.
+ */
+export type ActionView = { "type": "ring", 
+/**
+ * So long.
+ */
+seconds: number, } | { "type": "through", 
+/**
+ * So long.
+ */
+seconds: number, } | { "type": "mailbox" };
+
+/**
  * What the coach says of a point.
  */
 export type AdviceView = { 
@@ -50,6 +63,40 @@ good: boolean,
  * What is the matter with it.
  */
 finding: FindingView, };
+
+/**
+ * What happens with a call.
+ */
+export type Answer = { "kind": "ring", 
+/**
+ * How long.
+ */
+time: RingTime, } | { "kind": "through", 
+/**
+ * How long.
+ */
+time: RingTime, } | { "kind": "mailbox" };
+
+/**
+ * When devices ring, and how long.
+ */
+export type AnsweringRule = { 
+/**
+ * What its owner calls it.
+ */
+title: string, 
+/**
+ * Whether it counts.
+ */
+on: boolean, 
+/**
+ * When it fits. Its reasons don't count: there is none before it has rung.
+ */
+when: When, 
+/**
+ * What happens then.
+ */
+answer: Answer, };
 
 /**
  * The frame of the app: who, whether connected, and the calls.
@@ -216,6 +263,23 @@ export type AudioNoticeAbout = "fallback" | "returned" | "unavailable";
 export type AudioUse = "microphone" | "speaker" | "ringer";
 
 /**
+ * Why something was chosen.
+ */
+export type BecauseView = { "type": "temporary", 
+/**
+ * Until then.
+ */
+until: string | null, } | { "type": "rule", 
+/**
+ * Its place in the plan.
+ */
+index: number, 
+/**
+ * What makes it fit; empty if it always does.
+ */
+met: Array<MetView>, } | { "type": "do_not_disturb" } | { "type": "no_rule" };
+
+/**
  * An entry of the call log.
  */
 export type CallLogRow = { 
@@ -318,6 +382,36 @@ digits: string,
  * Messages from them that wait to be heard.
  */
 waiting_messages: number, };
+
+/**
+ * Callers under a name.
+ */
+export type CallerGroup = { 
+/**
+ * Unlike any other group's of the plan.
+ */
+id: string, 
+/**
+ * What its owner calls it.
+ */
+title: string, 
+/**
+ * Numbers, extensions or SIP addresses; one that ends in `*` stands for all that begin so.
+ */
+members: Array<string>, };
+
+/**
+ * Who calls.
+ */
+export type Callers = { "kind": "group", 
+/**
+ * The group.
+ */
+id: string, } | { "kind": "number", 
+/**
+ * As a member of a group.
+ */
+number: string, } | { "kind": "internal" } | { "kind": "external" } | { "kind": "withheld" };
 
 /**
  * What the coach says.
@@ -612,7 +706,47 @@ expires_at: string | null,
 /**
  * The length of the recording; none before there is one.
  */
-duration_ms: number | null, } | { "type": "open_call_log", 
+duration_ms: number | null, } | { "type": "change_plan", 
+/**
+ * The version that was changed.
+ */
+version: number, 
+/**
+ * The whole plan.
+ */
+plan: Plan, } | { "type": "remove_rule", 
+/**
+ * The version that it is looked up in.
+ */
+version: number, 
+/**
+ * Of which list.
+ */
+kind: RuleKind, 
+/**
+ * Its place there.
+ */
+index: number, } | { "type": "set_ring_time", 
+/**
+ * 0 to 300; 0 is not at all.
+ */
+seconds: number, } | { "type": "simulate", 
+/**
+ * The caller's number; empty when it is withheld.
+ */
+number: string, 
+/**
+ * The caller is of the account.
+ */
+internal: boolean, 
+/**
+ * Why the mailbox answers, unless the plan has it answer at once.
+ */
+reason: Reason, 
+/**
+ * What the clock on the person's wall shows.
+ */
+at: string, } | { "type": "open_call_log", 
 /**
  * Index of the first row.
  */
@@ -682,6 +816,19 @@ detail: string,
  * When the next try comes.
  */
 retry_at: string | null, };
+
+/**
+ * Days from one to another, both included.
+ */
+export type Dates = { 
+/**
+ * The first.
+ */
+from: string, 
+/**
+ * The last.
+ */
+to: string, };
 
 /**
  * A device of the account.
@@ -764,7 +911,7 @@ export type EndReason = "local_hangup" | "remote_hangup" | "declined" | "busy" |
 /**
  * What the shell tells the interface: always a whole view model, which replaces the last one of its kind.
  */
-export type Event = { "type": "app", "view": AppView } | { "type": "mailbox", "view": MailboxView } | { "type": "message", "view": MessageView | null } | { "type": "playback", "view": PlaybackView | null } | { "type": "player", "view": PlayerView } | { "type": "selection", "view": SelectionView } | { "type": "call_log", "view": CallLogView } | { "type": "directory", "view": DirectoryView } | { "type": "audio_devices", "view": AudioDevicesView } | { "type": "audio_levels", "view": AudioLevels } | { "type": "audio_notice", "view": AudioNotice } | { "type": "devices", "view": DevicesView } | { "type": "greetings", "view": GreetingsView } | { "type": "recorder", "view": RecorderView } | { "type": "coach", "view": CoachView } | { "type": "settings", "view": SettingsView } | { "type": "test_message", "view": TestMessageView } | { "type": "toast", "view": ToastView } | { "type": "show", "view": Place };
+export type Event = { "type": "app", "view": AppView } | { "type": "mailbox", "view": MailboxView } | { "type": "message", "view": MessageView | null } | { "type": "playback", "view": PlaybackView | null } | { "type": "player", "view": PlayerView } | { "type": "selection", "view": SelectionView } | { "type": "call_log", "view": CallLogView } | { "type": "directory", "view": DirectoryView } | { "type": "audio_devices", "view": AudioDevicesView } | { "type": "audio_levels", "view": AudioLevels } | { "type": "audio_notice", "view": AudioNotice } | { "type": "devices", "view": DevicesView } | { "type": "greetings", "view": GreetingsView } | { "type": "recorder", "view": RecorderView } | { "type": "coach", "view": CoachView } | { "type": "rules", "view": RulesView } | { "type": "simulation", "view": SimulationView } | { "type": "settings", "view": SettingsView } | { "type": "test_message", "view": TestMessageView } | { "type": "toast", "view": ToastView } | { "type": "show", "view": Place };
 
 /**
  * When a greeting is out of date.
@@ -921,6 +1068,27 @@ expiry: ExpiryView | null,
 state: GreetingState, };
 
 /**
+ * When which greeting is played.
+ */
+export type GreetingRule = { 
+/**
+ * What its owner calls it.
+ */
+title: string, 
+/**
+ * Whether it counts.
+ */
+on: boolean, 
+/**
+ * When it fits.
+ */
+when: When, 
+/**
+ * What is played; without one, the standard greeting.
+ */
+greeting: string | null, };
+
+/**
  * Whether the server has a greeting.
  */
 export type GreetingState = { "type": "stored" } | { "type": "waiting" } | { "type": "refused", 
@@ -954,6 +1122,32 @@ loaded: boolean,
  * Changes can be made: the server can be reached.
  */
 reachable: boolean, };
+
+/**
+ * A holiday by name.
+ */
+export type HolidayView = { 
+/**
+ * In English.
+ */
+english: string, 
+/**
+ * As it is called there.
+ */
+local: string, };
+
+/**
+ * Spans of the week.
+ */
+export type Hours = { 
+/**
+ * The spans.
+ */
+spans: Array<Span>, 
+/**
+ * What is meant is the time outside of them.
+ */
+outside: boolean, };
 
 /**
  * The languages that prompts and the interface exist in.
@@ -1111,6 +1305,27 @@ row: MessageRow,
 story: Array<StoryLine>, };
 
 /**
+ * A condition of a rule that holds.
+ */
+export type MetView = { "type": "group", 
+/**
+ * What it is called.
+ */
+title: string, } | { "type": "number", 
+/**
+ * It.
+ */
+number: string, } | { "type": "internal" } | { "type": "external" } | { "type": "withheld" } | { "type": "reason", 
+/**
+ * Which.
+ */
+reason: Reason, } | { "type": "inside" } & SpanView | { "type": "outside" } | { "type": "holiday" } & HolidayView | { "type": "no_holiday" } | { "type": "dates", 
+/**
+ * Both included.
+ */
+dates: Dates, };
+
+/**
  * What notifications of the operating system tell, and when.
  */
 export type NotificationsView = { 
@@ -1158,6 +1373,23 @@ no_room: boolean, } | { "type": "declined" } | { "type": "not_reached",
 reason: EndReason, };
 
 /**
+ * A day that counts as a holiday.
+ */
+export type OwnDay = { 
+/**
+ * The day.
+ */
+date: string, 
+/**
+ * Each year again.
+ */
+yearly: boolean, 
+/**
+ * What it is called.
+ */
+title: string, };
+
+/**
  * The other party of a call or a message.
  */
 export type PartyView = { 
@@ -1175,6 +1407,23 @@ name: string | null,
 initials: string, };
 
 /**
+ * A rule, or the temporary or standard greeting, that didn't count.
+ */
+export type PassedView = { 
+/**
+ * Its place in the plan; none for the temporary and the standard greeting.
+ */
+index: number | null, 
+/**
+ * What it is called.
+ */
+title: string, 
+/**
+ * Why.
+ */
+unmet: UnmetView, };
+
+/**
  * A place in the interface.
  */
 export type Place = { "type": "mailbox" } | { "type": "message", 
@@ -1186,6 +1435,49 @@ message: string, } | { "type": "calls",
  * From a `tel:` or `sip:` link; it is filled in, never dialled by itself.
  */
 number: string | null, } | { "type": "settings" };
+
+/**
+ * How callers of one person are answered: which greeting they hear, how long it rings, who gets through.
+ *
+ * Rules are tried in their order; the first that fits counts.
+ */
+export type Plan = { 
+/**
+ * The person's time zone (IANA name, such as `Europe/Berlin`); empty for the server's.
+ */
+zone: string, 
+/**
+ * Whose public holidays count: `DE`, `DE-BY`; empty for none.
+ */
+region: string, 
+/**
+ * Days of one's own that count as holidays.
+ */
+own_days: Array<OwnDay>, 
+/**
+ * Callers that rules speak of.
+ */
+groups: Array<CallerGroup>, 
+/**
+ * The greeting when no rule fits; without one, that of the account in the person's language.
+ */
+standard: string | null, 
+/**
+ * A greeting above all rules.
+ */
+temporary: Temporary | null, 
+/**
+ * Which greeting is played.
+ */
+greetings: Array<GreetingRule>, 
+/**
+ * Who rings, and how long.
+ */
+answering: Array<AnsweringRule>, 
+/**
+ * The longest message in seconds, 60 to 300, or more where the administrator allows it.
+ */
+longest_s: number | null, };
 
 /**
  * A message, a greeting or a recording that plays or is paused.
@@ -1353,6 +1645,58 @@ file: string | null,
 silent: boolean, };
 
 /**
+ * How long it rings before the mailbox answers.
+ */
+export type RingTime = { "seconds": number } | { "rings": number };
+
+/**
+ * One of the two lists of rules in a plan.
+ */
+export type RuleKind = "greeting" | "answering";
+
+/**
+ * How calls are answered.
+ */
+export type RulesView = { 
+/**
+ * The plan; none before the server told it.
+ */
+plan: Plan | null, 
+/**
+ * Which version of it; a change names the one that it was made of.
+ */
+version: number, 
+/**
+ * How long it rings when no rule says so, in seconds.
+ */
+ring_s: number, 
+/**
+ * Whose public holidays are known: `DE`, `DE-BY`.
+ */
+regions: Array<string>, 
+/**
+ * Changes can be made: the server can be reached.
+ */
+reachable: boolean, };
+
+/**
+ * Whether a call rings.
+ */
+export type ScreenedView = { 
+/**
+ * What happens.
+ */
+action: ActionView, 
+/**
+ * Why.
+ */
+because: BecauseView, 
+/**
+ * What came before and didn't fit.
+ */
+passed: Array<PassedView>, };
+
+/**
  * Where the account's token is kept.
  */
 export type SecretsView = "ok" | "locked" | "missing";
@@ -1396,6 +1740,90 @@ tray: boolean,
 with_the_session: boolean, };
 
 /**
+ * A call that nobody makes.
+ */
+export type SimulatedCall = { 
+/**
+ * The caller's number; empty when it is withheld.
+ */
+number: string, 
+/**
+ * The caller is of the account.
+ */
+internal: boolean, 
+/**
+ * Why the mailbox answers, unless the plan has it answer at once.
+ */
+reason: Reason, 
+/**
+ * What the clock on the person's wall shows.
+ */
+at: string, };
+
+/**
+ * What happens with such a call.
+ */
+export type SimulationView = { 
+/**
+ * The call.
+ */
+call: SimulatedCall, 
+/**
+ * Whether it rings; none: the caller asked for the mailbox itself.
+ */
+screened: ScreenedView | null, 
+/**
+ * Why the mailbox answers then.
+ */
+reason: Reason, 
+/**
+ * What the caller hears; none: the account's greeting.
+ */
+greeting: string | null, 
+/**
+ * Why.
+ */
+because: BecauseView, 
+/**
+ * What came before and didn't fit.
+ */
+passed: Array<PassedView>, };
+
+/**
+ * The same hours on some weekdays. One that ends at or before its beginning ends on the next day.
+ */
+export type Span = { 
+/**
+ * The days on which it begins.
+ */
+days: Array<Weekday>, 
+/**
+ * From.
+ */
+from: string, 
+/**
+ * To, exclusive.
+ */
+to: string, };
+
+/**
+ * Hours that began on some day.
+ */
+export type SpanView = { 
+/**
+ * Then.
+ */
+day: Weekday, 
+/**
+ * From.
+ */
+from: string, 
+/**
+ * To.
+ */
+to: string, };
+
+/**
  * What happened to a message.
  */
 export type Story = { "type": "came_in", 
@@ -1432,6 +1860,19 @@ at: string,
  * What.
  */
 what: Story, };
+
+/**
+ * A greeting that is played whatever the rules say.
+ */
+export type Temporary = { 
+/**
+ * Which.
+ */
+greeting: string, 
+/**
+ * Until then; without it until it is taken away.
+ */
+until: string | null, };
 
 /**
  * How far the test message is.
@@ -1493,7 +1934,7 @@ place: string, } | { "type": "greeting_removed",
 /**
  * What it was called.
  */
-title: string, } | { "type": "greeting_kept", 
+title: string, } | { "type": "rule_removed" } | { "type": "greeting_kept", 
 /**
  * What it is called.
  */
@@ -1530,6 +1971,27 @@ undo: boolean, };
 export type ToneRegion = "germany" | "austria" | "switzerland" | "france" | "united_kingdom" | "north_america";
 
 /**
+ * Why a rule doesn't count.
+ */
+export type UnmetView = { "type": "off" } | { "type": "expired", 
+/**
+ * Since then.
+ */
+at: string, } | { "type": "silent" } | { "type": "caller" } | { "type": "reason", 
+/**
+ * This.
+ */
+reason: Reason, } | { "type": "inside" } & SpanView | { "type": "outside" } | { "type": "holiday" } & HolidayView | { "type": "no_holiday" } | { "type": "before", 
+/**
+ * On that day.
+ */
+date: string, } | { "type": "after", 
+/**
+ * This was its last day.
+ */
+date: string, } | { "type": "do_not_disturb" };
+
+/**
  * What is done to a voice on its way to a call.
  */
 export type VoiceProcessing = { 
@@ -1545,3 +2007,33 @@ noise_suppression: boolean,
  * Makes quiet voices louder and loud ones quieter.
  */
 gain_control: boolean, };
+
+/**
+ * A day of the week.
+ */
+export type Weekday = "monday" | "tuesday" | "wednesday" | "thursday" | "friday" | "saturday" | "sunday";
+
+/**
+ * When a rule fits: all that is said must hold; what is left open always does.
+ */
+export type When = { 
+/**
+ * One of these calls.
+ */
+callers: Array<Callers>, 
+/**
+ * The mailbox answers for one of these reasons.
+ */
+reasons: Array<Reason>, 
+/**
+ * Inside or outside of these hours.
+ */
+hours: Hours | null, 
+/**
+ * On holidays alone, or never on one.
+ */
+holiday: boolean | null, 
+/**
+ * Between these days.
+ */
+dates: Dates | null, };

@@ -16,6 +16,11 @@ use aftertone_tests::{
     sound::{self, Sound},
 };
 use anyhow::{Context, Result, ensure};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
 
 /// Our server with Alice and Bob, who have a phone each, on every transport and both families.
 struct World {
@@ -227,4 +232,81 @@ async fn a_phone_behind_kamailio_is_reached_and_calls() -> Result<()> {
     alice.happening("CALL_CLOSED", PATIENCE).await?;
     capture.passed();
     Ok(())
+}
+
+/// A caller that is played by hand: what it has heard so far.
+struct ByHand {
+    stream: TcpStream,
+    heard: String,
+}
+
+impl ByHand {
+    /// Waits until it has heard these words.
+    async fn hears(&mut self, words: &str) -> Result<()> {
+        let mut piece = [0; 4096];
+        while !self.heard.contains(words) {
+            let read = timeout(PATIENCE, self.stream.read(&mut piece)).await.with_context(|| self.heard.clone())??;
+            ensure!(read > 0, "closed before {words:?}: {}", self.heard);
+            self.heard.push_str(&String::from_utf8_lossy(&piece[..read]));
+        }
+        Ok(())
+    }
+
+    async fn says(&mut self, text: &str) -> Result<()> {
+        Ok(self.stream.write_all(text.as_bytes()).await?)
+    }
+
+    /// The last header of that name.
+    fn header(&self, name: &str) -> Result<&str> {
+        let value = self.heard.lines().rev().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        value.with_context(|| format!("no {name}: {}", self.heard))
+    }
+}
+
+/// RFC 3261 section 18.2.2: the answer goes over another connection, to where the caller says that it listens.
+#[tokio::test]
+async fn a_caller_whose_connection_breaks_while_it_rings_is_answered_over_another_one() -> Result<()> {
+    let capture = Capture::start("peers-reopened", "udp or tcp").await?;
+    let folder = tempfile::tempdir()?;
+    let data = folder.path().join("account");
+    hosted::add_person(&data, &ALICE).await?;
+    let phone = hosted::add_phone(&data, ALICE.name).await?;
+    let hosted = Hosted::start(&data, &[]).await?;
+    let speech = folder.path().join("alice.wav");
+    sound::speech()?.save(&speech)?;
+    let account = phone.account(&ALICE, hosted.sip_udp, "");
+    let mut alice = Baresip::start(&Setup { account, speech, rate: sound::RATE }).await?;
+    alice.registered().await?;
+
+    let ear = TcpListener::bind("127.0.0.1:0").await?;
+    let me = ear.local_addr()?;
+    let sdp = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0\r\n";
+    let dialog = |method: &str, to: &str| {
+        format!(
+            "{method} sip:1001@{} SIP/2.0\r\nVia: SIP/2.0/TCP {me};branch=z9hG4bK{method}\r\nMax-Forwards: 70\r\n\
+             From: <sip:zoe@elsewhere.example>;tag=zoe\r\nTo: {to}\r\nCall-ID: broken@{me}\r\nCSeq: 1 {method}\r\n\
+             Contact: <sip:zoe@{me};transport=tcp>\r\n",
+            hosted.sip_tcp
+        )
+    };
+    let mut first = ByHand { stream: TcpStream::connect(hosted.sip_tcp).await?, heard: String::new() };
+    let invite = dialog("INVITE", "<sip:1001@example.test>");
+    first.says(&format!("{invite}Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}", sdp.len())).await?;
+    alice.happening("CALL_INCOMING", PATIENCE).await?;
+    first.hears("SIP/2.0 180").await?;
+    drop(first);
+
+    let (stream, _) = timeout(PATIENCE, ear.accept()).await.context("no other connection is opened")??;
+    let mut second = ByHand { stream, heard: String::new() };
+    second.hears("SIP/2.0 180").await?;
+    alice.command("accept").await?;
+    second.hears("SIP/2.0 200").await?;
+    let to = second.header("To")?.to_owned();
+    second.says(&format!("{}Content-Length: 0\r\n\r\n", dialog("ACK", &to))).await?;
+    alice.happening("CALL_ESTABLISHED", PATIENCE).await?;
+    alice.command("hangup").await?;
+    second.hears("BYE sip:zoe@").await?;
+    alice.happening("CALL_CLOSED", PATIENCE).await?;
+    capture.passed();
+    hosted.stop().await
 }

@@ -130,25 +130,29 @@ impl Phone {
             sip::Event::Rejected { session, failure } => self.ended(session, |call| rejected(call, &failure)),
             sip::Event::Cancelled { session, headers } => self.ended(session, |_| cancelled(&headers)),
             sip::Event::Ended { session, by, .. } => self.ended(session, |call| ended_by(call, by)),
-            sip::Event::Reinvited { session, sdp } => self.reinvited(session, sdp, now),
+            sip::Event::Reinvited { session, sdp, .. } => self.reinvited(session, sdp, now),
             sip::Event::Request { id, request, .. } => {
                 // The lamp's NOTIFY is as good as any doorbell, and the doorbell rings anyway.
                 let understood = matches!(request.method, Method::Options | Method::Notify);
                 let status = if understood { 200 } else { 405 };
                 self.ua.respond(id, ResponseParts::new(status), now.mono);
             }
+            // Nothing here shows texts.
+            sip::Event::Message { id, .. } => self.ua.respond(id, ResponseParts::new(405), now.mono),
+            sip::Event::Updated { session, request } => self.renamed(session, &request.headers),
             sip::Event::Response { id, result } => self.registered(id, result, now),
             sip::Event::ReinviteAnswered { session, result } => self.renewed(session, result.ok()),
             sip::Event::Info { .. }
             | sip::Event::Resubscribed { .. }
             | sip::Event::EarlyOffered { .. }
-            | sip::Event::Updated { .. }
             | sip::Event::Referred { .. }
             | sip::Event::ReferProgress { .. }
             | sip::Event::ReferEnded { .. }
             | sip::Event::Notified { .. }
             | sip::Event::Unwatched { .. }
             | sip::Event::Unsubscribed { .. }
+            // Nothing calls this phone over TCP.
+            | sip::Event::Reopen { .. }
             | sip::Event::Unframeable { .. } => {}
         }
     }
@@ -192,10 +196,24 @@ impl Phone {
     }
 
     fn caller(&self, request: &Request) -> Caller {
-        let Ok(from) = request.headers.from() else { return Caller { number: String::new(), name: None } };
-        let number = target::number(&from.uri, &self.config.domain);
-        let name = from.display.filter(|name| !name.trim().is_empty() && !number.is_empty());
+        let from = request.headers.from().ok();
+        from.map_or_else(|| Caller { number: String::new(), name: None }, |from| self.party(from))
+    }
+
+    fn party(&self, address: NameAddr) -> Caller {
+        let number = target::number(&address.uri, &self.config.domain);
+        let name = address.display.filter(|name| !name.trim().is_empty() && !number.is_empty());
         Caller { number, name }
+    }
+
+    /// The account says who is at the other end by now (RFC 3325): somebody outside has transferred the call.
+    fn renamed(&mut self, session: SessionId, headers: &Headers) {
+        let Some(id) = self.of_session(session) else { return };
+        let Some(named) = headers.addresses("P-Asserted-Identity").into_iter().next() else { return };
+        let party = self.party(named);
+        let Some(call) = self.calls.get_mut(&id).filter(|call| call.snapshot.party != party) else { return };
+        call.snapshot.party = party;
+        self.tell(id);
     }
 
     fn progress(&mut self, session: SessionId, response: &Response) {
@@ -218,6 +236,7 @@ impl Phone {
         call.snapshot.account_id = account_id(&response.headers).or(call.snapshot.account_id);
         call.snapshot.phase = CallPhase::Active;
         call.snapshot.answered_at = Some(now.wall);
+        self.renamed(session, &response.headers);
         self.tell(id);
         self.out.push_back(Output::Event(Event::ApplyMedia { media, call: id, answer }));
     }

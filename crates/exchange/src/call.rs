@@ -17,7 +17,7 @@ use std::{
 
 use aftertone_media::Codec;
 use aftertone_model::{CallId, Caller, Reason, Subscriber, SubscriberId, Timestamp};
-use aftertone_sip::{Flow, NameAddr, ReferralId, SessionId};
+use aftertone_sip::{Flow, Headers, NameAddr, ReferralId, SessionId};
 
 use crate::{LegId, LegMedia, dialplan::Number, direct::Way, trunks::LineId};
 
@@ -57,6 +57,8 @@ pub(crate) struct Call {
     pub(crate) legs: BTreeMap<LegId, DeviceLeg>,
     /// Others whom a device of the called person forwarded to.
     pub(crate) forwarded: BTreeSet<SubscriberId>,
+    /// Where the called person's phone forwarded to outside.
+    pub(crate) forward: Option<Forward>,
     pub(crate) tally: Tally,
     pub(crate) state: State,
     /// The leg whose sound the caller hears before the answer.
@@ -77,6 +79,10 @@ pub(crate) struct Call {
     pub(crate) signatures: Vec<String>,
     /// The transfer whose transferor wants to hear how it goes.
     pub(crate) referral: Option<ReferralId>,
+    /// Whom a believed peer says to be at the other end of its leg by now.
+    pub(crate) connected: BTreeMap<LegId, Caller>,
+    /// Why a party has hung up, in its own words (RFC 3326).
+    pub(crate) farewell: Headers,
 }
 
 /// Who transfers a call.
@@ -105,6 +111,15 @@ pub(crate) struct Outside {
     pub(crate) routes: VecDeque<LineId>,
     /// What the last trunk answered.
     pub(crate) status: u16,
+}
+
+/// A way outside that the called person's phone has chosen (3xx), at that person's cost.
+#[derive(Debug)]
+pub(crate) struct Forward {
+    pub(crate) by: SubscriberId,
+    pub(crate) outside: Outside,
+    /// As in Diversion (RFC 5806 section 4).
+    pub(crate) reason: String,
 }
 
 /// The caller's side.
@@ -153,6 +168,8 @@ pub(crate) struct DeviceLeg {
     pub(crate) is_direct: bool,
     /// What it has offered anew before its answer, which will say nothing more than that.
     pub(crate) offered: Option<String>,
+    /// Where a trunk's peer forks the call: the branch whose media are used before the answer, by its tag.
+    pub(crate) branch: Option<String>,
 }
 
 /// How devices that are done have answered.
@@ -188,6 +205,14 @@ impl Call {
         match &self.called {
             Called::Person(subscriber) => Some(subscriber),
             Called::Outside(_) => None,
+        }
+    }
+
+    /// The way outside that is being tried: the call's own, or that of who forwarded it.
+    pub(crate) fn outside_mut(&mut self) -> Option<&mut Outside> {
+        match &mut self.called {
+            Called::Outside(outside) => Some(outside),
+            Called::Person(_) => self.forward.as_mut().map(|forward| &mut forward.outside),
         }
     }
 

@@ -14,7 +14,8 @@ use crate::{
 
 impl Exchange {
     /// A trunk described its sound before the answer. Our own devices make a ring tone of their own and take an answer only.
-    pub(crate) fn early_media(&mut self, id: CallId, leg: LegId, answer: String, now: Now) {
+    /// Of several branches behind it the first one is heard.
+    pub(crate) fn early_media(&mut self, id: CallId, leg: LegId, (answer, branch): (String, Option<String>), now: Now) {
         let Some(call) = self.calls.get_mut(&id).filter(|call| matches!(call.state, State::Ringing)) else { return };
         let is_trunk = call.legs.get(&leg).is_some_and(|device| device.line.is_some());
         let takes = call.caller.media == LegMedia::Rtp && call.caller.offer.is_some() && !call.caller.is_answered;
@@ -22,6 +23,9 @@ impl Exchange {
             return;
         }
         call.early = Some(leg);
+        if let Some(device) = call.legs.get_mut(&leg) {
+            device.branch = branch;
+        }
         let request = self.ask_media(id, leg, Purpose::EarlyAnswer, now);
         self.command(MediaCommand::Apply { request, leg, answer });
     }
@@ -63,12 +67,17 @@ impl Exchange {
     }
 
     /// A side of a call may describe itself anew before the answer (RFC 3311 section 5.1); not where its media would go directly,
-    /// for they are described by the other side, which has not answered. Whether it may.
-    pub(crate) fn take_early_offer(&mut self, id: CallId, leg: LegId, offer: &str) -> bool {
+    /// for they are described by the other side, which has not answered; nor another branch than the one whose media are used, which
+    /// would move the sound to itself. Whether it may.
+    pub(crate) fn take_early_offer(&mut self, id: CallId, leg: LegId, offer: &str, branch: Option<String>) -> bool {
         let Some(call) = self.calls.get_mut(&id).filter(|call| matches!(call.state, State::Ringing)) else { return true };
         let Some(device) = call.legs.get_mut(&leg) else { return true };
-        device.offered = Some(offer.to_owned());
-        !device.is_direct
+        let is_of_another = device.branch.as_ref().zip(branch.as_ref()).is_some_and(|(used, offering)| used != offering);
+        if device.is_direct || is_of_another {
+            return false;
+        }
+        (device.offered, device.branch) = (Some(offer.to_owned()), branch);
+        true
     }
 
     /// It is described anew: the answer will say the same.

@@ -62,12 +62,16 @@ impl Exchange {
         self.finish(id, if is_taken { End::TakenElsewhere } else { End::CallerGone }, now);
     }
 
-    pub(crate) fn on_ended(&mut self, session: SessionId, by: EndedBy, now: Now) {
+    /// `headers`: of the BYE, whose Reason the other side is told.
+    pub(crate) fn on_ended(&mut self, session: SessionId, by: EndedBy, headers: &Headers, now: Now) {
         let Some((id, leg)) = self.sessions.remove(&session) else { return };
         if self.transferor_left(id, leg, now) {
             return;
         }
-        let Some(call) = self.calls.get(&id) else { return };
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        if leg == call.caller.leg || call.is_partner(leg) {
+            call.farewell = reasons(headers);
+        }
         let is_caller = leg == call.caller.leg;
         let answered = !matches!(call.state, State::Ringing);
         match by {
@@ -173,7 +177,7 @@ impl Exchange {
                 self.ua.reject(session, end.status(), headers, now.mono);
             }
             State::Ringing | State::Deciding(_) | State::Accepted(_) | State::Running(_) => {
-                self.ua.hang_up(session, Headers::new(), now.mono);
+                self.ua.hang_up(session, call.farewell.clone(), now.mono);
             }
         }
         if call.caller.has_media {
@@ -196,6 +200,14 @@ impl Exchange {
             self.events(Event::Logged(record));
         }
     }
+}
+
+/// One of SIP and one of ISDN are usual.
+const MOST_REASONS: usize = 4;
+
+/// Why a party hangs up (RFC 3326), as it can be told to the other one.
+fn reasons(headers: &Headers) -> Headers {
+    Reason::all(headers).iter().take(MOST_REASONS).fold(Headers::new(), |told, reason| told.with("Reason", reason))
 }
 
 /// What goes into the call logs: the called person's, the caller's if that is one of ours, and those of people whom the call

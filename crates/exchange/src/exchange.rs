@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    net::SocketAddr,
     time::Instant,
 };
 
@@ -84,6 +85,13 @@ pub enum Event {
         /// Where to.
         way: Way,
     },
+    /// Open a TCP connection to this, for answers to requests whose own is gone; [`Exchange::handle_reached`] takes it.
+    Reopen {
+        /// Comes back with it.
+        request: ReachId,
+        /// Where to.
+        address: SocketAddr,
+    },
     /// A trunk came up, went down or was refused.
     TrunkChanged(String, TrunkState),
 }
@@ -115,6 +123,8 @@ pub struct Exchange {
     pub(crate) leaving: BTreeSet<RequestId>,
     pub(crate) last_line: u64,
     pub(crate) last_reach: u64,
+    /// Connections to callers whose own is gone, being opened: which that was, and where to.
+    pub(crate) reopening: BTreeMap<ReachId, (ConnectionId, SocketAddr)>,
     pub(crate) timers: Timers,
     pub(crate) draining: bool,
     /// Nothing has happened yet that calls are concerned by.
@@ -141,6 +151,7 @@ impl Exchange {
     pub fn new(config: ExchangeConfig) -> Self {
         let mut ua = UaConfig::new(config.product.clone(), derived(config.seed, "ua"));
         ua.takes_refer = true;
+        ua.max_subscription_expires = u32::try_from(config.max_expires.as_secs()).unwrap_or(u32::MAX);
         // The latter are for registrations, which may insist on them (RFC 3327 section 5, RFC 5626 section 6).
         ua.supported.extend(["replaces", "path", "outbound"].map(str::to_owned));
         let ua = UserAgent::new(ua);
@@ -169,6 +180,7 @@ impl Exchange {
             leaving: BTreeSet::new(),
             last_line: 0,
             last_reach: 0,
+            reopening: BTreeMap::new(),
             timers: Timers::default(),
             draining: false,
             is_calm: false,
@@ -428,8 +440,10 @@ impl Exchange {
             sip::Event::Confirmed { session, sdp } => self.on_confirmed(session, sdp, now),
             sip::Event::Rejected { session, failure } => self.on_rejected(session, &failure, now),
             sip::Event::Cancelled { session, headers } => self.on_cancelled(session, &headers, now),
-            sip::Event::Ended { session, by, .. } => self.on_ended(session, by, now),
-            sip::Event::Reinvited { session, sdp } => self.on_reinvited(session, sdp, now),
+            sip::Event::Ended { session, by, headers } => self.on_ended(session, by, &headers, now),
+            sip::Event::Reinvited { session, sdp, branch } => self.on_reinvited(session, sdp, branch, now),
+            sip::Event::Updated { session, request } => self.on_updated(session, &request, now),
+            sip::Event::Message { session, id, request } => self.page_in_call(session, id, &request, now),
             sip::Event::ReinviteConfirmed { session, sdp } => self.on_reinvite_confirmed(session, sdp, now),
             sip::Event::Request { id, request, flow } => self.on_request(id, &request, flow, now),
             sip::Event::Unsubscribed { subscription, .. } => {
@@ -437,6 +451,7 @@ impl Exchange {
                 self.watchers.remove(&subscription);
             }
             sip::Event::Unframeable { connection } => self.unframeable.push(connection),
+            sip::Event::Reopen { closed, remote } => self.reopen(closed, remote, now),
             sip::Event::Response { id, result } => {
                 if !self.on_page_response(id, &result, now) {
                     self.on_line_response(id, result, now);
@@ -447,7 +462,6 @@ impl Exchange {
             sip::Event::Resubscribed { subscription, .. } => self.tell_all_dialogs(subscription, now),
             // We send no REFER.
             sip::Event::EarlyOffered { .. }
-            | sip::Event::Updated { .. }
             | sip::Event::ReferProgress { .. }
             | sip::Event::ReferEnded { .. }
             | sip::Event::Notified { .. }
@@ -459,9 +473,11 @@ impl Exchange {
 fn is_apart_from_calls(event: &sip::Event) -> bool {
     match event {
         sip::Event::Request { .. }
+        | sip::Event::Message { .. }
         | sip::Event::Response { .. }
         | sip::Event::Resubscribed { .. }
         | sip::Event::Unsubscribed { .. }
+        | sip::Event::Reopen { .. }
         | sip::Event::Unframeable { .. } => true,
         sip::Event::Incoming { .. }
         | sip::Event::Progress { .. }

@@ -3,7 +3,7 @@
 use aftertone_media::{Codec, sdp};
 use aftertone_model::{CallId, CallRecord, Caller, Direction, EndReason, Now, Reason, SubscriberId};
 use aftertone_rules::Action;
-use aftertone_sip::{Flow, NameAddr, Request, ResponseParts, SessionId, Uri, origin::SignedIdentity};
+use aftertone_sip::{Flow, Headers, NameAddr, Request, ResponseParts, SessionId, Uri, origin::SignedIdentity};
 
 use crate::{
     Event, Exchange, LegMedia,
@@ -206,17 +206,27 @@ impl Exchange {
 
     /// The mailbox, of its `target` (RFC 4458), of who was called before (RFC 5806, RFC 7044), or the caller's own.
     fn mailbox_target(&self, uri: &Uri, sender: Sender, diversions: &[Diversion], flow: Flow) -> Option<Target> {
-        let cause = uri.param("cause").and_then(|cause| reason_of(&cause));
-        if let Some(owner) = uri.param("target") {
-            let person = self.person_at(&owner.parse().ok()?, flow)?;
-            return Some(Target::Person { person, direct: Some(cause.unwrap_or(Reason::Direct)) });
+        if uri.params().contains("target") {
+            let (person, reason) = self.mailbox_named(uri, None, flow)?;
+            return Some(Target::Person { person, direct: Some(reason) });
         }
+        let cause = uri.param("cause").and_then(|cause| reason_of(&cause));
         let of = |diversion: &Diversion| Some((self.diverted_person(diversion)?, diversion.reason));
         let (person, reason) = match sender {
             Sender::Person(identity) => (identity.person, None),
             Sender::Trusted | Sender::Trunk(_) | Sender::Stranger => diversions.iter().find_map(of)?,
         };
         Some(Target::Person { person, direct: Some(reason.or(cause).unwrap_or(Reason::Direct)) })
+    }
+
+    /// Whose mailbox a URI names by its `target`, and why by its `cause` (RFC 4458); else that of `own`.
+    pub(crate) fn mailbox_named(&self, uri: &Uri, own: Option<SubscriberId>, flow: Flow) -> Option<(SubscriberId, Reason)> {
+        let person = match uri.param("target") {
+            Some(owner) => self.person_at(&owner.parse().ok()?, flow)?,
+            None => own?,
+        };
+        let cause = uri.param("cause").and_then(|cause| reason_of(&cause));
+        Some((person, cause.unwrap_or(Reason::Direct)))
     }
 
     /// Whether an exchange in front has rung this person's phones already, and how that ended.
@@ -293,6 +303,7 @@ impl Exchange {
             rings: false,
             legs: std::collections::BTreeMap::new(),
             forwarded: std::collections::BTreeSet::new(),
+            forward: None,
             tally: Tally::default(),
             state: State::Ringing,
             early: None,
@@ -304,6 +315,8 @@ impl Exchange {
             referrer: None,
             signatures: Vec::new(),
             referral: None,
+            connected: std::collections::BTreeMap::new(),
+            farewell: Headers::new(),
         }
     }
 

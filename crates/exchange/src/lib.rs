@@ -11,6 +11,7 @@ mod answering;
 mod busy;
 mod call;
 mod config;
+mod connected;
 mod dialplan;
 mod direct;
 mod directory;

@@ -187,7 +187,9 @@ impl Exchange {
         let (session, a) = (call.caller.session, call.caller.leg);
         let (line, flow) = (call.caller.line, call.caller.flow);
         let contact = self.contact_in_calls(line, flow);
-        self.ua.accept(session, contact, described.sdp, call_headers(id), now.mono);
+        let mut headers = call_headers(id);
+        headers.extend(self.connected_line(id, a));
+        self.ua.accept(session, contact, described.sdp, headers, now.mono);
         if let (Partner::Device { leg: b, .. }, false) = (partner, is_late) {
             self.command(MediaCommand::Bridge { a, b });
         }
@@ -233,7 +235,8 @@ impl Exchange {
     }
 
     /// A phone holds, resumes or moves its media, or changes them before the answer: its leg is described anew, and only that.
-    pub(crate) fn on_reinvited(&mut self, session: SessionId, offer: Option<String>, now: Now) {
+    /// `branch`: of a call over a trunk that was not answered yet.
+    pub(crate) fn on_reinvited(&mut self, session: SessionId, offer: Option<String>, branch: Option<String>, now: Now) {
         let found = self.sessions.get(&session).copied();
         let Some((id, leg)) = found else { return self.ua.reject_reinvite(session, 481, now.mono) };
         let Some(call) = self.calls.get(&id) else { return self.ua.reject_reinvite(session, 481, now.mono) };
@@ -243,7 +246,7 @@ impl Exchange {
         let peer = self.towards(call.line(leg), flow);
         self.offered_anew(id, leg, now);
         if let Some(offer) = &offer {
-            if !self.take_early_offer(id, leg, offer) {
+            if !self.take_early_offer(id, leg, offer, branch) {
                 return self.ua.reject_reinvite(session, 488, now.mono);
             }
             self.go_on_without_ack(id, now);

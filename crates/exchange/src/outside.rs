@@ -4,11 +4,13 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use aftertone_model::{CallId, Caller, Now, SubscriberId};
-use aftertone_sip::{Body, Flow, Headers, Invite, Method, NameAddr, OutgoingRequest, Request, RequestId, ResponseParts, Uri};
+use aftertone_sip::{
+    Body, Flow, Headers, Invite, Method, NameAddr, OutgoingRequest, Request, RequestId, ResponseParts, Uri, origin::Diversion,
+};
 
 use crate::{
     Exchange, LegId, LegMedia, MediaCommand,
-    call::{Call, Called, DeviceLeg, Outside, Referrer},
+    call::{Call, Called, DeviceLeg, Forward, Outside, Referrer},
     dialplan::{Number, Reach},
     ended::End,
     media::Purpose,
@@ -60,12 +62,12 @@ impl Exchange {
     pub(crate) fn dial_out(&mut self, id: CallId, now: Now) {
         let leg = self.new_leg();
         let Some(call) = self.calls.get_mut(&id) else { return };
-        let Called::Outside(outside) = &mut call.called else { return };
+        let Some(outside) = call.outside_mut() else { return };
         let found = std::iter::from_fn(|| outside.routes.pop_front())
             .find_map(|line| Some((line, self.lines.get(&line)?, self.lines.get(&line)?.flow?)));
         let Some((line_id, line, flow)) = found else {
             let status = outside.status;
-            return self.finish(id, End::Refused(status), now);
+            return self.nobody_outside(id, status, now);
         };
         let number = self.config.dial_plan.formatted(&outside.number, line.account.trunk.format);
         let contact = line.address(&number);
@@ -81,6 +83,7 @@ impl Exchange {
             codec: None,
             is_direct: false,
             offered: None,
+            branch: None,
         };
         call.legs.insert(leg, device);
         let prefer = call.preference();
@@ -94,7 +97,11 @@ impl Exchange {
     /// The INVITE of a leg over a trunk.
     pub(crate) fn trunk_invite(&self, call: &Call, line: &Line, flow: Flow, to: Uri, sdp: String) -> Invite {
         let mut headers = call_headers(call.id).with("Max-Forwards", call.hops);
-        let from = self.sender_on(line, call.origin, &call.party, &mut headers);
+        let payer = call.forward.as_ref().map(|forward| forward.by);
+        let from = self.sender_on(line, call.origin.or(payer), &call.party, &mut headers);
+        if let Some(forward) = &call.forward {
+            self.tell_forward(line, forward, &to, &mut headers);
+        }
         match &call.referrer {
             // Extensions stay in the house.
             Some(Referrer::Person(person)) => {
@@ -105,6 +112,27 @@ impl Exchange {
         }
         let (contact, credentials) = (line.contact_over(flow), credentials(line));
         Invite { uri: to.clone(), from, to: NameAddr::new(to), contact, headers, sdp: Some(sdp), credentials }
+    }
+
+    /// Who has forwarded the call, and why (RFC 5806, RFC 7044). Extensions stay in the house.
+    fn tell_forward(&self, line: &Line, forward: &Forward, to: &Uri, headers: &mut Headers) {
+        let by = line.address(&self.shown_number(Some(forward.by), line));
+        let from = NameAddr::new(by.clone());
+        headers.push("Diversion", Diversion { from, reason: forward.reason.clone(), counter: 1, privacy: None });
+        let first = NameAddr::new(by.with_header("Reason", "SIP;cause=302")).with_param("index", Some("1"));
+        let next = NameAddr::new(to.clone().with_param("cause", Some("302")));
+        headers.push("History-Info", first);
+        headers.push("History-Info", next.with_param("index", Some("1.1")).with_param("mp", Some("1")));
+    }
+
+    /// The called person's phone forwards to a number of the outside: over the trunks, if that person may call it. Only one, and
+    /// no emergency, for whom others call is no reason to send help.
+    pub(crate) fn forward_outside(&mut self, id: CallId, by: SubscriberId, (dialled, reason): (&str, &str), now: Now) {
+        let number = self.config.dial_plan.number(dialled).filter(|number| number.reach != Reach::Emergency);
+        let Some(Ok(outside)) = number.map(|number| self.way_out(by, number)) else { return };
+        let Some(call) = self.calls.get_mut(&id).filter(|call| call.forward.is_none()) else { return };
+        call.forward = Some(Forward { by, outside, reason: reason.to_owned() });
+        self.dial_out(id, now);
     }
 
     /// The `From` of a request over a trunk, and the headers that say who sends it and take it there (RFC 3325, RFC 3608). Who
@@ -155,7 +183,7 @@ impl Exchange {
 
     /// A leg over a trunk came to nothing: the next trunk is tried if this one was the cause, else the caller is told.
     pub(crate) fn trunk_refused(&mut self, id: CallId, status: u16, now: Now) {
-        let Some(Call { called: Called::Outside(outside), .. }) = self.calls.get_mut(&id) else { return };
+        let Some(outside) = self.calls.get_mut(&id).and_then(Call::outside_mut) else { return };
         // What a trunk wants of us is no business of the phone's.
         outside.status = if matches!(status, 401 | 407) { 503 } else { status };
         let is_final = match outside.number.reach {
@@ -163,18 +191,30 @@ impl Exchange {
             Reach::National | Reach::International | Reach::Barred => is_of_called(status),
         };
         if is_final {
-            self.finish(id, End::Refused(status), now);
+            self.nobody_outside(id, status, now);
         } else {
             self.dial_out(id, now);
         }
     }
 
+    /// Nobody outside has taken it: the caller is told, or it is as if one more phone of the called person's had not answered.
+    fn nobody_outside(&mut self, id: CallId, status: u16, now: Now) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        match call.called {
+            Called::Outside(_) => self.finish(id, End::Refused(status), now),
+            Called::Person(_) => {
+                call.tally.busy |= matches!(status, 486 | 600);
+                self.divert_if_alone(id, now);
+            }
+        }
+    }
+
     /// A trunk that has said nothing yet is given up for the next one.
     pub(crate) fn attempt_is_due(&mut self, id: CallId, leg: LegId, now: Now) {
-        let Some(call) = self.calls.get(&id) else { return };
-        let Called::Outside(outside) = &call.called else { return };
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        let has_more = call.outside_mut().is_some_and(|outside| !outside.routes.is_empty());
         let Some(device) = call.legs.get(&leg).filter(|device| !device.rings) else { return };
-        if outside.routes.is_empty() || call.partner().is_some() {
+        if !has_more || call.partner().is_some() {
             return;
         }
         if let Some(session) = device.session {

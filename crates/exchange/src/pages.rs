@@ -1,5 +1,5 @@
 //! Short texts (MESSAGE, RFC 3428): between people of the account, from believed peers, and over trunks. They go where a call
-//! would go, with the same rights; of devices to those that take them.
+//! would go, with the same rights; of devices to those that take them. In a call they go to the other party, in its dialog.
 //!
 //! Nothing is kept: a text that reaches no device is refused, and its sender knows.
 
@@ -8,7 +8,7 @@ use std::time::Duration;
 use aftertone_model::{Now, SubscriberId};
 use aftertone_sip::{
     Body, Flow, Headers, IncomingId, Method, NameAddr, OutgoingRequest, Request, RequestFailure, RequestId, Response,
-    ResponseParts, Uri,
+    ResponseParts, SessionId, Uri,
 };
 
 use crate::{
@@ -103,6 +103,33 @@ impl Exchange {
             self.ua.request(request, binding.flow, None, now.mono)
         });
         Ok(open.collect())
+    }
+
+    /// A text of somebody in a call goes to the other party. It is answered when that has answered it.
+    pub(crate) fn page_in_call(&mut self, session: SessionId, id: IncomingId, request: &Request, now: Now) {
+        match self.pass_on(session, request, now) {
+            Ok(open) => {
+                self.pages.insert(id, Page { open: vec![open], refusal: None, outside: None });
+                self.timers.set(now.mono + WAIT, Timer::Page(id));
+            }
+            Err(refusal) => self.ua.respond(id, refusal, now.mono),
+        }
+    }
+
+    fn pass_on(&mut self, session: SessionId, request: &Request, now: Now) -> Result<RequestId, ResponseParts> {
+        let (id, leg) = self.sessions.get(&session).copied().ok_or(ResponseParts::new(481))?;
+        let hops = request.headers.max_forwards().unwrap_or(MAX_FORWARDS).checked_sub(1).ok_or(ResponseParts::new(483))?;
+        let body = text_of(request)?;
+        let call = self.calls.get(&id).ok_or(ResponseParts::new(481))?;
+        if leg == call.caller.leg && call.stranger.is_some() {
+            return Err(ResponseParts::new(403));
+        }
+        self.go_on_without_ack(id, now);
+        let other = self.other_leg(id, leg).and_then(|other| self.calls.get(&id)?.session(other));
+        // Neither a mailbox reads, nor somebody who has not answered yet.
+        let other = other.ok_or(ResponseParts::new(480))?;
+        let headers = Headers::new().with("Max-Forwards", hops);
+        self.ua.message(other, body, headers, now.mono).ok_or(ResponseParts::new(480))
     }
 
     /// An answer to a text, if it is one.

@@ -19,15 +19,35 @@ pub(crate) fn outsider(from: &NameAddr) -> Caller {
     Caller { name: name.map(str::to_owned), number }
 }
 
-/// What a trusted peer says: its asserted identity (RFC 3325), unless the caller wants privacy (RFC 3323).
+/// What a trusted peer says: whom it names beside `From`, unless the caller wants privacy (RFC 3323).
 pub(crate) fn vouched(request: &Request, from: &NameAddr) -> Caller {
     if wants_privacy(request) {
         return withheld();
     }
-    match request.headers.addresses("P-Asserted-Identity").first() {
-        Some(asserted) => outsider(asserted),
-        None => outsider(from),
+    named(request).unwrap_or_else(|| outsider(from))
+}
+
+/// Whom a trusted peer names as the sender of a request: its asserted identity (RFC 3325), or what older peers write instead,
+/// Remote-Party-ID (draft-ietf-sip-privacy-04). To be asked only of peers that are believed.
+pub(crate) fn named(request: &Request) -> Option<Caller> {
+    if let Some(asserted) = request.headers.addresses("P-Asserted-Identity").first() {
+        return Some(if wants_privacy(request) { withheld() } else { outsider(asserted) });
     }
+    // In the midst of a call either of its parties may be the sender.
+    let in_call = request.headers.to().is_ok_and(|to| to.tag().is_some());
+    let is = |party: &NameAddr, name: &str, value: &str| party.params.get(name).is_none_or(|own| own.eq_ignore_ascii_case(value));
+    let is_sender = |party: &NameAddr| (in_call || is(party, "party", "calling")) && is(party, "id-type", "subscriber");
+    let told = request.headers.addresses("Remote-Party-ID").into_iter().find(is_sender)?;
+    let hides = |what: &str| {
+        let privacy = told.params.get("privacy").unwrap_or_default();
+        privacy.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').any(|word| word.eq_ignore_ascii_case(what))
+    };
+    Some(if wants_privacy(request) || hides("full") || hides("uri") {
+        withheld()
+    } else {
+        let known = outsider(&told);
+        Caller { name: known.name.filter(|_| !hides("name")), ..known }
+    })
 }
 
 /// Whether the caller wants not to be shown (RFC 3323 section 4.2, RFC 3325 section 9.3).
@@ -102,6 +122,30 @@ mod tests {
         check("\"Anonymous\" <sip:anonymous@anonymous.invalid>", "", None);
         check("<tel:+4930123456>", "+4930123456", None);
         check("<sip:gateway.example.com>", "gateway.example.com", None);
+    }
+
+    #[test]
+    fn what_older_peers_say_of_the_caller_is_understood() {
+        let check = |headers: &[(&str, &str)], expect: Option<(&str, Option<&str>)>| {
+            let mut request = Request::new(aftertone_sip::Method::Invite, "sip:1001@example.org".parse().unwrap());
+            headers.iter().for_each(|(name, value)| request.headers.push(name, value));
+            let told = named(&request).map(|caller| (caller.number, caller.name));
+            assert_eq!(told, expect.map(|(number, name)| (number.to_owned(), name.map(str::to_owned))), "{headers:?}");
+        };
+        let party = "\"Ada\" <sip:+4930123@pbx.example>;party=calling";
+        check(&[("Remote-Party-ID", &format!("{party};screen=yes;privacy=off"))], Some(("+4930123", Some("Ada"))));
+        check(&[("Remote-Party-ID", &format!("{party};privacy=name"))], Some(("+4930123", None)));
+        check(&[("Remote-Party-ID", &format!("{party};privacy=full;screen=yes"))], Some(("", None)));
+        check(&[("Remote-Party-ID", &format!("{party};privacy=\"name,uri\""))], Some(("", None)));
+        check(&[("Remote-Party-ID", party), ("Privacy", "id")], Some(("", None)));
+        check(&[("Remote-Party-ID", "<sip:1@pbx.example>")], Some(("1", None)));
+        // Of the called one, or of a terminal, says nothing of the caller; in a call either may be the sender.
+        check(&[("Remote-Party-ID", "<sip:1@pbx.example>;party=called")], None);
+        check(&[("Remote-Party-ID", "<sip:1@pbx.example>;id-type=term")], None);
+        check(&[("Remote-Party-ID", "<sip:1@pbx.example>;party=called"), ("To", "<sip:2@x.example>;tag=1")], Some(("1", None)));
+        // What is standard counts for more.
+        check(&[("Remote-Party-ID", party), ("P-Asserted-Identity", "<sip:+4940@pbx.example>")], Some(("+4940", None)));
+        check(&[], None);
     }
 
     #[test]

@@ -106,6 +106,14 @@ impl Exchange {
             if headers.expires() != Some(0) {
                 return Err(ResponseParts::new(400));
             }
+            let is_known = |old: &Binding| {
+                old.device == identity.device
+                    && request.headers.call_id() == Ok(old.call_id.as_str())
+                    && request.headers.cseq().is_ok_and(|cseq| cseq.number <= old.cseq)
+            };
+            if self.bindings.of(owner).iter().any(is_known) {
+                return Err(ResponseParts::new(500));
+            }
             return Ok(self.bindings.remove(owner, |binding| binding.device == identity.device));
         }
         let contacts: Vec<_> = headers.contacts().into_iter().filter(|contact| contact.uri.is_sip()).collect();
@@ -126,11 +134,13 @@ impl Exchange {
         Ok(changed)
     }
 
-    /// No request that is older than what is known, and no more bindings than allowed; all or nothing.
+    /// No request that is not newer than what is known (RFC 3261 section 10.3, step 7), and no more bindings than allowed; all or
+    /// nothing.
     fn check_bindings(&self, owner: SubscriberId, wanted: &[(Binding, Duration)]) -> Result<(), ResponseParts> {
         let known = self.bindings.of(owner);
         let is_old = |new: &Binding| {
-            known.iter().any(|old| old.contact.is_equivalent(&new.contact) && old.call_id == new.call_id && old.cseq > new.cseq)
+            let is_of_one = |old: &Binding| old.contact.is_equivalent(&new.contact) && old.reg_id == new.reg_id;
+            known.iter().any(|old| is_of_one(old) && old.call_id == new.call_id && old.cseq >= new.cseq)
         };
         if wanted.iter().any(|(new, _)| is_old(new)) {
             return Err(ResponseParts::new(500));

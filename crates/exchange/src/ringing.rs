@@ -2,7 +2,7 @@
 
 use aftertone_media::Codec;
 use aftertone_model::{CallId, Now, Reason, Subscriber, SubscriberId};
-use aftertone_sip::{Headers, Invite, NameAddr, RequestFailure, Response, SessionId, Uri};
+use aftertone_sip::{Flow, Headers, Invite, NameAddr, RequestFailure, Response, SessionId, Uri, origin::Diversion};
 
 use crate::{
     Described, Exchange, LegId, LegMedia, MediaCommand, MediaFailure,
@@ -41,7 +41,8 @@ impl GivenUp {
 enum Outcome {
     Busy,
     Declined,
-    Moved(Vec<NameAddr>),
+    /// With the reason that the phone gives, as in Diversion.
+    Moved(Vec<NameAddr>, String),
     /// Any other answer.
     Refused(u16),
     /// Nobody was there to answer.
@@ -54,7 +55,7 @@ impl Outcome {
             Self::Busy => 486,
             Self::Declined => 603,
             // Nobody follows a provider's redirection at somebody's cost.
-            Self::Moved(_) => 480,
+            Self::Moved(..) => 480,
             Self::Refused(status) => *status,
             Self::Unreachable => 408,
         }
@@ -79,6 +80,7 @@ impl Exchange {
                 codec: None,
                 is_direct,
                 offered: None,
+                branch: None,
             };
             self.ring_device(id, device, now);
         }
@@ -106,9 +108,9 @@ impl Exchange {
         let flow = device.flow;
         let invite = match (device.line.and_then(|line| self.lines.get(&line)), call.callee()) {
             (Some(line), _) => self.trunk_invite(call, line, flow, device.contact.clone(), described.sdp),
-            (None, Some(callee)) => self.device_invite(call, callee, device, described.sdp),
+            (None, Some(callee)) if device.line.is_none() => self.device_invite(call, callee, device, described.sdp),
             // The trunk was taken away in this moment.
-            (None, None) => return self.leg_is_done(id, leg, Outcome::Unreachable, now),
+            (None, _) => return self.leg_is_done(id, leg, Outcome::Unreachable, now),
         };
         let session = self.ua.invite(invite, flow, now.mono);
         self.sessions.insert(session, (id, leg));
@@ -156,7 +158,8 @@ impl Exchange {
             device.rings = true;
         }
         if let Some(answer) = response.sdp() {
-            self.early_media(id, leg, answer, now);
+            let branch = response.headers.to().ok().and_then(|to| to.tag().map(str::to_owned));
+            self.early_media(id, leg, (answer, branch), now);
         }
         let Some(call) = self.calls.get_mut(&id) else { return };
         if response.status >= 180 && !call.rings && matches!(call.state, State::Ringing) {
@@ -227,7 +230,7 @@ impl Exchange {
             RequestFailure::Refused(response) => match response.status {
                 486 | 600 => Outcome::Busy,
                 603 => Outcome::Declined,
-                300..=399 => Outcome::Moved(response.headers.contacts()),
+                300..=399 => Outcome::Moved(response.headers.contacts(), reason_of_move(response)),
                 status => Outcome::Refused(status),
             },
         };
@@ -253,6 +256,7 @@ impl Exchange {
             codec: None,
             is_direct: false,
             offered: None,
+            branch: None,
         };
         self.forget_leg(id, leg);
         self.ring_device(id, again, now);
@@ -277,13 +281,14 @@ impl Exchange {
     }
 
     fn leg_is_done(&mut self, id: CallId, leg: LegId, outcome: Outcome, now: Now) {
-        let owner = self.calls.get(&id).and_then(|call| call.legs.get(&leg)).and_then(|device| device.owner);
+        let Some(device) = self.calls.get(&id).and_then(|call| call.legs.get(&leg)) else { return };
+        let (owner, line, flow) = (device.owner, device.line, device.flow);
         self.forget_leg(id, leg);
         let Some(call) = self.calls.get_mut(&id) else { return };
         if !matches!(call.state, State::Ringing) {
             return;
         }
-        if call.callee().is_none() {
+        if line.is_some() {
             return self.trunk_refused(id, outcome.status(), now);
         }
         match outcome {
@@ -291,10 +296,11 @@ impl Exchange {
             Outcome::Refused(_) => call.tally.refused = true,
             Outcome::Unreachable => {}
             Outcome::Declined => return self.divert(id, Reason::Declined, now),
-            Outcome::Moved(targets) => {
+            Outcome::Moved(targets, reason) => {
                 call.tally.refused = true;
                 // Only the called person's own devices forward, and only once: no loops.
-                if owner.is_some() && owner == call.callee().map(|callee| callee.id) && self.follow(id, &targets, now) {
+                let callee = call.callee().map(|callee| callee.id).filter(|callee| owner == Some(*callee));
+                if callee.is_some_and(|callee| self.follow(id, callee, (&targets, &reason), flow, now)) {
                     return;
                 }
             }
@@ -302,30 +308,39 @@ impl Exchange {
         self.divert_if_alone(id, now);
     }
 
-    /// Rings the people that a 3xx names, or lets the mailbox take the call if it names that; targets outside the account are
-    /// not rung. Whether there is nothing left to decide.
-    fn follow(&mut self, id: CallId, targets: &[NameAddr], now: Now) -> bool {
-        let Some(flow) = self.calls.get(&id).map(|call| call.caller.flow) else { return true };
-        for target in targets.iter().filter(|target| self.is_local(&target.uri, flow)).cloned().collect::<Vec<_>>() {
-            if target.uri.user().is_some_and(|user| user.eq_ignore_ascii_case(crate::MAILBOX_USER)) {
+    /// Rings whom a 3xx names: people, and one number of the outside if the one who forwards may call it; or lets the mailbox take
+    /// the call if it names that. Whether there is nothing left to decide.
+    fn follow(&mut self, id: CallId, by: SubscriberId, (targets, reason): (&[NameAddr], &str), flow: Flow, now: Now) -> bool {
+        for target in targets.iter().map(|target| &target.uri).filter(|uri| self.is_local(uri, flow)).cloned().collect::<Vec<_>>()
+        {
+            let user = target.user().unwrap_or_default();
+            let mailbox = self.live_mailbox(&user);
+            if user.eq_ignore_ascii_case(crate::MAILBOX_USER) || mailbox == Some(by) {
                 self.divert(id, Reason::Declined, now);
                 return true;
             }
-            let Some(person) = self.person_at(&target.uri, flow) else { continue };
-            let Some(call) = self.calls.get_mut(&id) else { return true };
-            if Some(person) != call.callee().map(|callee| callee.id)
-                && Some(person) != call.origin
-                && call.forwarded.insert(person)
-            {
-                self.ring(id, person, now);
+            match self.person_at(&target, flow) {
+                Some(person) => self.ring_also(id, person, now),
+                None if mailbox.is_none() => self.forward_outside(id, by, (&user, reason), now),
+                // A colleague's mailbox takes no calls that were for somebody else.
+                None => {}
             }
         }
         false
     }
 
+    /// Rings somebody else whom the called person's phone names.
+    fn ring_also(&mut self, id: CallId, person: SubscriberId, now: Now) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        let is_in_it = Some(person) == call.callee().map(|callee| callee.id) || Some(person) == call.origin;
+        if !is_in_it && call.forwarded.insert(person) {
+            self.ring(id, person, now);
+        }
+    }
+
     /// When every device is done, the mailbox takes the call.
-    fn divert_if_alone(&mut self, id: CallId, now: Now) {
-        let Some(call) = self.calls.get(&id) else { return };
+    pub(crate) fn divert_if_alone(&mut self, id: CallId, now: Now) {
+        let Some(call) = self.calls.get(&id).filter(|call| matches!(call.state, State::Ringing)) else { return };
         if !call.legs.is_empty() {
             return;
         }
@@ -356,12 +371,13 @@ impl Exchange {
     /// Ends every leg to a device but one. A device that answers at this moment gets ACK and BYE.
     pub(crate) fn give_up_legs(&mut self, id: CallId, but: Option<LegId>, why: GivenUp, now: Now) {
         let Some(call) = self.calls.get(&id) else { return };
+        let headers = if why == GivenUp::CallerGone { call.farewell.clone() } else { why.headers() };
         let legs: Vec<_> =
             call.legs.iter().filter(|(leg, _)| Some(**leg) != but).map(|(leg, device)| (*leg, device.session)).collect();
         for (leg, session) in legs {
             if let Some(session) = session {
                 self.sessions.remove(&session);
-                self.ua.cancel(session, why.headers(), now.mono);
+                self.ua.cancel(session, headers.clone(), now.mono);
             }
             self.forget_leg(id, leg);
         }
@@ -375,4 +391,9 @@ impl Exchange {
             self.command(MediaCommand::Close { leg });
         }
     }
+}
+
+/// Why a phone forwards, if it says so itself (RFC 5806 section 4).
+fn reason_of_move(response: &Response) -> String {
+    Diversion::all(&response.headers).into_iter().next().map_or_else(|| "unknown".into(), |told| told.reason)
 }

@@ -155,6 +155,7 @@ impl Exchange {
             rings: false,
             legs: BTreeMap::new(),
             forwarded: BTreeSet::new(),
+            forward: None,
             tally: Tally::default(),
             state: State::Ringing,
             early: None,
@@ -166,6 +167,8 @@ impl Exchange {
             referrer,
             signatures: Vec::new(),
             referral: Some(referral),
+            connected: BTreeMap::new(),
+            farewell: Headers::new(),
         };
         self.calls.insert(new, call);
         self.begin(new, direct, now);
@@ -175,8 +178,13 @@ impl Exchange {
     /// Whom a transfer is for, with the rights of who asks for it, and why it goes to the mailbox at once, if it does.
     fn transfer_target(&self, by: Holder, uri: &Uri, flow: Flow) -> Result<(Called, Option<Reason>), ResponseParts> {
         let user = uri.user().unwrap_or_default();
-        let number = self.config.dial_plan.number(&user);
         let is_local = self.is_local(uri, flow);
+        if is_local && user.eq_ignore_ascii_case(crate::MAILBOX_USER) {
+            let (person, reason) = self.mailbox_named(uri, by.person, flow).ok_or(ResponseParts::new(404))?;
+            let person = self.directory.person(person).ok_or(ResponseParts::new(404))?;
+            return Ok((Called::Person(Box::new(person.subscriber.clone())), Some(reason)));
+        }
+        let number = self.config.dial_plan.number(&user);
         let mailbox = self.live_mailbox(&user).filter(|_| is_local);
         let person = mailbox.or_else(|| self.person_at(uri, flow)).and_then(|person| self.directory.person(person));
         let called = match (person, by) {
@@ -530,6 +538,7 @@ impl Moved {
             codec: self.codec,
             is_direct: false,
             offered: None,
+            branch: None,
         }
     }
 }

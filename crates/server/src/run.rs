@@ -294,6 +294,7 @@ impl ExchangeLoop {
             }
             Event::Locate { request, uri } => return self.reach.locate(request, &uri),
             Event::Reach { request, way } => return self.reach(request, &way),
+            Event::Reopen { request, address } => return self.reach.dial(address, request.0),
             Event::TrunkChanged(name, state) => {
                 let state = state_word(state);
                 tracing::info!(trunk = name, state, "a trunk has changed");

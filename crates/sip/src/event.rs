@@ -1,5 +1,6 @@
 //! What goes into a user agent and what comes out of it, as data.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::digest::Credentials;
@@ -50,6 +51,8 @@ pub struct UaConfig {
     pub session_expires: Option<u32>,
     /// The shortest session interval that is granted, in seconds; wishes below get 422 (RFC 4028). At least 90.
     pub min_session_expires: u32,
+    /// The longest duration that a refresh of a subscription is granted, in seconds, whatever it had at first (RFC 6665 4.2.1.1).
+    pub max_subscription_expires: u32,
     /// How much the requests that are being served, and their answers, may take of the memory, in bytes. A new request
     /// beyond that outside of dialogs is answered with 503 and not remembered.
     pub max_served_bytes: usize,
@@ -68,6 +71,7 @@ impl UaConfig {
             takes_refer: false,
             session_expires: Some(1800),
             min_session_expires: 90,
+            max_subscription_expires: 3600,
             max_served_bytes: 256 << 20,
             timers: Timers::default(),
         }
@@ -306,13 +310,15 @@ pub enum Event {
         /// The headers of BYE; empty otherwise.
         headers: Headers,
     },
-    /// The peer wants to change the session, by INVITE or UPDATE: by UPDATE even before the call is answered, once both sides
-    /// have described themselves reliably (RFC 3311 5.1). `accept_reinvite` or `reject_reinvite` must follow.
+    /// The peer wants to change the session, by INVITE or UPDATE: by UPDATE or PRACK even before the call is answered, once both
+    /// sides have described themselves reliably (RFC 3311 5.1, RFC 3262 5). `accept_reinvite` or `reject_reinvite` must follow.
     Reinvited {
         /// Which session.
         session: SessionId,
         /// The offer; `None`: our `accept_reinvite` makes it, the answer comes as `ReinviteConfirmed`.
         sdp: Option<String>,
+        /// Which branch of a call of ours that nobody has answered yet: the tag in `To` of its responses.
+        branch: Option<String>,
     },
     /// The peer's ACK to our 2xx to its re-INVITE.
     ReinviteConfirmed {
@@ -328,8 +334,8 @@ pub enum Event {
         /// The answer.
         result: Result<String, RequestFailure>,
     },
-    /// UPDATE without an offer in a session, already answered 200: the peer tells who it is now, by
-    /// P-Asserted-Identity or Remote-Party-ID.
+    /// The peer of a session tells who it is now, by P-Asserted-Identity or Remote-Party-ID: in UPDATE without an offer,
+    /// already answered 200, or in a request whose offer the next `Reinvited` tells.
     Updated {
         /// Which session.
         session: SessionId,
@@ -383,6 +389,15 @@ pub enum Event {
         /// The request.
         request: Request,
     },
+    /// A text in a session (RFC 3428): `respond` must follow.
+    Message {
+        /// Which session.
+        session: SessionId,
+        /// For the response.
+        id: IncomingId,
+        /// The request.
+        request: Request,
+    },
     /// A request outside sessions: SUBSCRIBE, REGISTER, MESSAGE, OPTIONS, NOTIFY, … `respond` (or `accept_subscription`) must follow.
     Request {
         /// For the response.
@@ -412,6 +427,14 @@ pub enum Event {
         subscription: SubscriptionId,
         /// Why.
         by: UnsubscribedBy,
+    },
+    /// The TCP connection is gone that requests came over which are not answered yet: open another one to `remote`
+    /// (RFC 3261 18.2.2). [`UserAgent::handle_reopened`](crate::UserAgent::handle_reopened) must follow; their answers wait for it.
+    Reopen {
+        /// The one that is gone.
+        closed: ConnectionId,
+        /// Where to.
+        remote: SocketAddr,
     },
     /// A peer on a connection sends what can't be framed; the caller should close it. Further bytes of it are ignored.
     Unframeable {

@@ -4,9 +4,13 @@
 
 mod common;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use aftertone_sip::{Body, ConnectionId, EndedBy, Event, Headers, RequestFailure, SessionId, Transport};
+use aftertone_sip::{
+    Body, ConnectionId, EndedBy, Event, Flow, Headers, Method, OutgoingRequest, RequestFailure, ResponseParts, SessionId,
+    Transport,
+};
 
 use common::{ALICE, ANSWER, BOB, Network, OFFER, World};
 
@@ -134,6 +138,34 @@ fn info_reaches_the_peer() {
     hang_up(&mut world, ours);
 }
 
+/// RFC 3428, in a dialog.
+#[test]
+fn texts_in_a_call_reach_the_peer_and_are_answered() {
+    let mut world = World::lossy(5, Network { loss: 200, doubled: 200, jitter: 50 });
+    let (ours, theirs) = world.call();
+    for (from, from_session, to, status) in [(ALICE, ours, BOB, 200), (BOB, theirs, ALICE, 200), (ALICE, ours, BOB, 486)] {
+        let hops = Headers::new().with("Max-Forwards", 7);
+        let sent = world.act(from, |ua, now| ua.message(from_session, Body::new("text/plain", "I'm late"), hops, now)).unwrap();
+        let (id, request) = world.wait(to, |event| match event {
+            Event::Message { id, request, .. } => Some((*id, request.clone())),
+            _ => None,
+        });
+        assert_eq!((request.body.as_slice(), request.headers.max_forwards()), (b"I'm late".as_slice(), Some(7)));
+        assert!(!request.headers.contains("Contact"));
+        world.act(to, |ua, now| ua.respond(id, ResponseParts::new(status), now));
+        let heard = world.wait(from, |event| match event {
+            Event::Response { id, result } => Some((*id, result.as_ref().map_or_else(RequestFailure::status, |ok| ok.status))),
+            _ => None,
+        });
+        assert_eq!(heard, (sent, status));
+    }
+    world.network = Network::default();
+    world.act(ALICE, |ua, now| ua.hang_up(ours, Headers::new(), now));
+    let late = world.act(ALICE, |ua, now| ua.message(ours, Body::new("text/plain", "gone"), Headers::new(), now));
+    assert_eq!(late, None);
+    world.assert_idle_later();
+}
+
 #[test]
 fn a_long_call_is_refreshed_without_anybody_noticing() {
     let mut world = World::with_configs(Transport::Udp, Network::default(), 1, |config| config.session_expires = Some(90));
@@ -221,7 +253,7 @@ fn a_call_moves_to_a_new_connection() {
 
 #[test]
 fn a_ringing_call_ends_with_its_connection_on_both_sides() {
-    let mut world = World::new(Transport::Tcp);
+    let mut world = World::new(Transport::Wss);
     let (invite, flow) = (world.invite_to_bob(None), world.flow(ALICE, BOB));
     world.act(ALICE, |ua, now| ua.invite(invite, flow, now));
     world.wait_incoming(BOB);
@@ -231,6 +263,88 @@ fn a_ringing_call_ends_with_its_connection_on_both_sides() {
     }
     assert!(matches!(world.agents[ALICE].events.back(), Some(Event::Rejected { failure: RequestFailure::Transport, .. })));
     assert!(matches!(world.agents[BOB].events.back(), Some(Event::Ended { by: EndedBy::Transport, .. })));
+    world.assert_idle_later();
+}
+
+/// A call over TCP whose connection Bob loses while it rings; where he is to open another one.
+fn cut_off(world: &mut World) -> (SessionId, SessionId, SocketAddr) {
+    let (invite, flow) = (world.invite_to_bob(None), world.flow(ALICE, BOB));
+    let ours = world.act(ALICE, |ua, now| ua.invite(invite, flow, now));
+    let theirs = world.wait_incoming(BOB);
+    world.act(BOB, |ua, now| ua.ring(theirs, Headers::new(), now));
+    world.act(BOB, |ua, now| ua.handle_closed(flow.connection.unwrap(), now));
+    let (closed, remote) = world.wait(BOB, |event| match event {
+        Event::Reopen { closed, remote } => Some((*closed, *remote)),
+        _ => None,
+    });
+    assert_eq!((closed, remote), (flow.connection.unwrap(), world.agents[ALICE].addr));
+    (ours, theirs, remote)
+}
+
+const FRESH: Option<ConnectionId> = Some(ConnectionId(77));
+
+/// RFC 3261 18.2.2.
+#[test]
+fn an_answer_whose_connection_is_gone_goes_over_another_one() {
+    for answers_first in [true, false] {
+        let mut world = World::new(Transport::Tcp);
+        let (ours, theirs, remote) = cut_off(&mut world);
+        let (closed, fresh) = (world.flow(ALICE, BOB).connection.unwrap(), Flow { connection: FRESH, ..world.flow(BOB, ALICE) });
+        let contact = world.contact("bob", BOB);
+        let accept = |world: &mut World| {
+            world.act(BOB, |ua, now| ua.accept(theirs, contact.clone(), ANSWER.to_owned(), Headers::new(), now));
+        };
+        let sent = world.sent_by(BOB).len();
+        if answers_first {
+            accept(&mut world);
+            world.run(Duration::from_millis(300));
+            assert_eq!(world.sent_by(BOB).len(), sent, "there is nothing to send it over yet: {}", world.dump());
+        }
+        world.act(BOB, |ua, now| ua.handle_reopened(closed, remote, Some(fresh), now));
+        if !answers_first {
+            assert_eq!(world.sent_by(BOB)[sent..], ["SIP/2.0 180 Ringing"], "so that it is known to lead there");
+            accept(&mut world);
+        }
+        assert_eq!(world.wait_answered(ALICE, ours).as_deref(), Some(ANSWER));
+        world.wait_confirmed(BOB, theirs);
+        world.run(Duration::from_secs(60));
+        assert_eq!(world.agents[BOB].ua.counts().sessions, 1);
+        hang_up(&mut world, ours);
+    }
+}
+
+#[test]
+fn a_call_that_can_not_be_answered_any_more_is_over() {
+    for answers_first in [true, false] {
+        let mut world = World::new(Transport::Tcp);
+        let (ours, theirs, remote) = cut_off(&mut world);
+        let closed = world.flow(ALICE, BOB).connection.unwrap();
+        let contact = world.contact("bob", BOB);
+        if answers_first {
+            world.act(BOB, |ua, now| ua.accept(theirs, contact, ANSWER.to_owned(), Headers::new(), now));
+        }
+        world.act(BOB, |ua, now| ua.handle_reopened(closed, remote, None, now));
+        assert!(matches!(world.agents[BOB].events.back(), Some(Event::Ended { by: EndedBy::Transport, .. })));
+        world.act(ALICE, |ua, now| ua.handle_closed(closed, now));
+        world.act(ALICE, |ua, now| ua.hang_up(ours, Headers::new(), now));
+        world.assert_idle_later();
+    }
+}
+
+#[test]
+fn a_request_outside_calls_is_answered_over_another_connection_too() {
+    let mut world = World::new(Transport::Tcp);
+    let (flow, uri) = (world.flow(ALICE, BOB), world.uri("bob", BOB));
+    let message = OutgoingRequest::new(Method::Message, uri.clone(), uri.clone().into(), uri.into());
+    let sent = world.act(ALICE, |ua, now| ua.request(message, flow, None, now));
+    let id = world.wait(BOB, |event| if let Event::Request { id, .. } = event { Some(*id) } else { None });
+    let closed = flow.connection.unwrap();
+    world.act(BOB, |ua, now| ua.handle_closed(closed, now));
+    world.act(BOB, |ua, now| ua.respond(id, ResponseParts::new(200), now));
+    let remote = world.agents[ALICE].addr;
+    let fresh = Flow { connection: FRESH, ..world.flow(BOB, ALICE) };
+    world.act(BOB, |ua, now| ua.handle_reopened(closed, remote, Some(fresh), now));
+    world.wait(ALICE, |event| matches!(event, Event::Response { id, result: Ok(_) } if *id == sent).then_some(()));
     world.assert_idle_later();
 }
 

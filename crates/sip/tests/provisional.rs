@@ -114,12 +114,43 @@ fn an_offer_in_a_provisional_response_is_answered_in_prack() {
     end(world, ours);
 }
 
+/// RFC 3262 5: the first reliable response makes the offer, so nothing that has none may be reliable before it.
+#[test]
+fn without_an_offer_nothing_is_reliable_before_ours() {
+    let mut world = World::new(Transport::Udp);
+    let (ours, theirs) = invite(&mut world, |invite| {
+        invite.sdp = None;
+        invite.headers.push("Require", "100rel");
+    });
+    world.act(BOB, |ua, now| ua.ring(theirs, Headers::new(), now));
+    world.run(Duration::from_secs(40));
+    assert_eq!(world.sent_by(BOB), ["SIP/2.0 100 Trying"], "a caller who insists is told nothing else: {}", world.dump());
+    world.act(BOB, |ua, now| ua.progress(theirs, early(OFFER), now));
+    world.wait(ALICE, |event| matches!(event, Event::EarlyOffered { .. }).then_some(()));
+    world.act(ALICE, |ua, now| ua.acknowledge(ours, ANSWER.to_owned(), now));
+    world.run(Duration::from_secs(1));
+    world.act(BOB, |ua, now| ua.ring(theirs, Headers::new(), now));
+    world.run(Duration::from_secs(1));
+    assert!(statuses_heard(&mut world).ends_with(&[180]), "from then on it is told that it rings");
+    end(world, ours);
+
+    let mut world = World::new(Transport::Udp);
+    let (ours, theirs) = invite(&mut world, |invite| invite.sdp = None);
+    let text = ResponseParts { body: Some(Body::new("text/plain", "soon")), ..ResponseParts::new(182) };
+    world.act(BOB, |ua, now| ua.progress(theirs, text, now));
+    world.run(Duration::from_secs(1));
+    assert_eq!(statuses_heard(&mut world), [182]);
+    assert!(!world.dump().contains("PRACK"), "to one who merely can, it is told as it always was: {}", world.dump());
+    end(world, ours);
+}
+
 #[test]
 fn a_caller_that_never_sends_prack_is_refused() {
     let mut world = World::new(Transport::Udp);
     let text = "INVITE sip:bob@127.0.0.2 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.9;branch=z9hG4bKx\r\nFrom: <sip:x@127.0.0.9>;tag=1\r\n\
-        To: <sip:bob@127.0.0.2>\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\nContact: <sip:127.0.0.9>\r\nRequire: 100rel\r\nMax-Forwards: 70\r\n\r\n";
-    world.inject(BOB, ([127, 0, 0, 9], 5060).into(), text);
+        To: <sip:bob@127.0.0.2>\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\nContact: <sip:127.0.0.9>\r\nRequire: 100rel\r\nMax-Forwards: 70\r\n\
+        Content-Type: application/sdp\r\n\r\n";
+    world.inject(BOB, ([127, 0, 0, 9], 5060).into(), &format!("{text}{OFFER}"));
     let theirs = world.wait_incoming(BOB);
     world.act(BOB, |ua, now| ua.ring(theirs, Headers::new(), now));
     let by = world.wait(BOB, |event| match event {

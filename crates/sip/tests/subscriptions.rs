@@ -102,6 +102,28 @@ fn a_subscriber_learns_each_state_refreshes_and_leaves() {
     world.assert_idle_later();
 }
 
+/// RFC 6665 4.2.1.1: each SUBSCRIBE says anew how long it shall last.
+#[test]
+fn a_refresh_may_last_longer_than_the_first_subscription() {
+    let mut world = World::new(Transport::Udp);
+    let (subscriber, _) = subscribed(&mut world, 60);
+    notified(&mut world, 200);
+    for (asked, granted) in [(900, 900), (100_000, 3600), (120, 120)] {
+        subscribe(&mut world, &subscriber, asked);
+        let refreshed = world.wait(BOB, |event| match event {
+            Event::Resubscribed { expires, .. } => Some(*expires),
+            _ => None,
+        });
+        assert_eq!(refreshed, granted, "of {asked}");
+        assert_eq!(notified(&mut world, 200).headers.get("Subscription-State").unwrap(), format!("active;expires={granted}"));
+    }
+    world.run(Duration::from_secs(119));
+    assert_eq!(world.agents[BOB].ua.counts().subscriptions, 1);
+    assert_eq!(unsubscribed(&mut world), UnsubscribedBy::Expired);
+    notified(&mut world, 200);
+    world.assert_idle_later();
+}
+
 fn unsubscribed(world: &mut World) -> UnsubscribedBy {
     world.wait(BOB, |event| match event {
         Event::Unsubscribed { by, .. } => Some(*by),

@@ -8,35 +8,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use aftertone_sip::{
-    Body, ConnectionId, EndedBy, Event, Flow, Headers, Invite, Message, Method, NameAddr, Output, Request, Response,
-    ResponseParts, SessionId, Transport, UaConfig, Uri, UserAgent,
+    Body, Credentials, EndedBy, Event, Flow, Headers, Invite, Message, Method, NameAddr, Request, Response, ResponseParts,
+    SessionId, Transport, Uri,
 };
 
-use common::{ALICE, ANSWER, BOB, OFFER, World, any_time, read};
-
-fn stranger() -> SocketAddr {
-    SocketAddr::from(([192, 0, 2, 7], 5062))
-}
-
-/// An INVITE of a simple program, such as sipp: without rport.
-fn invite(via: &str, body: &str) -> String {
-    format!(
-        "INVITE sip:bob@127.0.0.2 SIP/2.0\r\nVia: {via}\r\nFrom: sipp <sip:sipp@192.0.2.7:5062>;tag=1\r\nTo: <sip:bob@127.0.0.2>\r\n\
-         Call-ID: 1-2@192.0.2.7\r\nCSeq: 1 INVITE\r\nContact: sip:sipp@192.0.2.7:5062\r\nMax-Forwards: 70\r\n\
-         Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-}
-
-const VIA: &str = "SIP/2.0/UDP 192.0.2.7:5062;branch=z9hG4bK-1";
-
-fn in_dialog(method: &str, number: u32, branch: &str, to: &str) -> String {
-    format!(
-        "{method} sip:bob@127.0.0.2 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.7:5062;branch={branch}\r\n\
-         From: sipp <sip:sipp@192.0.2.7:5062>;tag=1\r\nTo: {to}\r\nCall-ID: 1-2@192.0.2.7\r\nCSeq: {number} {method}\r\n\
-         Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
-    )
-}
+use common::{ALICE, ANSWER, BOB, Network, OFFER, VIA, World, in_dialog, invite, read, stranger};
 
 fn response(world: &mut World) -> (SocketAddr, Response) {
     let (to, bytes) = world.strangers.pop_front().expect("nothing was sent");
@@ -196,7 +172,7 @@ fn what_breaks_the_rules_gets_the_right_answer() {
         ("INVITE sip:bob@127.0.0.2", "INVITE http://example.com", 416),
         ("Max-Forwards: 70", "Require: precondition, timer\r\nMax-Forwards: 70", 420),
         ("application/sdp", "text/plain", 415),
-        ("Max-Forwards: 70", "Session-Expires: 30\r\nMax-Forwards: 70", 422),
+        ("Max-Forwards: 70", "Supported: timer\r\nSession-Expires: 30\r\nMax-Forwards: 70", 422),
         ("To: <sip:bob@127.0.0.2>", "To: <sip:bob@127.0.0.2>;tag=unknown", 481),
     ];
     for (from, to, expected) in cases {
@@ -274,7 +250,7 @@ fn options_and_foreign_requests_inside_a_call_are_answered() {
     let to = ok.headers.get("To").unwrap().to_owned();
     world.inject(BOB, stranger(), &in_dialog("ACK", 1, "z9hG4bK-2", &to));
     let cases =
-        [("OPTIONS", 200), ("UPDATE", 200), ("INFO", 200), ("NOTIFY", 489), ("MESSAGE", 405), ("PRACK", 481), ("ODD", 501)];
+        [("OPTIONS", 200), ("UPDATE", 200), ("INFO", 200), ("NOTIFY", 489), ("PUBLISH", 405), ("PRACK", 481), ("ODD", 501)];
     for (number, (method, expected)) in (2..).zip(cases) {
         world.inject(BOB, stranger(), &in_dialog(method, number, &format!("z9hG4bK-{method}"), &to));
         assert_eq!(statuses(&mut world), [expected], "{method}");
@@ -354,9 +330,8 @@ fn reinvited(world: &mut World, agent: usize) -> Option<String> {
     world.wait(agent, |event| if let Event::Reinvited { sdp, .. } = event { Some(sdp.clone()) } else { None })
 }
 
-#[test]
-fn a_call_of_ours_that_rings_may_be_updated_too() {
-    let mut world = World::new(Transport::Udp);
+/// Bob calls the stranger, with what he was given; what he sent.
+fn calls_stranger(world: &mut World, credentials: Option<Credentials>) -> (SessionId, Request) {
     let flow = Flow { remote: stranger(), ..world.flow(BOB, ALICE) };
     let (to, contact) = (Uri::sip("sipp", "192.0.2.7"), world.contact("bob", BOB));
     let from: NameAddr = "<sip:bob@127.0.0.2>".parse().unwrap();
@@ -367,29 +342,43 @@ fn a_call_of_ours_that_rings_may_be_updated_too() {
         contact,
         headers: Headers::new(),
         sdp: Some(OFFER.to_owned()),
-        credentials: None,
+        credentials,
     };
     let session = world.act(BOB, |ua, now| ua.invite(call, flow, now));
-    let (_, sent) = request(&mut world);
+    (session, request(world).1)
+}
+
+/// The stranger describes itself while it rings, with the headers that make it reliable.
+fn progress_of(sent: &Request, reliable: &str, sdp: &str) -> String {
     let copied = |name: &str| format!("{name}: {}\r\n", sent.headers.get(name).unwrap());
-    let progress = |reliable: &str, sdp: &str| {
-        let head = ["Via", "From", "Call-ID", "CSeq"].map(copied).concat();
-        format!(
-            "SIP/2.0 183 Session Progress\r\n{head}To: <sip:sipp@192.0.2.7>;tag=9\r\nContact: <sip:sipp@192.0.2.7:5062>\r\n{reliable}\
-             Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}",
-            sdp.len()
-        )
-    };
-    let update = |number: u32, sdp: &str| {
-        let from = sent.headers.get("From").unwrap();
-        let text = in_dialog("UPDATE", number, &format!("z9hG4bK-u{number}"), from);
-        let text = text.replace("From: sipp <sip:sipp@192.0.2.7:5062>;tag=1", "From: <sip:sipp@192.0.2.7>;tag=9");
-        describing(&text.replace("Call-ID: 1-2@192.0.2.7", &format!("Call-ID: {}", sent.headers.call_id().unwrap())), sdp)
-    };
+    let head = ["Via", "From", "Call-ID", "CSeq"].map(copied).concat();
+    format!(
+        "SIP/2.0 183 Session Progress\r\n{head}To: <sip:sipp@192.0.2.7>;tag=9\r\nContact: <sip:sipp@192.0.2.7:5062>\r\n{reliable}\
+         Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}",
+        sdp.len()
+    )
+}
+
+/// It describes itself anew.
+fn update_of(sent: &Request, number: u32, sdp: &str) -> String {
+    let from = sent.headers.get("From").unwrap();
+    let text = in_dialog("UPDATE", number, &format!("z9hG4bK-u{number}"), from);
+    let text = text.replace("From: sipp <sip:sipp@192.0.2.7:5062>;tag=1", "From: <sip:sipp@192.0.2.7>;tag=9");
+    describing(&text.replace("Call-ID: 1-2@192.0.2.7", &format!("Call-ID: {}", sent.headers.call_id().unwrap())), sdp)
+}
+
+const RELIABLE: &str = "Require: 100rel\r\nRSeq: 1\r\n";
+
+#[test]
+fn a_call_of_ours_that_rings_may_be_updated_too() {
+    let mut world = World::new(Transport::Udp);
+    let (session, sent) = calls_stranger(&mut world, None);
+    let progress = |reliable: &str, sdp: &str| progress_of(&sent, reliable, sdp);
+    let update = |number: u32, sdp: &str| update_of(&sent, number, sdp);
     world.inject(BOB, stranger(), &progress("", ANSWER));
     world.inject(BOB, stranger(), &update(1, ANSWER));
     assert_eq!(statuses(&mut world), [491], "our offer has no answer that counts yet");
-    world.inject(BOB, stranger(), &progress("Require: 100rel\r\nRSeq: 1\r\n", ANSWER));
+    world.inject(BOB, stranger(), &progress(RELIABLE, ANSWER));
     assert_eq!(request(&mut world).1.method, Method::Prack);
     world.inject(BOB, stranger(), &update(2, ANSWER));
     assert_eq!(response(&mut world).1.sdp().as_deref(), Some(OFFER));
@@ -403,6 +392,92 @@ fn a_call_of_ours_that_rings_may_be_updated_too() {
     world.act(BOB, |ua, now| ua.hang_up(session, Headers::new(), now));
     assert_eq!(response(&mut world).1.status, 487);
     assert_eq!(request(&mut world).1.method, Method::Cancel);
+}
+
+/// RFC 3261 12.3: with the refusal of our INVITE its early dialogs are over, and what is open in them.
+#[test]
+fn what_rang_is_over_when_the_call_is_made_again_with_credentials() {
+    let mut world = World::new(Transport::Udp);
+    let (session, sent) = calls_stranger(&mut world, Some(Credentials::new("bob", "secret")));
+    world.inject(BOB, stranger(), &progress_of(&sent, RELIABLE, ANSWER));
+    assert_eq!(request(&mut world).1.method, Method::Prack);
+    let changed = ANSWER.replace("RTP/AVP 0", "RTP/AVP 8");
+    world.inject(BOB, stranger(), &update_of(&sent, 1, &changed));
+    assert_eq!(reinvited(&mut world, BOB), Some(changed.clone()));
+    let challenge = answer(&sent, 407, "9");
+    let asked = "Proxy-Authenticate: Digest realm=\"x\", nonce=\"n\", qop=\"auth\"\r\nContact";
+    world.inject(BOB, stranger(), &challenge.replace("Contact", asked));
+    let mut sent_now = Vec::new();
+    while let Some((_, bytes)) = world.strangers.pop_front() {
+        sent_now.push(match read(&bytes) {
+            Message::Request(request) => request.method.to_string(),
+            Message::Response(response) => format!("{} {}", response.status, response.headers.cseq().unwrap().method),
+        });
+    }
+    assert_eq!(sent_now, ["ACK", "481 UPDATE", "INVITE"]);
+    world.act(BOB, |ua, now| ua.accept_reinvite(session, OFFER.to_owned(), now));
+    world.inject(BOB, stranger(), &update_of(&sent, 2, &changed));
+    assert_eq!(statuses(&mut world), [481], "nothing rings any more");
+    world.act(BOB, |ua, now| ua.hang_up(session, Headers::new(), now));
+    world.assert_idle_later();
+}
+
+/// RFC 3262 5: whoever has our answer may offer anew with the acknowledgement.
+#[test]
+fn an_offer_in_prack_is_asked_for_and_answered() {
+    let mut world = World::new(Transport::Udp);
+    world.inject(BOB, stranger(), &invite(VIA, OFFER).replace("Max-Forwards", "Supported: 100rel\r\nMax-Forwards"));
+    let session = world.wait_incoming(BOB);
+    let progress = |world: &mut World, status: u16, sdp: &str| {
+        let parts = ResponseParts { body: Some(Body::sdp(sdp)), ..ResponseParts::new(status) };
+        world.act(BOB, |ua, now| ua.progress(session, parts, now));
+        response(world).1
+    };
+    let to = progress(&mut world, 183, ANSWER).headers.get("To").unwrap().to_owned();
+    let prack = |number: u32, rseq: u32, sdp: &str| {
+        let rack = format!("RAck: {rseq} 1 INVITE\r\nContent-Length");
+        describing(&in_dialog("PRACK", number, &format!("z9hG4bK-p{number}"), &to), sdp).replace("Content-Length", &rack)
+    };
+    let [changed, answered] = [OFFER, ANSWER].map(|sdp| sdp.replace("RTP/AVP 0", "RTP/AVP 8"));
+    world.inject(BOB, stranger(), &prack(2, 1, &changed));
+    assert_eq!(reinvited(&mut world, BOB), Some(changed.clone()));
+    world.run(Duration::from_secs(10));
+    assert!(world.strangers.is_empty(), "it is acknowledged, and not answered yet");
+    world.act(BOB, |ua, now| ua.accept_reinvite(session, answered.clone(), now));
+    assert_eq!(response(&mut world).1.sdp(), Some(answered.clone()));
+    // The same offer gets the same answer; one that can't be taken is refused, and what was agreed on stands.
+    progress(&mut world, 183, &answered);
+    world.inject(BOB, stranger(), &prack(3, 2, &changed));
+    assert_eq!(response(&mut world).1.sdp(), Some(answered.clone()));
+    progress(&mut world, 183, &answered);
+    world.inject(BOB, stranger(), &prack(4, 3, OFFER));
+    assert_eq!(reinvited(&mut world, BOB).as_deref(), Some(OFFER));
+    world.act(BOB, |ua, now| ua.reject_reinvite(session, 488, now));
+    assert_eq!(statuses(&mut world), [488]);
+    world.run(Duration::from_secs(60));
+    // The call is answered while one is open: it is part of the call, whose session timer it leaves alone.
+    progress(&mut world, 183, &answered);
+    world.inject(BOB, stranger(), &prack(5, 4, OFFER));
+    world.act(BOB, |ua, now| ua.accept(session, "<sip:bob@127.0.0.2>".parse().unwrap(), answered, Headers::new(), now));
+    assert_eq!(response(&mut world).1.sdp(), None);
+    world.act(BOB, |ua, now| ua.accept_reinvite(session, ANSWER.to_owned(), now));
+    let granted = response(&mut world).1;
+    assert_eq!((granted.sdp().as_deref(), granted.headers.contains("Session-Expires")), (Some(ANSWER), false));
+}
+
+/// RFC 4028 9: 422 is for those who know session timers; a proxy may have asked in the name of one who does not.
+#[test]
+fn short_intervals_are_refused_to_who_understands_that_alone() {
+    let wary = || World::with_configs(Transport::Udp, Network::default(), 1, |config| config.min_session_expires = 600);
+    let asking =
+        |supported: &str| invite(VIA, OFFER).replace("Max-Forwards", &format!("{supported}Session-Expires: 60\r\nMax-Forwards"));
+    let mut world = wary();
+    world.inject(BOB, stranger(), &asking("Supported: timer\r\n"));
+    let (_, refusal) = response(&mut world);
+    assert_eq!((refusal.status, refusal.headers.get("Min-SE")), (422, Some("600")));
+    let mut world = wary();
+    let (_, ok) = answered_stranger(&mut world, &asking(""), stranger());
+    assert_eq!(ok.headers.get("Session-Expires"), Some("90;refresher=uas"), "not raised above what no interval is below");
 }
 
 #[test]
@@ -477,101 +552,6 @@ fn a_callee_whose_contact_lies_behind_a_nat_is_reached_where_the_call_went() {
     assert_eq!((to, ack.uri.to_string()), (proxy, "sip:bob@192.168.7.7:5060".to_owned()));
     world.act(ALICE, |ua, now| ua.hang_up(session, Headers::new(), now));
     assert_eq!(request(&mut world).0, proxy);
-}
-
-struct Stream {
-    ua: UserAgent,
-    flow: Flow,
-    now: std::time::Instant,
-}
-
-impl Stream {
-    fn new() -> Self {
-        let (local, connection) = (SocketAddr::from(([127, 0, 0, 2], 5060)), Some(ConnectionId(1)));
-        let flow = Flow { transport: Transport::Tcp, local, remote: stranger(), connection };
-        Self { ua: UserAgent::new(UaConfig::new("Test/1", [1; 32])), flow, now: any_time() }
-    }
-
-    fn feed(&mut self, bytes: &[u8]) -> Vec<Output> {
-        self.ua.handle_received(self.flow, bytes, self.now);
-        std::iter::from_fn(|| match self.ua.poll_output() {
-            Output::Timeout(_) => None,
-            other => Some(other),
-        })
-        .collect()
-    }
-}
-
-fn sent(output: &Output) -> &[u8] {
-    match output {
-        Output::Transmit { bytes, .. } => bytes,
-        _ => panic!("{output:?}"),
-    }
-}
-
-#[test]
-fn a_stream_may_be_cut_anywhere() {
-    let via = "SIP/2.0/TCP 192.0.2.7:5062;branch=z9hG4bK-";
-    let one = invite(&format!("{via}1"), OFFER);
-    let two = invite(&format!("{via}2"), "").replace("1-2@", "2-2@");
-    let all = format!("\r\n\r\n{one}\r\n{two}");
-    for chunk in [1, 2, 3, 7, 64, 1000, all.len()] {
-        let mut stream = Stream::new();
-        let outputs: Vec<_> = all.as_bytes().chunks(chunk).flat_map(|chunk| stream.feed(chunk)).collect();
-        assert_eq!(sent(&outputs[0]), b"\r\n", "a keepalive is answered");
-        let offers: Vec<_> = outputs
-            .iter()
-            .filter_map(|output| match output {
-                Output::Event(Event::Incoming { request, .. }) => Some(request.sdp()),
-                _ => None,
-            })
-            .collect();
-        assert_eq!(offers, [Some(OFFER.to_owned()), None], "pieces of {chunk}");
-        assert_eq!(stream.ua.counts().partial_messages, 0);
-    }
-}
-
-#[test]
-fn a_stream_that_can_not_be_framed_is_given_up() {
-    let good = invite("SIP/2.0/TCP 192.0.2.7:5062;branch=z9hG4bK-1", OFFER);
-    let huge = good.replace("Max-Forwards", &format!("X: {}\r\nMax-Forwards", "x".repeat(70_000)));
-    let long = good.replace("Content-Length: ", "Content-Length: 9999");
-    let odd = good.replace("Content-Length: ", "Content-Length: x");
-    for (text, expected) in [(huge, "SIP/2.0 513"), (long, "SIP/2.0 513"), (odd, "SIP/2.0 400")] {
-        let mut stream = Stream::new();
-        let outputs: Vec<_> = text.as_bytes().chunks(1000).flat_map(|chunk| stream.feed(chunk)).collect();
-        assert!(sent(&outputs[0]).starts_with(expected.as_bytes()), "{expected}");
-        assert_eq!(outputs[1..], [Output::Event(Event::Unframeable { connection: ConnectionId(1) })]);
-        assert!(stream.feed(good.as_bytes()).is_empty());
-    }
-}
-
-#[test]
-fn what_is_no_sip_is_given_up_at_its_first_line() {
-    for text in ["GET / HTTP/1.1\r\n", "\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n", "\u{16}\u{3}\u{1}\u{2}", "v=0\n", "\0", "\rX"]
-    {
-        let mut stream = Stream::new();
-        let outputs: Vec<_> = text.as_bytes().chunks(3).flat_map(|chunk| stream.feed(chunk)).collect();
-        assert_eq!(outputs.last(), Some(&Output::Event(Event::Unframeable { connection: ConnectionId(1) })), "{text:?}");
-        assert_eq!(stream.ua.counts().partial_messages, 0);
-    }
-    let mut stream = Stream::new();
-    let endless = "x".repeat(10_000);
-    let outputs: Vec<_> = endless.as_bytes().chunks(100).flat_map(|chunk| stream.feed(chunk)).collect();
-    assert_eq!(outputs.len(), 1, "a first line without end");
-    // A body of unknown length, where only lengths tell the messages apart (RFC 3261 18.3).
-    let text = invite("SIP/2.0/TCP 192.0.2.7:5062;branch=z9hG4bK-1", OFFER);
-    let text: String = text.split_inclusive("\r\n").filter(|line| !line.starts_with("Content-Length")).collect();
-    let outputs = Stream::new().feed(text.as_bytes());
-    assert!(sent(&outputs[0]).starts_with(b"SIP/2.0 400"), "{outputs:?}");
-    assert_eq!(outputs[1..], [Output::Event(Event::Unframeable { connection: ConnectionId(1) })]);
-    // Without one, a request needs no length.
-    let ask = in_dialog("OPTIONS", 1, "z9hG4bK-1", "<sip:bob@127.0.0.2>").replace("Content-Length: 0\r\n", "");
-    let outputs = Stream::new().feed(ask.as_bytes());
-    assert!(matches!(outputs[..], [Output::Event(Event::Request { .. })]), "{outputs:?}");
-    // Line ends without CR, from a sloppy peer.
-    let outputs = Stream::new().feed(invite("SIP/2.0/TCP 192.0.2.7:5062;branch=z9hG4bK-1", "").replace("\r\n", "\n").as_bytes());
-    assert!(matches!(outputs[..], [Output::Event(Event::Incoming { .. })]), "{outputs:?}");
 }
 
 #[test]

@@ -342,6 +342,28 @@ fn media_that_are_stuck_between_two_devices_are_offered_anew() {
 }
 
 #[test]
+fn who_takes_over_at_the_other_end_is_shown() {
+    let (mut world, session) = talking();
+    let named = |name: &str| Headers::new().with("P-Asserted-Identity", name);
+    for (said, number, name) in [
+        ("\"Yan\" <sip:+4930999@example.com>", "+4930999", Some("Yan")),
+        ("\"Anonymous\" <sip:anonymous@anonymous.invalid>", "", None),
+    ] {
+        world.exchange.update(session, None, named(said), world.now().mono);
+        world.settle();
+        let party = world.calls().pop().unwrap().party;
+        assert_eq!((party.number.as_str(), party.name.as_deref()), (number, name));
+    }
+    // Texts are not shown, and whoever writes learns that.
+    let text = sip::Body::new("text/plain", "I'm late");
+    let sent = world.exchange.message(session, text, Headers::new(), world.now().mono).unwrap();
+    world.settle();
+    let refused = |event: &sip::Event| matches!(event, sip::Event::Response { id, result: Err(failure) } if *id == sent && failure.status() == 405);
+    assert!(world.heard.iter().any(refused));
+    assert_eq!(world.end(), None);
+}
+
+#[test]
 fn the_same_address_keeps_its_media() {
     let (mut world, _) = talking();
     let earlier = world.open_media();

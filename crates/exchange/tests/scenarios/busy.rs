@@ -1,11 +1,12 @@
 //! Busy lamps (RFC 4235): who is on the phone, for colleagues' phones.
 
-use aftertone_exchange::Directory;
+use aftertone_exchange::{Directory, Exchange, ExchangeConfig};
 use aftertone_model::EndReason;
 use aftertone_sip::{
     Event, Headers, IncomingId, Method, NameAddr, OutgoingRequest, Replaces, Request, RequestFailure, Response, ResponseParts,
     SessionId, Uri,
     dialog_info::{self, DialogInfo, DialogState},
+    mwi,
 };
 
 use crate::world::{DOMAIN, PhoneId, World, person, status_of};
@@ -210,6 +211,44 @@ fn a_lamp_goes_out_with_its_time_its_owner_or_whom_it_shows() {
     world.exchange.hang_up_all(world.now);
     world.settle();
     assert_eq!(end(&mut world, ben).as_deref(), Some("terminated;reason=deactivated"));
+}
+
+/// What a phone that watches learns of a restart: of an orderly one at once (RFC 6665 section 4.1.3), so that it comes back
+/// by itself; of any other by its next refresh. Both lamps the same.
+#[test]
+fn a_restart_is_told_to_who_watches() {
+    for is_orderly in [true, false] {
+        let mut world = World::new();
+        let anna = world.registered("anna", 11);
+        let mut subscriptions = Vec::new();
+        for (event, whose) in [(dialog_info::EVENT, "ben"), (mwi::EVENT, "anna")] {
+            let mut asked = request(&world, anna, "anna", whose, 600);
+            asked.headers.set("Event", event);
+            let call_id = format!("{event}-anna");
+            asked.call_id = Some(call_id.clone());
+            asked.from.params.set("tag", Some("mine"));
+            let granted = world.request(anna, asked.clone()).unwrap();
+            world.wait(1.0);
+            let (id, _) = pending(&mut world, anna).unwrap();
+            acknowledge(&mut world, anna, id);
+            subscriptions.push(OutgoingRequest { to: granted.headers.to().unwrap(), ..asked });
+        }
+        if is_orderly {
+            world.exchange.hang_up_all(world.now);
+            world.settle();
+            let last = |world: &mut World| {
+                pending(world, anna).map(|(_, last)| last.headers.get("Subscription-State").unwrap().to_owned())
+            };
+            assert_eq!([last(&mut world), last(&mut world)], [(); 2].map(|()| Some("terminated;reason=deactivated".to_owned())));
+        }
+        world.exchange = Exchange::new(ExchangeConfig::new(DOMAIN, [8; 32]));
+        world.exchange.handle_directory(Directory::new(["anna", "ben", "cleo"].map(person)), world.now);
+        for refresh in &subscriptions {
+            assert_eq!(status_of(&world.request(anna, refresh.clone())), 481);
+        }
+        assert_eq!(watch(&mut world, anna, "ben", 600).unwrap().status, 200, "and subscribes anew");
+        assert_eq!(told(&mut world, anna), [(0, true, vec![])]);
+    }
 }
 
 /// The dialog of a document as whoever gets the INVITE has to look for it (RFC 3891 section 3).

@@ -3,9 +3,9 @@
 use aftertone_exchange::{LegId, MediaCommand, MediaFailure};
 use aftertone_media::Codec;
 use aftertone_model::EndReason;
-use aftertone_sip::{Event, NameAddr, RequestFailure, SessionId, Uri};
+use aftertone_sip::{ConnectionId, Event, NameAddr, RequestFailure, SessionId, Transport, Uri};
 
-use crate::world::{DOMAIN, PhoneId, World, device, id, text};
+use crate::world::{DOMAIN, PhoneId, World, device, flow_of, id, text};
 
 /// Anna on a desk phone and Ben on a device of ours, in a call.
 struct Talking {
@@ -301,4 +301,34 @@ fn a_call_that_goes_round_in_circles_ends() {
     world.phones[anna.0].hops = 0;
     let session = world.call(anna, "ben");
     assert_eq!(world.story(anna, session), ["483"]);
+}
+
+/// RFC 3261 section 18.2.2: the answer goes to where the caller listens.
+#[test]
+fn a_caller_whose_connection_breaks_while_it_rings_is_answered_over_another_one() {
+    for is_there in [true, false] {
+        let mut world = World::new();
+        let (anna, ben) = (world.phone("anna", 11), world.registered("ben", 12));
+        world.phones[anna.0].flow = flow_of("10.0.0.11:5060", Transport::Tcp, Some(1));
+        assert_eq!(world.register(anna, "anna", 300), 200);
+        let call = world.call(anna, "ben");
+        let leg = world.rings(ben);
+        world.exchange.handle_closed(ConnectionId(1), world.now);
+        // The first connection that is opened has this number.
+        world.phones[anna.0].flow.connection = Some(ConnectionId(5060));
+        if !is_there {
+            world.closed.push("10.0.0.11:5060".parse().unwrap());
+        }
+        world.settle();
+        if is_there {
+            world.wait(6.0);
+            world.answer(ben, leg);
+            assert_eq!(world.story(anna, call).last().unwrap(), "200");
+            world.hang_up(ben, leg);
+            assert!(world.story(anna, call).last().unwrap().starts_with("ended"));
+        } else {
+            assert_eq!(world.story(ben, leg).last().unwrap(), "cancelled", "nobody is left to talk to");
+        }
+        world.check_clean();
+    }
 }

@@ -48,7 +48,7 @@ impl Talking {
         let now = self.world.now.mono;
         let phone = &mut self.world.phones[phone.0];
         let at = phone.events.iter().position(|event| matches!(event, Event::Reinvited { .. })).expect("a re-INVITE");
-        let Event::Reinvited { session, sdp } = phone.events.remove(at) else { return };
+        let Event::Reinvited { session, sdp, .. } = phone.events.remove(at) else { return };
         assert!(sdp.is_some_and(|sdp| sdp.contains("s=leg-")), "the server's description");
         let sdp = phone.sdp();
         phone.ua.accept_reinvite(session, sdp, now);

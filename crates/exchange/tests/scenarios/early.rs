@@ -18,6 +18,32 @@ impl World {
     }
 }
 
+/// Somebody who has called 030555123, which rings.
+struct Outside {
+    world: World,
+    provider: PhoneId,
+    caller: PhoneId,
+    session: SessionId,
+    leg: SessionId,
+}
+
+impl Outside {
+    fn called_by(caller: impl FnOnce(&mut World) -> PhoneId) -> Self {
+        let (mut world, provider) = World::with_provider();
+        let caller = caller(&mut world);
+        let session = world.call(caller, "030555123");
+        let leg = world.rings(provider);
+        Self { world, provider, caller, session, leg }
+    }
+
+    /// Called by a desk phone, and the network has said something before the answer.
+    fn announced() -> Self {
+        let mut outside = Self::called_by(|world| world.registered("anna", 11));
+        outside.world.announces(outside.provider, outside.leg);
+        outside
+    }
+}
+
 /// The descriptions that a caller got, each with its status.
 fn described(world: &World, phone: PhoneId) -> Vec<(u16, Option<String>)> {
     let of = |event: &Event| match event {
@@ -30,11 +56,7 @@ fn described(world: &World, phone: PhoneId) -> Vec<(u16, Option<String>)> {
 
 #[test]
 fn an_announcement_before_the_answer_reaches_the_caller() {
-    let (mut world, provider) = World::with_provider();
-    let anna = world.registered("anna", 11);
-    let session = world.call(anna, "030555123");
-    let leg = world.rings(provider);
-    world.announces(provider, leg);
+    let Outside { mut world, provider, caller: anna, session, leg } = Outside::announced();
     let early = described(&world, anna);
     assert_eq!((early.len(), early[0].0), (1, 183));
     assert!(early[0].1.as_ref().is_some_and(|sdp| sdp.contains("s=leg-")), "{early:?}");
@@ -55,11 +77,7 @@ fn an_announcement_before_the_answer_reaches_the_caller() {
 
 #[test]
 fn a_call_that_is_refused_after_an_announcement_leaves_nothing() {
-    let (mut world, provider) = World::with_provider();
-    let anna = world.registered("anna", 11);
-    let session = world.call(anna, "030555123");
-    let leg = world.rings(provider);
-    world.announces(provider, leg);
+    let Outside { mut world, provider, caller: anna, session, leg } = Outside::announced();
     world.reject(provider, leg, 404);
     assert_eq!(world.story(anna, session).last().unwrap(), "404");
     world.check_clean();
@@ -67,10 +85,8 @@ fn a_call_that_is_refused_after_an_announcement_leaves_nothing() {
 
 #[test]
 fn devices_of_ours_ring_by_themselves() {
-    let (mut world, provider) = World::with_provider();
-    let anna = world.registered_app("anna", 50);
-    let session = world.call(anna, "030555123");
-    let leg = world.rings(provider);
+    let Outside { mut world, provider, caller: anna, session, leg } =
+        Outside::called_by(|world| world.registered_app("anna", 50));
     world.announces(provider, leg);
     assert!(described(&world, anna).iter().all(|(_, sdp)| sdp.is_none()), "no provisional description");
     assert!(!world.plane.commands.iter().any(|command| matches!(command, MediaCommand::Apply { .. })));
@@ -82,13 +98,19 @@ fn devices_of_ours_ring_by_themselves() {
 
 /// An UPDATE in the dialog of a message that the exchange has sent; what is answered.
 fn updates(world: &mut World, phone: PhoneId, sent: &str, number: u32, sdp: &str) -> Response {
+    updates_as(world, phone, (sent, "<sip:+4930555123@provider.example>"), number, sdp)
+}
+
+/// The same by somebody else.
+fn updates_as(world: &mut World, phone: PhoneId, (sent, identity): (&str, &str), number: u32, sdp: &str) -> Response {
     let flow = world.phones[phone.0].flow;
     let (_, last) = world.sent.iter().rfind(|(to, text)| *to == flow.local && text.contains(sent)).unwrap();
     let header = |name: &str| last.lines().find_map(|line| line.strip_prefix(&format!("{name}: "))).unwrap();
     let (from, to) = if last.starts_with("SIP/2.0") { ("From", "To") } else { ("To", "From") };
     let text = format!(
         "UPDATE sip:call@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP {};branch=z9hG4bKearly{number}\r\nMax-Forwards: 70\r\nFrom: {}\r\n\
-         To: {}\r\nCall-ID: {}\r\nCSeq: {number} UPDATE\r\nContact: {}\r\nContent-Type: application/sdp\r\n\
+         To: {}\r\nCall-ID: {}\r\nCSeq: {number} UPDATE\r\nContact: {}\r\nP-Asserted-Identity: {identity}\r\n\
+         Content-Type: application/sdp\r\n\
          Content-Length: {}\r\n\r\n{sdp}",
         flow.local,
         header(from),
@@ -109,11 +131,7 @@ fn updates(world: &mut World, phone: PhoneId, sent: &str, number: u32, sdp: &str
 
 #[test]
 fn a_caller_may_describe_itself_anew_before_the_answer() {
-    let (mut world, provider) = World::with_provider();
-    let anna = world.registered("anna", 11);
-    let session = world.call(anna, "030555123");
-    let leg = world.rings(provider);
-    world.announces(provider, leg);
+    let Outside { mut world, provider, caller: anna, session, leg } = Outside::announced();
     let changed = text("elsewhere", false, &[Codec::Pcmu]);
     let answer = updates(&mut world, anna, "SIP/2.0 183", 90, &changed);
     assert_eq!((answer.status, codecs_of(&answer.sdp().unwrap())), (200, vec![Codec::Pcmu]));
@@ -132,11 +150,7 @@ fn a_caller_may_describe_itself_anew_before_the_answer() {
 
 #[test]
 fn a_trunk_may_move_its_announcement() {
-    let (mut world, provider) = World::with_provider();
-    let anna = world.registered("anna", 11);
-    let session = world.call(anna, "030555123");
-    let leg = world.rings(provider);
-    world.announces(provider, leg);
+    let Outside { mut world, provider, caller: anna, session, leg } = Outside::announced();
     let changed = text("elsewhere", false, &[Codec::Pcmu]);
     let answer = updates(&mut world, provider, "PRACK sip:", 1, &changed);
     assert_eq!((answer.status, codecs_of(&answer.sdp().unwrap())), (200, vec![Codec::Pcmu]));
@@ -147,4 +161,69 @@ fn a_trunk_may_move_its_announcement() {
     assert_eq!(described(&world, anna).pop().unwrap().0, 200);
     world.hang_up(anna, session);
     world.check_clean();
+}
+
+#[test]
+fn who_is_called_in_the_end_is_told_with_the_answer() {
+    let Outside { mut world, provider, caller: anna, session, leg } = Outside::announced();
+    let changed = text("elsewhere", false, &[Codec::Pcmu]);
+    let yan = "\"Yan\" <sip:030999@provider.example>";
+    assert_eq!(updates_as(&mut world, provider, ("PRACK sip:", yan), 1, &changed).status, 200);
+    world.answer(provider, leg);
+    let told = world.phones[anna.0].events.iter().find_map(|event| match event {
+        Event::Answered { response, .. } => response.headers.get("P-Asserted-Identity").map(str::to_owned),
+        _ => None,
+    });
+    assert_eq!(told.as_deref(), Some("\"Yan\" <sip:+4930999@example.org>"));
+    world.hang_up(anna, session);
+    world.check_clean();
+}
+
+/// A second branch behind the provider's proxy describes itself, reliably.
+fn forks(world: &mut World, provider: PhoneId, tag: &str) {
+    let flow = world.phones[provider.0].flow;
+    let (_, invite) = world.sent.iter().rfind(|(to, text)| *to == flow.local && text.starts_with("INVITE")).unwrap();
+    let header = |name: &str| invite.lines().find(|line| line.starts_with(&format!("{name}: "))).unwrap();
+    let sdp = text("other", false, &[Codec::Pcma]);
+    let progress = format!(
+        "SIP/2.0 183 Session Progress\r\n{}\r\n{}\r\n{};tag={tag}\r\n{}\r\n{}\r\nContact: {}\r\nRequire: 100rel\r\nRSeq: 1\r\n\
+         Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}",
+        header("Via"),
+        header("From"),
+        header("To"),
+        header("Call-ID"),
+        header("CSeq"),
+        world.phones[provider.0].contact(),
+        sdp.len()
+    );
+    let back = Flow { local: flow.remote, remote: flow.local, ..flow };
+    world.exchange.handle_received(back, progress.as_bytes(), world.now);
+    world.settle();
+}
+
+#[test]
+fn a_branch_that_is_not_heard_does_not_move_the_sound_to_itself() {
+    let Outside { mut world, provider, caller: anna, session, leg } = Outside::announced();
+    let first = world.sent.iter().rfind(|(_, text)| text.starts_with("PRACK sip:")).unwrap().1.clone();
+    let tag = first.lines().find_map(|line| line.strip_prefix("To: ")?.split_once("tag=")).unwrap().1.to_owned();
+    forks(&mut world, provider, "other");
+    let (described, bridged) = (world.plane.answers().len(), world.plane.bridges.len());
+    let changed = text("elsewhere", false, &[Codec::Pcmu]);
+    assert_eq!(updates(&mut world, provider, "tag=other", 1, &changed).status, 488);
+    assert_eq!(
+        (world.plane.answers().len(), world.plane.bridges.len()),
+        (described, bridged),
+        "the media plane hears nothing of it"
+    );
+    // The one that is heard may.
+    assert_eq!(updates(&mut world, provider, &format!("tag={tag}"), 2, &changed).status, 200);
+    assert_eq!(world.plane.answers().len(), described + 1);
+    world.answer(provider, leg);
+    assert_eq!(described_last(&world, anna), 200);
+    world.hang_up(anna, session);
+    world.check_clean();
+}
+
+fn described_last(world: &World, phone: PhoneId) -> u16 {
+    described(world, phone).last().unwrap().0
 }

@@ -80,6 +80,25 @@ fn a_peer_is_believed_by_its_connection_and_only_over_that() {
 }
 
 #[test]
+fn an_older_exchange_names_the_caller_in_its_own_way() {
+    let mut world = World::with(|config| {
+        trusting(config);
+        config.open = true;
+    });
+    let (pbx, stranger) = (world.phone_at("pbx", "192.0.2.9:5060"), world.phone_at("pbx", "192.0.2.10:5060"));
+    let anna = world.registered("anna", 11);
+    let told = ("Remote-Party-ID", "\"Zoe\" <sip:+4940777@pbx.example>;party=calling;screen=yes;privacy=off");
+    let mut shown = |peer: PhoneId, header: (&str, &str)| {
+        world.forwards(peer, "sip:1001@example.org", &[header]);
+        world.incoming(anna).unwrap().1.headers.from().unwrap().to_string().split(";tag").next().unwrap().to_owned()
+    };
+    assert_eq!(shown(pbx, told), "\"Zoe\" <sip:+4940777@example.org>");
+    let hidden = ("Remote-Party-ID", "<sip:+4940777@pbx.example>;party=calling;privacy=full");
+    assert_eq!(shown(pbx, hidden), "\"Anonymous\" <sip:anonymous@anonymous.invalid>");
+    assert_eq!(shown(stranger, told), "<sip:+4930555123@example.org>", "who is not believed");
+}
+
+#[test]
 fn a_call_forwarded_at_once_rings() {
     let mut world = World::with(trusting);
     let pbx = world.phone_at("pbx", "192.0.2.9:5060");

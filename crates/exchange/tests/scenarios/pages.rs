@@ -1,7 +1,8 @@
 //! Short texts (RFC 3428) between people of the account.
 
 use aftertone_sip::{
-    Body, Event, Headers, IncomingId, Method, NameAddr, OutgoingRequest, Request, RequestFailure, Response, ResponseParts, Uri,
+    Body, Event, Headers, IncomingId, Method, NameAddr, OutgoingRequest, Request, RequestFailure, Response, ResponseParts,
+    SessionId, Uri,
 };
 
 use crate::{
@@ -185,4 +186,66 @@ fn a_text_goes_out_over_the_trunk_as_a_call_would() {
     world.wait(40.0);
     assert_eq!(status_of(&end(&mut world, anna).unwrap()), 480);
     assert!(arrived(&mut world, second).is_none());
+}
+
+/// A text in a call that came to a phone.
+fn arrived_in_call(world: &mut World, phone: PhoneId) -> Option<(IncomingId, Request)> {
+    let events = &mut world.phones[phone.0].events;
+    let at = events.iter().position(|event| matches!(event, Event::Message { .. }))?;
+    let Event::Message { id, request, .. } = events.remove(at) else { unreachable!() };
+    Some((id, request))
+}
+
+fn send_in_call(world: &mut World, phone: PhoneId, session: SessionId, body: Body) {
+    let now = world.now.mono;
+    world.phones[phone.0].ua.message(session, body, Headers::new(), now);
+    world.settle();
+}
+
+#[test]
+fn texts_in_a_call_go_to_the_other_party() {
+    let mut world = World::new();
+    let (anna, ben) = (world.registered("anna", 11), world.registered_app("ben", 50));
+    let call = world.call(anna, "ben");
+    let leg = world.rings(ben);
+    world.answer(ben, leg);
+    for (from, session, to, status) in [(anna, call, ben, 200), (ben, leg, anna, 202), (anna, call, ben, 405)] {
+        send_in_call(&mut world, from, session, hello());
+        let (id, request) = arrived_in_call(&mut world, to).unwrap();
+        assert_eq!((request.body.as_slice(), request.headers.max_forwards()), ("Grüße".as_bytes(), Some(69)));
+        assert!(end(&mut world, from).is_none(), "not before the other one has answered");
+        answer(&mut world, to, id, status);
+        assert_eq!(status_of(&end(&mut world, from).unwrap()), status);
+    }
+    send_in_call(&mut world, anna, call, Body::new("application/json", "{}"));
+    assert_eq!(status_of(&end(&mut world, anna).unwrap()), 415);
+    // The other one says nothing, and is gone in the end.
+    world.phones[ben.0].deaf = true;
+    send_in_call(&mut world, anna, call, hello());
+    world.wait(21.0);
+    assert_eq!(status_of(&end(&mut world, anna).unwrap()), 480);
+    world.phones[ben.0].deaf = false;
+    world.hang_up(anna, call);
+    world.check_clean();
+}
+
+#[test]
+fn a_mailbox_reads_no_texts_and_a_stranger_writes_none() {
+    let mut world = World::with(|config| config.open = true);
+    let anna = world.registered("anna", 11);
+    let call = world.call(anna, "voicemail");
+    send_in_call(&mut world, anna, call, hello());
+    assert_eq!(status_of(&end(&mut world, anna).unwrap()), 480);
+    world.hang_up(anna, call);
+
+    let mallory = world.phone_at("mallory", "203.0.113.9:5060");
+    world.phones[mallory.0].credentials = None;
+    let call = world.call_as(mallory, "<sip:mallory@elsewhere.example>".parse().unwrap(), Uri::sip("anna", DOMAIN));
+    let leg = world.rings(anna);
+    world.answer(anna, leg);
+    send_in_call(&mut world, mallory, call, hello());
+    assert_eq!(status_of(&end(&mut world, mallory).unwrap()), 403);
+    assert!(arrived_in_call(&mut world, anna).is_none());
+    world.hang_up(anna, leg);
+    world.check_clean();
 }

@@ -2,7 +2,7 @@
 
 use aftertone_exchange::{Directory, Event};
 use aftertone_sip::{
-    Credentials, Headers, Method, NameAddr, OutgoingRequest, RequestFailure, Uri,
+    Credentials, Flow, Headers, Method, NameAddr, OutgoingRequest, RequestFailure, Uri,
     digest::{Algorithm, Secret, ha1},
 };
 
@@ -123,6 +123,38 @@ fn a_binding_lasts_as_long_as_it_was_asked_for() {
     assert_eq!(reachable(&world, "anna"), 0);
     let changes = world.events.iter().filter(|event| **event == Event::BindingsChanged(id("anna"))).count();
     assert_eq!(changes, 2, "a refresh changes nothing");
+}
+
+/// RFC 3261 section 10.3, steps 6 and 7: an update that is not newer than what is known is none.
+#[test]
+fn an_old_registration_changes_nothing() {
+    let mut world = World::new();
+    let app = world.app("anna", 50);
+    let flow = world.phones[app.0].flow;
+    let back = Flow { local: flow.remote, remote: flow.local, ..flow };
+    let mut sent = 0;
+    let mut register = |world: &mut World, call: &str, number: u32, contact: &str| {
+        sent += 1;
+        let text = format!(
+            "REGISTER sip:example.org SIP/2.0\r\nVia: SIP/2.0/WSS x.invalid;branch=z9hG4bK{sent}\r\nMax-Forwards: 70\r\n\
+             From: <sip:anna@example.org>;tag={sent}\r\nTo: <sip:anna@example.org>\r\nCall-ID: {call}\r\nCSeq: {number} REGISTER\r\n\
+             Contact: {contact}\r\nContent-Length: 0\r\n\r\n"
+        );
+        world.exchange.handle_received(back, text.as_bytes(), world.now);
+        world.settle();
+        let (_, answer) = world.sent.last().unwrap();
+        (answer[8..11].parse::<u16>().unwrap(), world.exchange.registered(id("anna")).count())
+    };
+    let (here, gone) = ("<sip:anna@x.invalid;transport=ws>;expires=300", "<sip:anna@x.invalid;transport=ws>;expires=0");
+    assert_eq!(register(&mut world, "one", 5, here), (200, 1));
+    assert_eq!(register(&mut world, "one", 5, gone), (500, 1), "the same number");
+    assert_eq!(register(&mut world, "one", 4, gone), (500, 1));
+    assert_eq!(register(&mut world, "one", 6, here), (200, 1));
+    assert_eq!(register(&mut world, "one", 6, "*\r\nExpires: 0"), (500, 1));
+    assert_eq!(register(&mut world, "one", 7, "*\r\nExpires: 0"), (200, 0));
+    // Another program of the same device begins with its own numbers.
+    assert_eq!(register(&mut world, "one", 8, here), (200, 1));
+    assert_eq!(register(&mut world, "two", 1, here), (200, 1));
 }
 
 #[test]

@@ -412,3 +412,32 @@ fn a_call_is_transferred_into_a_colleagues_mailbox() {
     talk.world.hang_up(talk.anna, talk.annas);
     talk.world.check_clean();
 }
+
+/// RFC 4458, asked for by REFER.
+#[test]
+fn a_call_is_transferred_to_the_mailbox_that_an_address_names() {
+    let cases = [
+        ("sip:voicemail@example.org;target=sip:1003%40example.org;cause=486", "cleo", Reason::Busy),
+        ("sip:voicemail@example.org;target=sip:cleo%40example.org", "cleo", Reason::Direct),
+        // Without a name, that of whoever asks.
+        ("sip:voicemail@example.org", "ben", Reason::Direct),
+    ];
+    for (to, owner, reason) in cases {
+        let mut talk = Talk::new();
+        let referral = talk.refers(By::Callee, ReferTo::new(to.parse().unwrap()));
+        let Talk { mut world, anna, ben, cleo, annas, bens } = talk;
+        assert_eq!(world.told(ben, referral), ["202", "100", "final 200"], "{to}");
+        assert!(world.is_over(ben, bens) && world.incoming(cleo).is_none());
+        let (_, order) = world.deposit();
+        let caller = order.envelope.caller.number.as_str();
+        assert_eq!((order.envelope.mailbox, order.envelope.reason, caller), (id(owner), reason, "1001"), "{to}");
+        world.hang_up(anna, annas);
+        world.check_clean();
+    }
+    let mut talk = Talk::new();
+    let nobody = "sip:voicemail@example.org;target=sip:1009%40example.org";
+    let referral = talk.refers(By::Caller, ReferTo::new(nobody.parse().unwrap()));
+    assert_eq!(talk.world.told(talk.anna, referral), ["refused 404"]);
+    talk.world.hang_up(talk.anna, talk.annas);
+    talk.world.check_clean();
+}

@@ -50,7 +50,7 @@ impl World {
         (world, provider)
     }
 
-    fn asked(&mut self, peer: PhoneId, method: Method) -> Option<(aftertone_sip::IncomingId, Request)> {
+    pub(crate) fn asked(&mut self, peer: PhoneId, method: Method) -> Option<(aftertone_sip::IncomingId, Request)> {
         let events = &mut self.phones[peer.0].events;
         let at = events.iter().position(|event| matches!(event, Event::Request { request, .. } if request.method == method))?;
         match events.remove(at) {

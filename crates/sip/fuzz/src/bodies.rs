@@ -76,6 +76,7 @@ pub fn stream(data: &[u8]) {
         desk.drain();
     }
     desk.ua.handle_closed(ConnectionId(1), desk.now);
+    desk.drain();
     desk.end();
 }
 
@@ -178,7 +179,10 @@ impl Desk {
                 Output::Timeout(_) => return,
                 Output::Transmit { bytes, .. } => self.sent(&bytes),
                 Output::Event(Event::Incoming { session, .. }) => self.sessions.push(session),
-                Output::Event(Event::Request { id, .. } | Event::Referred { id, .. }) => self.asked.push(id),
+                Output::Event(Event::Request { id, .. } | Event::Referred { id, .. } | Event::Message { id, .. }) => {
+                    self.asked.push(id)
+                }
+                Output::Event(Event::Reopen { closed, remote }) => self.ua.handle_reopened(closed, remote, None, self.now),
                 Output::Event(_) => {}
             }
         }

@@ -1,8 +1,9 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::{TxId, Wire};
-use crate::flow::{ConnectionId, Flow};
+use crate::flow::{ConnectionId, Flow, Transport};
 use crate::message::{Request, Response};
 use crate::method::Method;
 use crate::timers::TimerKey;
@@ -48,6 +49,8 @@ pub(crate) struct ServerTransaction {
     pub(crate) local_tag: String,
     /// Where responses go.
     reply: Flow,
+    /// That connection is gone, and another one is being opened: until then nothing can be sent.
+    is_cut_off: bool,
     key: Key,
     merge_key: Option<String>,
     state: State,
@@ -104,7 +107,7 @@ impl ServerTransactions {
             State::Completed { last, .. } => Some(last.clone()),
             State::Confirmed | State::Accepted => None,
         };
-        if let Some(bytes) = again {
+        if let Some(bytes) = again.filter(|_| !tx.is_cut_off) {
             wire.transmit(tx.reply, bytes);
         }
         true
@@ -151,15 +154,18 @@ impl ServerTransactions {
         let (reply, state) = (reply_flow(&request, source), State::Proceeding { last: None });
         let bytes = size(&request);
         self.bytes += bytes;
-        self.all.insert(id, ServerTransaction { request, source, local_tag, reply, key, merge_key, state, bytes });
+        let is_cut_off = false;
+        self.all.insert(id, ServerTransaction { request, source, local_tag, reply, is_cut_off, key, merge_key, state, bytes });
     }
 
     /// Sends a response, and again as the transaction's state demands. Nothing happens after a final response.
     pub(crate) fn respond(&mut self, id: TxId, response: &Response, wire: &mut Wire, now: Instant) -> Option<(Flow, Vec<u8>)> {
         let tx = self.all.get_mut(&id).filter(|tx| matches!(tx.state, State::Proceeding { .. }))?;
-        let (bytes, reply) = (response.to_bytes(), tx.reply);
+        let (bytes, reply, is_cut_off) = (response.to_bytes(), tx.reply, tx.is_cut_off);
         wire.timers.stop(TimerKey::Trying(id));
-        wire.transmit(reply, bytes.clone());
+        if !is_cut_off {
+            wire.transmit(reply, bytes.clone());
+        }
         if response.is_provisional() {
             tx.state = State::Proceeding { last: Some(bytes.clone()) };
             return Some((reply, bytes));
@@ -173,6 +179,7 @@ impl ServerTransactions {
         let is_invite = tx.request.method == Method::Invite;
         match (reply.transport.is_reliable(), is_invite) {
             (true, true) | (false, false) => {}
+            (true, false) if is_cut_off => {}
             (true, false) => self.remove(id, wire),
             (false, true) => wire.timers.set(TimerKey::ServerRetransmit(id), now + wire.times.t1),
         }
@@ -192,11 +199,56 @@ impl ServerTransactions {
         self.remove(id, wire);
     }
 
-    pub(crate) fn handle_closed(&mut self, connection: ConnectionId, wire: &mut Wire) {
-        let gone: Vec<_> =
-            self.all.iter().filter(|(_, tx)| tx.source.connection == Some(connection)).map(|(id, _)| *id).collect();
+    /// A connection is gone. What is not answered yet over TCP waits for another one, to the addresses that are returned
+    /// (RFC 3261 18.2.2), but for what came in dialogs, which know other ways: from where the request came, at the port in Via. A host that is named there is not followed, for it
+    /// would let a request name a victim. TLS has nothing to show there, and nobody listens behind a WebSocket.
+    pub(crate) fn handle_closed(&mut self, connection: ConnectionId, wire: &mut Wire) -> BTreeSet<SocketAddr> {
+        let over = |tx: &ServerTransaction| tx.source.connection == Some(connection);
+        let mut reopened = BTreeSet::new();
+        for tx in self.all.values_mut().filter(|tx| over(tx)) {
+            let is_open = tx.merge_key.is_some() && matches!(tx.state, State::Proceeding { .. });
+            if tx.source.transport == Transport::Tcp && is_open {
+                tx.is_cut_off = true;
+                tx.reply = Flow { remote: listens_at(&tx.request, tx.source), ..tx.source };
+                reopened.insert(tx.reply.remote);
+            }
+        }
+        let gone: Vec<_> = self.all.iter().filter(|(_, tx)| over(tx) && !tx.is_cut_off).map(|(id, _)| *id).collect();
         for id in gone {
             self.remove(id, wire);
+        }
+        reopened
+    }
+
+    /// Where the connection leads that a request waits for, if it does.
+    pub(crate) fn cut_off_from(&self, id: TxId) -> Option<SocketAddr> {
+        self.all.get(&id).filter(|tx| tx.is_cut_off).map(|tx| tx.reply.remote)
+    }
+
+    /// There is another connection to `remote` in the place of `closed`, or none: what waited for it goes on over that, and what
+    /// was said last is said there, or is over.
+    pub(crate) fn handle_reopened(&mut self, closed: ConnectionId, remote: SocketAddr, flow: Option<Flow>, wire: &mut Wire) {
+        let waits = |tx: &ServerTransaction| tx.is_cut_off && tx.source.connection == Some(closed) && tx.reply.remote == remote;
+        for id in self.all.iter().filter(|(_, tx)| waits(tx)).map(|(id, _)| *id).collect::<Vec<_>>() {
+            let Some((tx, flow)) = self.all.get_mut(&id).zip(flow) else {
+                self.remove(id, wire);
+                continue;
+            };
+            (tx.source, tx.reply, tx.is_cut_off) = (flow, flow, false);
+            let is_over = match &tx.state {
+                State::Proceeding { last: Some(bytes) } => {
+                    wire.transmit(flow, bytes.clone());
+                    false
+                }
+                State::Completed { last, .. } => {
+                    wire.transmit(flow, last.clone());
+                    tx.request.method != Method::Invite
+                }
+                State::Proceeding { last: None } | State::Confirmed | State::Accepted => false,
+            };
+            if is_over {
+                self.remove(id, wire);
+            }
         }
     }
 
@@ -228,6 +280,14 @@ pub(crate) fn reply_flow(request: &Request, source: Flow) -> Flow {
     let default_port = source.transport.default_port();
     let remote = request.headers.top_via().map_or(source.remote, |via| via.response_target(source.remote, default_port));
     Flow { remote, ..source }
+}
+
+/// Where whoever sent a request takes connections.
+fn listens_at(request: &Request, source: Flow) -> SocketAddr {
+    let port = request.headers.top_via().ok().and_then(|via| via.port).filter(|port| *port != 0);
+    let mut remote = source.remote;
+    remote.set_port(port.unwrap_or(source.transport.default_port()));
+    remote
 }
 
 /// RFC 3261 17.2.3; a branch without the cookie of RFC 3261 is no identity, so other headers stand in.

@@ -166,6 +166,7 @@ impl UserAgent {
     }
 
     fn call_again(&mut self, id: SessionId, now: Instant) {
+        self.forget_branches(id, now);
         let Some(Session { phase: Phase::Calling(calling), .. }) = self.sessions.get_mut(&id) else { return };
         calling.request.headers.set("CSeq", format!("{} INVITE", self.core.next_cseq()));
         calling.tx = self.core.send(calling.request.clone(), calling.flow, Owner::Invite(id), now);

@@ -201,9 +201,7 @@ impl UserAgent {
         }
         if is_update && !has_offer {
             self.grant_change(id, tx, None, now);
-            if ["P-Asserted-Identity", "Remote-Party-ID"].into_iter().any(|name| request.headers.contains(name)) {
-                self.core.emit(Event::Updated { session: id, request: request.clone() });
-            }
+            self.tell_identity(id, request);
             return;
         }
         // A waiting offer of ours gives way; its wish is kept.
@@ -211,7 +209,8 @@ impl UserAgent {
             self.core.wire.timers.stop(TimerKey::Glare(id));
             established.wanted = established.wanted.take().or((!offer.is_refresh).then_some(offer));
         }
-        self.core.emit(Event::Reinvited { session: id, sdp: request.sdp() });
+        self.tell_identity(id, request);
+        self.core.emit(Event::Reinvited { session: id, sdp: request.sdp(), branch: None });
     }
 
     pub(super) fn accept_change(&mut self, id: SessionId, sdp: String, now: Instant) {
@@ -255,6 +254,10 @@ impl UserAgent {
         let established = self.sessions.get_mut(&id)?.established_mut()?;
         let mut parts = ResponseParts::new(200).with("Contact", &established.dialog.contact);
         parts.body = sdp.map(Body::sdp);
+        if request.method == Method::Prack {
+            // It came before the answer, and refreshes nothing.
+            return self.core.respond(tx, parts, now);
+        }
         let granted = interval::grant(&request.headers, &mut parts.headers, &self.core.config);
         established.interval = granted;
         run_interval(&mut self.core, id, granted, now);

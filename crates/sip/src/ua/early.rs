@@ -1,4 +1,5 @@
-//! Changes of sessions that nobody has answered yet: UPDATE in early dialogs (RFC 3311), in both roles.
+//! Changes of sessions that nobody has answered yet: UPDATE in early dialogs (RFC 3311) in both roles, and offers in PRACK
+//! (RFC 3262 5).
 
 use std::time::Instant;
 
@@ -26,8 +27,9 @@ impl UserAgent {
         let parts = match (request.sdp(), agreed) {
             (None, _) if request.method == Method::Update => ResponseParts::new(200),
             (_, Err(491)) => ResponseParts::new(491),
-            (Some(offer), Ok((remote, local))) if request.method == Method::Update => {
+            (Some(offer), Ok((remote, local))) if matches!(request.method, Method::Update | Method::Prack) => {
                 if offer != remote {
+                    self.tell_identity(id, request);
                     return self.begin_early_change(id, (tx, tag), offer);
                 }
                 ResponseParts { body: Some(Body::sdp(local)), ..ResponseParts::new(200) }
@@ -36,8 +38,15 @@ impl UserAgent {
         };
         let is_granted = parts.status == 200;
         self.core.respond(tx, if is_granted { parts.with("Contact", contact) } else { parts }, now);
-        if is_granted && ["P-Asserted-Identity", "Remote-Party-ID"].into_iter().any(|name| request.headers.contains(name)) {
-            self.core.emit(Event::Updated { session: id, request: request.clone() });
+        if is_granted {
+            self.tell_identity(id, request);
+        }
+    }
+
+    /// The peer says who it is now, if the request does.
+    pub(super) fn tell_identity(&mut self, session: SessionId, request: &Request) {
+        if ["P-Asserted-Identity", "Remote-Party-ID"].into_iter().any(|name| request.headers.contains(name)) {
+            self.core.emit(Event::Updated { session, request: request.clone() });
         }
     }
 
@@ -58,12 +67,18 @@ impl UserAgent {
     }
 
     fn begin_early_change(&mut self, session: SessionId, (tx, tag): (TxId, String), offer: String) {
-        match self.sessions.get_mut(&session).map(|session| &mut session.phase) {
-            Some(Phase::Ringing(ringing)) => ringing.change = Some(tx),
-            Some(Phase::Calling(calling)) => calling.change = Some((tx, tag)),
+        let branch = match self.sessions.get_mut(&session).map(|session| &mut session.phase) {
+            Some(Phase::Ringing(ringing)) => {
+                ringing.change = Some(tx);
+                None
+            }
+            Some(Phase::Calling(calling)) => {
+                calling.change = Some((tx, tag.clone()));
+                Some(tag)
+            }
             Some(Phase::Unacknowledged { .. } | Phase::Established(_)) | None => return,
-        }
-        self.core.emit(Event::Reinvited { session, sdp: Some(offer) });
+        };
+        self.core.emit(Event::Reinvited { session, sdp: Some(offer), branch });
     }
 
     /// Our answer to an offer in an early dialog: both descriptions stand from now on.
@@ -73,15 +88,15 @@ impl UserAgent {
         let contact = match self.sessions.get_mut(&id).map(|session| &mut session.phase) {
             Some(Phase::Ringing(ringing)) => {
                 (ringing.reliable.remote_sdp, ringing.reliable.local_sdp) = (offer, Some(sdp.clone()));
-                self.core.contact(ringing.source, &ringing.user)
+                Some(self.core.contact(ringing.source, &ringing.user))
             }
-            Some(Phase::Calling(calling)) => {
-                let Some(early) = calling.early.get_mut(&tag) else { return };
+            Some(Phase::Calling(calling)) => calling.early.get_mut(&tag).map(|early| {
                 (early.remote_sdp, early.local_sdp) = (offer, Some(sdp.clone()));
                 early.dialog.contact.clone()
-            }
-            Some(Phase::Unacknowledged { .. } | Phase::Established(_)) | None => return,
+            }),
+            Some(Phase::Unacknowledged { .. } | Phase::Established(_)) | None => None,
         };
+        let Some(contact) = contact else { return self.core.respond_status(tx, 481, now) };
         let parts = ResponseParts { body: Some(Body::sdp(sdp)), ..ResponseParts::new(200) };
         self.core.respond(tx, parts.with("Contact", contact), now);
     }
@@ -109,6 +124,15 @@ impl UserAgent {
                 Change::None
             }
             None => Change::None,
+        }
+    }
+
+    /// Our INVITE is refused and sent again: what rang is over (RFC 3261 12.3), and so are its changes.
+    pub(super) fn forget_branches(&mut self, id: SessionId, now: Instant) {
+        let Some(Session { phase: Phase::Calling(calling), .. }) = self.sessions.get_mut(&id) else { return };
+        calling.early.clear();
+        if let Some((tx, _)) = calling.change.take() {
+            self.core.respond_status(tx, 481, now);
         }
     }
 

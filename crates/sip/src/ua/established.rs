@@ -6,7 +6,7 @@ use super::UserAgent;
 use super::core::{Farewell, Owner, set_body};
 use super::session::{Change, Phase, Session, stop_all};
 use crate::digest::Challenged;
-use crate::event::{Body, EndedBy, Event, ResponseParts, SessionId};
+use crate::event::{Body, EndedBy, Event, IncomingId, ResponseParts, SessionId};
 use crate::flow::Flow;
 use crate::message::{Headers, Request, Response};
 use crate::method::Method;
@@ -36,7 +36,9 @@ impl UserAgent {
             Method::Subscribe if self.referral_subscribed(tx, &request, now) => {}
             Method::Notify | Method::Subscribe => self.core.respond_status(tx, 489, now),
             Method::Refer => self.refer_received(id, tx, request, now),
-            Method::Message | Method::Publish | Method::Register => self.core.respond_status(tx, 405, now),
+            Method::Message if self.is_silent(id) => self.core.respond_status(tx, 481, now),
+            Method::Message => self.core.emit(Event::Message { session: id, id: IncomingId(tx.0), request }),
+            Method::Publish | Method::Register => self.core.respond_status(tx, 405, now),
             Method::Ack | Method::Cancel | Method::Other(_) => self.core.respond_status(tx, 501, now),
         }
     }

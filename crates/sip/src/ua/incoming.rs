@@ -1,5 +1,6 @@
 //! From bytes to whoever they concern.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::session::{Phase, Session};
@@ -186,11 +187,62 @@ impl UserAgent {
                     let at = now + self.core.wire.patience();
                     self.core.wire.timers.set(TimerKey::Detached(id), at);
                 }
+                Phase::Ringing(ref ringing) if self.core.servers.cut_off_from(ringing.tx).is_some() => {}
                 Phase::Ringing(_) | Phase::Unacknowledged { .. } | Phase::Calling(_) => {
                     self.forget(id, now);
                     self.core.emit(Event::Ended { session: id, by: EndedBy::Transport, headers: Headers::new() });
                 }
             }
+        }
+    }
+
+    /// Sessions whose caller's connection went away have another one, or are over.
+    pub(super) fn reopened(&mut self, closed: ConnectionId, remote: SocketAddr, flow: Option<Flow>, now: Instant) {
+        let is_on_it = |session: &Session| match &session.phase {
+            Phase::Ringing(ringing) => self.core.servers.cut_off_from(ringing.tx) == Some(remote),
+            Phase::Established(established) => {
+                established.awaiting.as_ref().is_some_and(|awaiting| awaiting.flow.remote == remote)
+            }
+            Phase::Calling(_) | Phase::Unacknowledged { .. } => false,
+        };
+        let over_closed = self.sessions.iter().filter(|(_, session)| session.flow().connection == Some(closed));
+        let waiting: Vec<_> = over_closed.filter(|(_, session)| is_on_it(session)).map(|(id, _)| *id).collect();
+        self.core.servers.handle_reopened(closed, remote, flow, &mut self.core.wire);
+        for id in waiting {
+            match flow {
+                Some(flow) => self.goes_on_over(id, flow),
+                None => self.is_lost(id, now),
+            }
+        }
+    }
+
+    fn goes_on_over(&mut self, id: SessionId, flow: Flow) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        match &mut session.phase {
+            Phase::Ringing(ringing) => {
+                ringing.source = flow;
+                ringing.reliable.moves_to(flow);
+            }
+            Phase::Established(established) => {
+                established.dialog.flow = flow;
+                if let Some(awaiting) = &mut established.awaiting {
+                    awaiting.flow = flow;
+                    self.core.wire.transmit(flow, awaiting.bytes.clone());
+                }
+                self.core.wire.timers.stop(TimerKey::Detached(id));
+            }
+            Phase::Calling(_) | Phase::Unacknowledged { .. } => {}
+        }
+    }
+
+    fn is_lost(&mut self, id: SessionId, now: Instant) {
+        match self.sessions.get(&id).map(|session| &session.phase) {
+            Some(Phase::Established(_)) => self.end_by_us(id, EndedBy::Transport, now),
+            Some(Phase::Ringing(_) | Phase::Calling(_) | Phase::Unacknowledged { .. }) => {
+                self.forget(id, now);
+                self.core.emit(Event::Ended { session: id, by: EndedBy::Transport, headers: Headers::new() });
+            }
+            None => {}
         }
     }
 

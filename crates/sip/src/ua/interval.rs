@@ -57,21 +57,27 @@ pub(crate) fn ask(headers: &mut Headers, config: &UaConfig, current: Option<Inte
     }
 }
 
-/// The refusal of a request that wants shorter intervals than we grant (RFC 4028 9).
+/// The refusal of a request that wants shorter intervals than we grant; not for a peer that would not understand it
+/// (RFC 4028 9).
 pub(crate) fn refusal(headers: &Headers, config: &UaConfig) -> Option<ResponseParts> {
     let is_too_short = SessionExpires::read(headers).is_some_and(|wish| wish.seconds < shortest(config));
-    is_too_short.then(|| ResponseParts::new(422).with("Min-SE", shortest(config)))
+    (is_too_short && knows_timers(headers)).then(|| ResponseParts::new(422).with("Min-SE", shortest(config)))
+}
+
+fn knows_timers(headers: &Headers) -> bool {
+    headers.lists("Supported", "timer") || headers.lists("Require", "timer")
 }
 
 /// What we grant as the one who answers (RFC 4028 9), written into the 2xx.
 pub(crate) fn grant(request: &Headers, response: &mut Headers, config: &UaConfig) -> Option<Interval> {
     let wish = SessionExpires::read(request);
-    let peer_can = request.lists("Supported", "timer") || request.lists("Require", "timer");
+    let peer_can = knows_timers(request);
     let seconds = match &wish {
         Some(wish) => {
             let least = request.get("Min-SE").and_then(|text| text.split(';').next()?.trim().parse().ok()).unwrap_or(0);
             let longest = config.session_expires.unwrap_or(u32::MAX);
-            wish.seconds.min(longest).max(least).max(shortest(config))
+            // A wish that could not be refused is not raised either, but for what no interval is below.
+            wish.seconds.min(longest).max(least).max(if peer_can { shortest(config) } else { SHORTEST })
         }
         None => config.session_expires.filter(|_| peer_can)?.max(shortest(config)),
     };

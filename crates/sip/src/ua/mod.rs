@@ -18,6 +18,7 @@ mod subscriptions;
 mod watches;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use self::core::{Core, Owner};
@@ -28,7 +29,7 @@ use self::subscriptions::Subscription;
 use self::watches::Watching;
 use crate::digest::{Authorizer, Credentials};
 use crate::event::{
-    Body, Counts, EndedBy, IncomingId, Invite, OutgoingRequest, Output, ReferralId, RequestId, ResponseParts, SessionId,
+    Body, Counts, EndedBy, Event, IncomingId, Invite, OutgoingRequest, Output, ReferralId, RequestId, ResponseParts, SessionId,
     SubscriptionId, SubscriptionState, UaConfig, Watch, WatchId,
 };
 use crate::flow::{ConnectionId, Flow};
@@ -100,18 +101,27 @@ impl UserAgent {
         self.core.opened.insert(connection);
     }
 
-    /// A connection is gone: transactions over it fail at once; sessions over it end after 64*T1 unless the peer
-    /// comes back on another connection, or [`UserAgent::move_session`] is called. Sessions not yet answered end at once.
+    /// A connection is gone: transactions of ours over it fail at once; sessions over it end after 64*T1 unless the peer
+    /// comes back on another connection, or [`UserAgent::move_session`] is called. Sessions not yet answered end at once, but
+    /// for calls that came over TCP: see `Event::Reopen`.
     pub fn handle_closed(&mut self, connection: ConnectionId, now: Instant) {
         self.streams.remove(&connection);
         self.core.opened.remove(&connection);
-        self.core.servers.handle_closed(connection, &mut self.core.wire);
+        for remote in self.core.servers.handle_closed(connection, &mut self.core.wire) {
+            self.core.emit(Event::Reopen { closed: connection, remote });
+        }
         for outcome in self.core.clients.handle_closed(connection, &mut self.core.wire) {
             self.client_outcome(outcome, now);
         }
         self.sessions_closed(connection, now);
         self.subscriptions_closed(connection);
         self.watches_closed(connection);
+    }
+
+    /// What became of an `Event::Reopen`: the new connection, or `None` if there is none, which ends what waited for it.
+    pub fn handle_reopened(&mut self, closed: ConnectionId, remote: SocketAddr, flow: Option<Flow>, now: Instant) {
+        self.core.opened.extend(flow.and_then(|flow| flow.connection));
+        self.reopened(closed, remote, flow, now);
     }
 
     /// The time that `Output::Timeout` told has come. Calling it too early or too often does no harm.
@@ -198,6 +208,12 @@ impl UserAgent {
         self.send_info(session, body, now);
     }
 
+    /// MESSAGE in an established session (RFC 3428), with `headers` such as Max-Forwards; `Event::Response` tells the end.
+    /// `None` if the session isn't established.
+    pub fn message(&mut self, session: SessionId, body: Body, headers: Headers, now: Instant) -> Option<RequestId> {
+        self.send_text(session, body, headers, now)
+    }
+
     /// Offers a change of an established session by UPDATE (RFC 3311), or by INVITE if the peer does not know UPDATE.
     /// Otherwise as `reinvite`. Without `sdp` it only tells `headers`, such as P-Asserted-Identity after a transfer;
     /// nothing is told of its end.
@@ -245,7 +261,7 @@ impl UserAgent {
     }
 
     /// 200 to a SUBSCRIBE that came as `Event::Request`, for `expires` seconds. A `notify` must follow at once (RFC 6665 4.2.1.2).
-    /// Refreshes and ends are handled inside. `None` if that request is no longer open or was no SUBSCRIBE.
+    /// Refreshes and ends are handled inside; a refresh may get more, up to `UaConfig::max_subscription_expires`. `None` if that request is no longer open or was no SUBSCRIBE.
     pub fn accept_subscription(
         &mut self,
         id: IncomingId,

@@ -141,6 +141,7 @@ impl UserAgent {
     }
 
     /// Sends a provisional response as a callee, reliably if the caller insists, or if it carries something and the caller can.
+    /// Not at all where the caller insists on an offer first that is not there yet.
     pub(super) fn send_progress(&mut self, id: SessionId, mut parts: ResponseParts, now: Instant) {
         let Some(Session { phase: Phase::Ringing(ringing), .. }) = self.sessions.get_mut(&id) else { return };
         if !(101..200).contains(&parts.status) || ringing.reliable.held.is_some() {
@@ -150,7 +151,13 @@ impl UserAgent {
             parts.headers.push("Contact", self.core.contact(ringing.source, &ringing.user));
         }
         let reliable = &mut ringing.reliable;
-        let is_reliable = reliable.is_required || reliable.is_supported && parts.body.is_some();
+        // RFC 3262 5: to an INVITE without an offer the first reliable one makes it, or there is none.
+        let describes = parts.body.as_ref().is_some_and(Body::is_sdp);
+        let may_be_reliable = ringing.has_offer || describes || reliable.local_sdp.is_some();
+        if reliable.is_required && !may_be_reliable {
+            return;
+        }
+        let is_reliable = may_be_reliable && (reliable.is_required || reliable.is_supported && parts.body.is_some());
         if !is_reliable {
             let tx = ringing.tx;
             self.core.respond(tx, parts, now);
@@ -209,19 +216,19 @@ impl UserAgent {
             self.core.respond_status(tx, 481, now);
             return;
         };
-        let mut parts = ResponseParts::new(200);
-        if let Some(sdp) = request.sdp() {
-            if ringing.has_offer || ringing.reliable.remote_sdp.is_some() {
-                // A new offer before the call is answered: what we have said stands.
-                parts.body = ringing.reliable.local_sdp.clone().map(Body::sdp);
-            } else {
-                ringing.reliable.remote_sdp = Some(sdp);
-            }
+        let expects_answer = !ringing.has_offer && ringing.reliable.remote_sdp.is_none();
+        if expects_answer {
+            ringing.reliable.remote_sdp = request.sdp();
         }
+        let (held, next) = (ringing.reliable.held.take(), ringing.reliable.queue.pop_front());
         self.core.wire.timers.stop(TimerKey::Progress(id));
         self.core.wire.timers.stop(TimerKey::NoPrack(id));
-        let (held, next) = (ringing.reliable.held.take(), ringing.reliable.queue.pop_front());
-        self.core.respond(tx, parts, now);
+        if expects_answer || request.sdp().is_none() {
+            self.core.respond_status(tx, 200, now);
+        } else {
+            // A new offer, as in UPDATE (RFC 3262 5). What it acknowledges is acknowledged, whatever becomes of it.
+            self.early_change_received(id, tx, request, now);
+        }
         match (held, next) {
             (Some(Held { contact, sdp, headers }), _) => self.answer(id, contact, sdp, headers, now),
             (None, Some(parts)) => self.send_reliably(id, parts, now),
@@ -246,6 +253,13 @@ impl Calling {
 }
 
 impl Reliable {
+    /// What waits for PRACK is repeated there from now on.
+    pub(crate) fn moves_to(&mut self, flow: Flow) {
+        if let Some(unacknowledged) = &mut self.unacknowledged {
+            unacknowledged.flow = flow;
+        }
+    }
+
     /// A description of ours waits for PRACK.
     pub(crate) fn waits(&self) -> bool {
         self.unacknowledged.as_ref().is_some_and(|unacknowledged| unacknowledged.has_sdp)

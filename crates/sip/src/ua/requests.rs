@@ -1,14 +1,16 @@
-//! Requests of ours outside sessions.
+//! Requests of ours outside sessions, and texts in them (RFC 3428).
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::UserAgent;
 use super::core::{Owner, set_body};
+use super::dialog::Dialog;
 use crate::digest::{Authorizer, Challenged, Credentials};
-use crate::event::{Event, OutgoingRequest, RequestFailure, RequestId};
+use crate::event::{Body, Event, OutgoingRequest, RequestFailure, RequestId, SessionId};
 use crate::flow::Flow;
-use crate::message::{Request, Response};
+use crate::message::{Headers, Request, Response};
+use crate::method::Method;
 use crate::transaction::TransactionFailure;
 
 /// A request that waits for its final response.
@@ -17,6 +19,8 @@ pub(crate) struct Pending {
     /// Without Via, to be sent again after a challenge.
     request: Request,
     flow: Flow,
+    /// The session's, for a text in one.
+    dialog: Option<Dialog>,
     authorizer: Option<(AuthorizerKey, Authorizer)>,
     challenged: Challenged,
 }
@@ -42,9 +46,28 @@ impl UserAgent {
             let known = self.authorizers.remove(&key).filter(|known| known.is_of(&credentials));
             (key, known.unwrap_or_else(|| Authorizer::new(credentials)))
         });
-        self.requests.insert(id, Pending { request, flow, authorizer, challenged: Challenged::default() });
+        self.requests.insert(id, Pending { request, flow, dialog: None, authorizer, challenged: Challenged::default() });
         self.send_request(id, now);
         id
+    }
+
+    pub(super) fn send_text(&mut self, id: SessionId, body: Body, headers: Headers, now: Instant) -> Option<RequestId> {
+        let session = self.sessions.get(&id)?;
+        let established = session.established().filter(|established| established.ending.is_none())?;
+        let dialog = established.dialog.clone();
+        let mut request = dialog.request(Method::Message);
+        // RFC 3428 4: a text says nothing of where its sender is reached.
+        request.headers.remove("Contact");
+        for header in headers.iter() {
+            request.headers.set(&header.name, &header.value);
+        }
+        set_body(&mut request.headers, &mut request.body, body);
+        let authorizer = session.authorizer.clone().map(|authorizer| (AuthorizerKey::default(), authorizer));
+        let (flow, id) = (dialog.next_hop(), RequestId(self.core.next_id()));
+        let (dialog, challenged) = (Some(dialog), Challenged::default());
+        self.requests.insert(id, Pending { request, flow, dialog, authorizer, challenged });
+        self.send_request(id, now);
+        Some(id)
     }
 
     fn plain_request(&mut self, outgoing: OutgoingRequest) -> Request {
@@ -65,7 +88,8 @@ impl UserAgent {
 
     fn send_request(&mut self, id: RequestId, now: Instant) {
         let Some(pending) = self.requests.get_mut(&id) else { return };
-        let cseq = format!("{} {}", self.core.next_cseq(), pending.request.method);
+        let number = pending.dialog.as_ref().map_or_else(|| self.core.next_cseq(), Dialog::next_number);
+        let cseq = format!("{number} {}", pending.request.method);
         pending.request.headers.set("CSeq", cseq);
         self.core.authorize(pending.authorizer.as_mut().map(|(_, authorizer)| authorizer), &mut pending.request);
         let (request, flow) = (pending.request.clone(), pending.flow);
@@ -81,7 +105,7 @@ impl UserAgent {
             Err(failure) => Err(failure.into()),
         };
         let Some(pending) = self.requests.remove(&id) else { return };
-        if let Some((key, authorizer)) = pending.authorizer.filter(|_| result.is_ok()) {
+        if let Some((key, authorizer)) = pending.authorizer.filter(|_| result.is_ok() && pending.dialog.is_none()) {
             remember(&mut self.authorizers, key, authorizer);
         }
         self.core.emit(Event::Response { id, result });

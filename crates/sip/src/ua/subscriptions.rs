@@ -19,8 +19,8 @@ pub(crate) struct Subscription {
     dialog: Dialog,
     /// Event as the subscriber wrote it, with its id (RFC 6665 4.1.2.1).
     event: String,
-    /// The duration that the caller granted at first, in seconds; refreshes get no more.
-    longest: u32,
+    /// The duration that was granted last, in seconds; 0: the state is told once.
+    granted: u32,
     ends_at: Instant,
     /// What the subscriber is to know.
     last: Option<(SubscriptionState, Option<Body>)>,
@@ -56,7 +56,7 @@ impl UserAgent {
         let new = Subscription {
             dialog,
             event,
-            longest: expires,
+            granted: expires,
             ends_at,
             last: None,
             in_flight: false,
@@ -76,7 +76,7 @@ impl UserAgent {
     ) {
         let Some(subscription) = self.subscriptions.get_mut(&id) else { return };
         (subscription.last, subscription.repeats) = (Some((state, body)), repeats);
-        if subscription.longest == 0 {
+        if subscription.granted == 0 {
             self.close_subscription(id, "timeout", now);
             return;
         }
@@ -105,7 +105,7 @@ impl UserAgent {
     /// The last NOTIFY. The subscription is gone afterwards.
     pub(super) fn close_subscription(&mut self, id: SubscriptionId, reason: &str, now: Instant) {
         let Some(mut subscription) = self.forget_subscription(id) else { return };
-        if !subscription.repeats && subscription.longest > 0 {
+        if !subscription.repeats && subscription.granted > 0 {
             subscription.last = None;
         }
         let (request, flow) = subscription.request(&format!("terminated;reason={}", crate::grammar::one_line(reason)));
@@ -157,7 +157,8 @@ impl UserAgent {
         }
         subscription.dialog.remote_cseq = Some(number);
         subscription.dialog.follow(request, source);
-        let expires = request.headers.expires().unwrap_or(subscription.longest).min(subscription.longest);
+        let longest = self.core.config.max_subscription_expires;
+        let expires = request.headers.expires().map_or(subscription.granted, |asked| asked.min(longest));
         self.renew_subscription(id, tx, expires, now);
     }
 
@@ -165,6 +166,7 @@ impl UserAgent {
         let Some(subscription) = self.subscriptions.get_mut(&id) else { return };
         let parts = ResponseParts::new(200).with("Expires", expires).with("Contact", &subscription.dialog.contact);
         subscription.ends_at = now + Duration::from_secs(u64::from(expires));
+        subscription.granted = expires;
         subscription.is_dirty |= subscription.last.is_some() && subscription.repeats;
         let ends_at = subscription.ends_at;
         self.core.respond(tx, parts, now);

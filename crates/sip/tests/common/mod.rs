@@ -273,3 +273,29 @@ pub fn any_time() -> Instant {
 pub fn read(bytes: &[u8]) -> Message {
     parse(bytes).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(bytes)))
 }
+
+/// Somebody who is no agent of the world, played by hand.
+pub fn stranger() -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, 7], 5062))
+}
+
+/// An INVITE of a simple program, such as sipp: without rport.
+pub fn invite(via: &str, body: &str) -> String {
+    format!(
+        "INVITE sip:bob@127.0.0.2 SIP/2.0\r\nVia: {via}\r\nFrom: sipp <sip:sipp@192.0.2.7:5062>;tag=1\r\nTo: <sip:bob@127.0.0.2>\r\n\
+         Call-ID: 1-2@192.0.2.7\r\nCSeq: 1 INVITE\r\nContact: sip:sipp@192.0.2.7:5062\r\nMax-Forwards: 70\r\n\
+         Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+pub const VIA: &str = "SIP/2.0/UDP 192.0.2.7:5062;branch=z9hG4bK-1";
+
+/// Its request without a body, in the dialog that `to` names.
+pub fn in_dialog(method: &str, number: u32, branch: &str, to: &str) -> String {
+    format!(
+        "{method} sip:bob@127.0.0.2 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.7:5062;branch={branch}\r\n\
+         From: sipp <sip:sipp@192.0.2.7:5062>;tag=1\r\nTo: {to}\r\nCall-ID: 1-2@192.0.2.7\r\nCSeq: {number} {method}\r\n\
+         Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+    )
+}

@@ -222,6 +222,10 @@ impl World {
             Event::BindingsToSave(_) => {}
             Event::Locate { request, .. } => self.exchange.handle_located(request, self.ways.clone(), self.now),
             Event::Reach { request, way } => self.reach(request, &way),
+            Event::Reopen { request, address } => {
+                let way = Way { transport: Transport::Tcp, address, name: String::new(), fingerprint: None };
+                self.reach(request, &way);
+            }
             Event::BindingsChanged(_) | Event::MessageWaitingWanted(_) | Event::DeviceSeen(..) | Event::TrunkChanged(..) => {
                 self.events.push(event);
             }

@@ -208,6 +208,7 @@ fn is_of(event: &Event, of: SessionId) -> bool {
         | Event::EarlyOffered { session, .. }
         | Event::Updated { session, .. }
         | Event::Referred { session, .. }
+        | Event::Message { session, .. }
         | Event::Info { session, .. } => *session == of,
         Event::Request { .. }
         | Event::Response { .. }
@@ -217,6 +218,7 @@ fn is_of(event: &Event, of: SessionId) -> bool {
         | Event::ReferEnded { .. }
         | Event::Notified { .. }
         | Event::Unwatched { .. }
+        | Event::Reopen { .. }
         | Event::Unframeable { .. } => false,
     }
 }

@@ -1,6 +1,6 @@
 //! Our account as a customer of somebody else's exchange: Asterisk 22, at which it registers, and baresip as the desk phones.
 
-use std::time::Duration;
+use std::{net::UdpSocket, time::Duration};
 
 use aftertone_tests::{
     baresip::{Baresip, Setup},
@@ -9,6 +9,7 @@ use aftertone_tests::{
         asterisk::{self, Asterisk},
         capture::Capture,
         keys::Keys,
+        names::NameServer,
     },
     process::{self, PATIENCE},
     sound::{self, Sound},
@@ -67,17 +68,26 @@ impl World {
     /// Alice rings `ring_s`; her number outside is +4930501, and she gets what has none.
     async fn new(ring_s: u16, transport: &str) -> Result<Self> {
         let asterisk = Asterisk::start(&provider()).await?;
+        let is_tls = transport.ends_with("tls");
+        let server = format!("sip:{}{transport}", if is_tls { asterisk.sip_tls } else { asterisk.sip });
+        let pin = asterisk.keys.fingerprint()?;
+        let pinned = if is_tls { vec!["--fingerprint", pin.as_str()] } else { Vec::new() };
+        Self::at(asterisk, ring_s, &[&["--server", &server][..], &pinned].concat(), None).await
+    }
+
+    /// The same at a provider that is known by `server`, whose name leads where `names` says.
+    async fn at(asterisk: Asterisk, ring_s: u16, server: &[&str], names: Option<&NameServer>) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let data = folder.path().join("account");
         hosted::add_person(&data, &Person { ring_s, ..ALICE }).await?;
         hosted::add_person(&data, &BOB).await?;
         let (alices, bobs) = (hosted::add_phone(&data, ALICE.name).await?, hosted::add_phone(&data, BOB.name).await?);
-        let hosted = Hosted::start_wary(&data, &["--country", "49", "--area", "30", "--emergency-trunk", "provider"]).await?;
-        let is_tls = transport.ends_with("tls");
-        let server = format!("sip:{}{transport}", if is_tls { asterisk.sip_tls } else { asterisk.sip });
-        let pin = asterisk.keys.fingerprint()?;
-        let pinned = if is_tls { vec!["--fingerprint", pin.as_str()] } else { Vec::new() };
-        let add = ["trunk", "add", "provider", "--server", &server, "--register", "--user", ACCOUNT, "--password-stdin"];
+        let plan = ["--country", "49", "--area", "30", "--emergency-trunk", "provider"];
+        let hosted = match names {
+            Some(names) => Hosted::start_asking(names, &data, &plan).await?,
+            None => Hosted::start_wary(&data, &plan).await?,
+        };
+        let add = ["trunk", "add", "provider", "--register", "--user", ACCOUNT, "--password-stdin"];
         let numbers = [
             "--number",
             "+4930501=alice",
@@ -89,7 +99,7 @@ impl World {
             "60",
             "--asserted-identity",
         ];
-        hosted.admin(&[&add[..], &numbers, &pinned].concat(), PASSWORD).await?;
+        hosted.admin(&[&add[..], server, &numbers].concat(), PASSWORD).await?;
         let alice = hosted.sign_in(ALICE.name).await?;
         let world = Self { asterisk, hosted, alices, bobs, alice, folder };
         world.asterisk.says("pjsip show contacts", "sip:t-", PATIENCE).await?;
@@ -188,6 +198,43 @@ async fn calls_go_in_and_out_over_tls() -> Result<()> {
 #[tokio::test]
 async fn calls_go_in_and_out_over_tcp() -> Result<()> {
     calls_go_in_and_out(";transport=tcp").await
+}
+
+/// RFC 3263: the provider is known by its domain alone, whose records name two machines; the first one is dead.
+#[tokio::test]
+async fn a_provider_known_by_its_domain_is_reached_at_its_second_machine() -> Result<()> {
+    let capture = Capture::start("trunk-domain", "tcp").await?;
+    let asterisk = Asterisk::start(&provider()).await?;
+    // Nobody listens there: the port is held by one that takes no streams.
+    let dead = UdpSocket::bind("127.0.0.1:0")?;
+    let names = NameServer::start(&[
+        "--naptr-record=provider.test,10,50,s,SIP+D2T,,_sip._tcp.pool.test".to_owned(),
+        format!("--srv-host=_sip._tcp.pool.test,one.pool.test,{},10,100", dead.local_addr()?.port()),
+        format!("--srv-host=_sip._tcp.pool.test,two.pool.test,{},20,0", asterisk.sip.port()),
+        "--host-record=one.pool.test,127.0.0.1".to_owned(),
+        "--host-record=two.pool.test,127.0.0.1".to_owned(),
+    ])
+    .await?;
+    let world = World::at(asterisk, 20, &["--server", "provider.test"], Some(&names)).await?;
+    let bound = world.asterisk.cli("database show registrar").await?;
+    ensure!(bound.to_ascii_lowercase().contains("transport=tcp"), "as the records want it: {bound}");
+    let words = Sound::silence(1.0).then(&sound::sentence()?).then(&Sound::silence(30.0));
+    let mut alice = world.desk(&world.alices, &ALICE, &words).await?;
+    alice.command("dial sip:030600@example.test").await?;
+    alice.happening("CALL_ESTABLISHED", PATIENCE).await?;
+    alice.hears(4.0, PATIENCE).await?;
+    alice.command("hangup").await?;
+    alice.happening("CALL_CLOSED", PATIENCE).await?;
+    hears_itself(&alice).context("a call out")?;
+    world.asterisk.cli(&format!("channel originate PJSIP/{ACCOUNT} extension 700@internal")).await?;
+    alice.happening("CALL_INCOMING", PATIENCE).await?;
+    alice.command("accept").await?;
+    alice.happening("CALL_ESTABLISHED", PATIENCE).await?;
+    alice.hears(3.0, PATIENCE).await.context("a call in")?;
+    alice.command("hangup").await?;
+    alice.happening("CALL_CLOSED", PATIENCE).await?;
+    capture.passed();
+    world.hosted.stop().await
 }
 
 #[tokio::test]

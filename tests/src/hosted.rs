@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt, process::Command};
 
 use crate::{
+    peers::names::NameServer,
     process::{self, Running},
     sound::Sound,
 };
@@ -64,12 +65,31 @@ impl Hosted {
         Self::launch(command, data, more).await
     }
 
+    /// Starts one that asks `names` for what names mean, and trusts nobody without credentials.
+    ///
+    /// # Errors
+    /// Where it doesn't come up.
+    pub async fn start_asking(names: &NameServer, data: &Path, more: &[&str]) -> Result<Self> {
+        let mut command = process::clean_command(process::built("aftertone-server")?);
+        Self::serve(&mut command, data, more);
+        Self::ready(names.asked_by(&command), data).await
+    }
+
     async fn launch(mut command: Command, data: &Path, more: &[&str]) -> Result<Self> {
+        Self::serve(&mut command, data, more);
+        Self::ready(command, data).await
+    }
+
+    fn serve(command: &mut Command, data: &Path, more: &[&str]) {
         command.arg("serve").arg("--data").arg(data).args(["--domain", DOMAIN, "--rtp-ports", "20000-27999"]);
         for port in ["--http", "--sip-udp", "--sip-tcp"].into_iter().filter(|port| !more.contains(port)) {
             command.args([port, "127.0.0.1:0"]);
         }
         command.args(more);
+    }
+
+    /// Runs what serves `data`, until it says where.
+    async fn ready(mut command: Command, data: &Path) -> Result<Self> {
         let mut running = process::start(&mut command, &data.with_extension("log"))?;
         let line = running.line(Duration::from_secs(20)).await.context("aftertone-server")?;
         let ready: Value = serde_json::from_str(&line).with_context(|| format!("not JSON: {line}"))?;

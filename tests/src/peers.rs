@@ -17,6 +17,7 @@ pub mod capture;
 pub mod coturn;
 pub mod kamailio;
 pub mod keys;
+pub mod names;
 
 /// What `cargo xtask setup` keeps under this name in the user's cache.
 ///

@@ -17,10 +17,10 @@ impl Exchange {
     /// The peer of a session says who it is now. Only news are passed on: most peers say it in each refresh, too.
     pub(crate) fn on_updated(&mut self, session: SessionId, request: &Request, now: Now) {
         let Some((id, leg)) = self.sessions.get(&session).copied() else { return };
-        let Some(named) = party::named(request).filter(|_| self.is_believed_on(id, leg)).map(|named| self.trunk_caller(named))
-        else {
-            return;
-        };
+        let Some(named) = party::named(request).filter(|_| self.is_believed_on(id, leg)) else { return };
+        // As the caller of an INVITE over the same way is read.
+        let is_trunk = self.calls.get(&id).is_some_and(|call| call.line(leg).is_some());
+        let named = if is_trunk { self.trunk_caller(named) } else { named };
         let Some(call) = self.calls.get_mut(&id) else { return };
         if is_same(&call.known(leg), &named) {
             return;

@@ -22,6 +22,7 @@ use crate::{
     media::Pending,
     pages::Page,
     registrar::{Bindings, SavedBinding},
+    reopened::Reopening,
     requests::Lamp,
     timers::{Timer, Timers},
     transfer::Replacement,
@@ -75,7 +76,7 @@ pub enum Event {
     Locate {
         /// Comes back with them.
         request: ReachId,
-        /// Of a trunk.
+        /// Of a trunk, or of a believed caller whose connection is gone.
         uri: Uri,
     },
     /// Find the flow to this: for UDP our end of it, else a new connection; [`Exchange::handle_reached`] takes it.
@@ -123,8 +124,8 @@ pub struct Exchange {
     pub(crate) leaving: BTreeSet<RequestId>,
     pub(crate) last_line: u64,
     pub(crate) last_reach: u64,
-    /// Connections to callers whose own is gone, being opened: which that was, and where to.
-    pub(crate) reopening: BTreeMap<ReachId, (ConnectionId, SocketAddr)>,
+    /// Connections to callers whose own is gone, being opened.
+    pub(crate) reopening: BTreeMap<ReachId, Reopening>,
     pub(crate) timers: Timers,
     pub(crate) draining: bool,
     /// Nothing has happened yet that calls are concerned by.
@@ -451,7 +452,7 @@ impl Exchange {
                 self.watchers.remove(&subscription);
             }
             sip::Event::Unframeable { connection } => self.unframeable.push(connection),
-            sip::Event::Reopen { closed, remote } => self.reopen(closed, remote, now),
+            sip::Event::Reopen { closed, remote, name } => self.reopen(closed, remote, name, now),
             sip::Event::Response { id, result } => {
                 if !self.on_page_response(id, &result, now) {
                     self.on_line_response(id, result, now);

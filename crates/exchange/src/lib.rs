@@ -28,6 +28,7 @@ mod pages;
 mod party;
 mod plane;
 mod registrar;
+mod reopened;
 mod requests;
 mod ringing;
 mod timers;

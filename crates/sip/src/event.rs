@@ -429,12 +429,15 @@ pub enum Event {
         by: UnsubscribedBy,
     },
     /// The TCP connection is gone that requests came over which are not answered yet: open another one to `remote`
-    /// (RFC 3261 18.2.2). [`UserAgent::handle_reopened`](crate::UserAgent::handle_reopened) must follow; their answers wait for it.
+    /// (RFC 3261 18.2.2), or to where `name` leads if nobody is there. [`UserAgent::handle_reopened`](crate::UserAgent::handle_reopened) must follow; their answers wait for it.
     Reopen {
         /// The one that is gone.
         closed: ConnectionId,
-        /// Where to.
+        /// Where to: from where they came, at the port that Via gives.
         remote: SocketAddr,
+        /// The host that Via names, if it is a name (RFC 3263 5). Follow it for peers that are believed alone: a request could
+        /// name a victim.
+        name: Option<Uri>,
     },
     /// A peer on a connection sends what can't be framed; the caller should close it. Further bytes of it are ignored.
     Unframeable {

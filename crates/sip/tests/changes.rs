@@ -274,7 +274,7 @@ fn cut_off(world: &mut World) -> (SessionId, SessionId, SocketAddr) {
     world.act(BOB, |ua, now| ua.ring(theirs, Headers::new(), now));
     world.act(BOB, |ua, now| ua.handle_closed(flow.connection.unwrap(), now));
     let (closed, remote) = world.wait(BOB, |event| match event {
-        Event::Reopen { closed, remote } => Some((*closed, *remote)),
+        Event::Reopen { closed, remote, .. } => Some((*closed, *remote)),
         _ => None,
     });
     assert_eq!((closed, remote), (flow.connection.unwrap(), world.agents[ALICE].addr));

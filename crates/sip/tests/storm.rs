@@ -120,7 +120,7 @@ impl Ledger {
                         assert!(self.referred.insert((agent, *referral)), "{event:?} twice");
                         continue;
                     }
-                    Event::Reopen { closed, remote } => {
+                    Event::Reopen { closed, remote, .. } => {
                         // Half of the callers can be reached.
                         let flow = self.over.len().is_multiple_of(2).then(|| world.flow(agent, 1 - agent));
                         world.act(agent, |ua, now| ua.handle_reopened(*closed, *remote, flow, now));

@@ -145,6 +145,7 @@ impl Exchange {
 
     /// The result of [`Event::Locate`]: the ways to try, in order; none if the name can't be resolved.
     pub fn handle_located(&mut self, request: ReachId, ways: Vec<Way>, now: Now) {
+        self.reopened_elsewhere(request, &ways, now);
         if let Some(id) = self.line_that(|line| line.waits == Waits::Locate(request))
             && let Some(line) = self.lines.get_mut(&id)
         {
@@ -161,7 +162,7 @@ impl Exchange {
     /// The result of [`Event::Reach`] and [`Event::Reopen`]: the flow to it (for a connection: open, and told by
     /// [`Exchange::handle_connected`] before), or `None`.
     pub fn handle_reached(&mut self, request: ReachId, flow: Option<Flow>, now: Now) {
-        self.is_reopened(request, flow, now);
+        self.reopened(request, flow, now);
         if let Some(id) = self.line_that(|line| line.waits == Waits::Reach(request)) {
             if let Some(connection) = flow.and_then(|flow| flow.connection) {
                 self.ua.opened(connection);
@@ -256,25 +257,11 @@ impl Exchange {
         }
     }
 
-    /// The connection is gone over which somebody waits for our answer: another one is opened to where they listen.
-    pub(crate) fn reopen(&mut self, closed: ConnectionId, address: SocketAddr, now: Now) {
-        let request = self.new_reach();
-        self.reopening.insert(request, (closed, address));
-        self.timers.set(now.mono + registration::REACH_WAIT, Timer::Reach(request));
-        self.events(Event::Reopen { request, address });
-    }
-
-    fn is_reopened(&mut self, request: ReachId, flow: Option<Flow>, now: Now) {
-        if let Some((closed, address)) = self.reopening.remove(&request) {
-            self.ua.handle_reopened(closed, address, flow, now.mono);
-        }
-    }
-
     fn line_that(&self, matches: impl Fn(&Line) -> bool) -> Option<LineId> {
         self.lines.iter().find(|(_, line)| matches(line)).map(|(id, _)| *id)
     }
 
-    fn new_reach(&mut self) -> ReachId {
+    pub(crate) fn new_reach(&mut self) -> ReachId {
         self.last_reach += 1;
         ReachId(self.last_reach)
     }
@@ -291,7 +278,7 @@ impl Exchange {
 
     /// The network did not answer.
     pub(crate) fn reach_is_late(&mut self, request: ReachId, now: Now) {
-        self.is_reopened(request, None, now);
+        self.reopened(request, None, now);
         for (waits, failure) in
             [(Waits::Locate(request), TrunkFailure::NotFound), (Waits::Reach(request), TrunkFailure::NotReached)]
         {

@@ -1,9 +1,9 @@
 //! Running calls: hanging up, holding, late offers, failures, limits.
 
-use aftertone_exchange::{LegId, MediaCommand, MediaFailure};
+use aftertone_exchange::{LegId, MediaCommand, MediaFailure, Way};
 use aftertone_media::Codec;
 use aftertone_model::EndReason;
-use aftertone_sip::{ConnectionId, Event, NameAddr, RequestFailure, SessionId, Transport, Uri};
+use aftertone_sip::{ConnectionId, Event, Flow, NameAddr, RequestFailure, SessionId, Transport, Uri};
 
 use crate::world::{DOMAIN, PhoneId, World, device, flow_of, id, text};
 
@@ -329,6 +329,57 @@ fn a_caller_whose_connection_breaks_while_it_rings_is_answered_over_another_one(
         } else {
             assert_eq!(world.story(ben, leg).last().unwrap(), "cancelled", "nobody is left to talk to");
         }
+        world.check_clean();
+    }
+}
+
+/// RFC 3263 section 5: where nobody listens at the address any more, the name in Via leads on; for believed peers alone.
+#[test]
+fn a_believed_caller_is_looked_up_by_its_name_where_its_machine_is_gone() {
+    for is_believed in [true, false] {
+        let mut world = World::with(|config| {
+            config.open = true;
+            config.trusted = if is_believed { vec!["192.0.2.9".parse().unwrap()] } else { Vec::new() };
+        });
+        let ben = world.registered("ben", 12);
+        let flow = flow_of("192.0.2.9:40000", Transport::Tcp, Some(1));
+        let back = Flow { local: flow.remote, remote: flow.local, ..flow };
+        let sdp = text("pbx", false, &[Codec::Pcma]);
+        let invite = format!(
+            "INVITE sip:ben@example.org SIP/2.0\r\nVia: SIP/2.0/TCP pbx.example:5070;branch=z9hG4bKpbx\r\nMax-Forwards: 70\r\n\
+             From: <sip:+4930555123@pbx.example>;tag=pbx\r\nTo: <sip:ben@example.org>\r\nCall-ID: pbx\r\nCSeq: 1 INVITE\r\n\
+             Contact: <sip:pbx.example:5070;transport=tcp>\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}",
+            sdp.len()
+        );
+        world.exchange.handle_received(back, invite.as_bytes(), world.now);
+        world.settle();
+        let leg = world.rings(ben);
+        // Neither the machine that called nor the first one that the name leads to takes connections.
+        world.closed = ["192.0.2.9:5070", "192.0.2.10:5070"].map(|address| address.parse().unwrap()).into();
+        let way = |transport, address: &str| Way {
+            transport,
+            address: address.parse().unwrap(),
+            name: "pbx.example".into(),
+            fingerprint: None,
+        };
+        world.ways = vec![
+            way(Transport::Udp, "192.0.2.12:5060"),
+            way(Transport::Tcp, "192.0.2.10:5070"),
+            way(Transport::Tcp, "192.0.2.11:5070"),
+        ];
+        world.exchange.handle_closed(ConnectionId(1), world.now);
+        world.settle();
+        if !is_believed {
+            assert_eq!(world.story(ben, leg).last().unwrap(), "cancelled");
+            world.check_clean();
+            continue;
+        }
+        world.answer(ben, leg);
+        let to_caller = world.sent.iter().filter(|(to, _)| to.ip() != world.phones[ben.0].flow.local.ip());
+        let to_caller: Vec<_> = to_caller.map(|(to, text)| (to.to_string(), text[8..11].to_owned())).collect();
+        let expect = [("192.0.2.9:40000", "180"), ("192.0.2.11:5070", "180"), ("192.0.2.11:5070", "200")];
+        assert_eq!(to_caller, expect.map(|(to, status)| (to.to_owned(), status.to_owned())));
+        world.hang_up(ben, leg);
         world.check_clean();
     }
 }

@@ -1,11 +1,11 @@
 //! Connected lines: who is at the other end by now.
 
 use aftertone_model::EndReason;
-use aftertone_sip::{Event, Headers, SessionId};
+use aftertone_sip::{Event, Headers, SessionId, Uri};
 
 use crate::{
-    trunks::contact_of,
-    world::{PhoneId, World},
+    trunks::{contact_of, plan},
+    world::{DOMAIN, PhoneId, World},
 };
 
 impl World {
@@ -79,6 +79,24 @@ fn who_has_answered_outside_is_shown() {
     assert_eq!(world.told_who(anna), [("\"Yan\" <sip:+4930999@example.org>".to_owned(), None)]);
     world.hang_up(anna, call);
     assert_eq!(world.log_of("anna")[0].party.number, "+4930555123", "what she has dialled");
+    world.check_clean();
+}
+
+#[test]
+fn an_exchange_in_front_says_who_has_taken_over_there() {
+    let mut world = World::with(|config| {
+        plan(config);
+        config.trusted = vec!["192.0.2.9".parse().unwrap()];
+    });
+    let (pbx, anna) = (world.phone_at("pbx", "192.0.2.9:5060"), world.registered("anna", 11));
+    let call = world.call_as(pbx, "<sip:030777@pbx.example>".parse().unwrap(), Uri::sip("anna", DOMAIN));
+    let leg = world.rings(anna);
+    world.answer(anna, leg);
+    world.says_who(pbx, call, asserting("<sip:030777@pbx.example>"), false);
+    assert_eq!(world.told_who(anna), [], "it is who called");
+    world.says_who(pbx, call, asserting("\"Yan\" <sip:4711@pbx.example>"), true);
+    assert_eq!(world.told_who(anna), [("\"Yan\" <sip:4711@example.org>".to_owned(), None)]);
+    world.hang_up(anna, leg);
     world.check_clean();
 }
 

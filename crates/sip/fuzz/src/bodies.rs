@@ -182,7 +182,7 @@ impl Desk {
                 Output::Event(Event::Request { id, .. } | Event::Referred { id, .. } | Event::Message { id, .. }) => {
                     self.asked.push(id)
                 }
-                Output::Event(Event::Reopen { closed, remote }) => self.ua.handle_reopened(closed, remote, None, self.now),
+                Output::Event(Event::Reopen { closed, remote, .. }) => self.ua.handle_reopened(closed, remote, None, self.now),
                 Output::Event(_) => {}
             }
         }

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -7,6 +7,7 @@ use crate::flow::{ConnectionId, Flow, Transport};
 use crate::message::{Request, Response};
 use crate::method::Method;
 use crate::timers::TimerKey;
+use crate::uri::Uri;
 
 /// The server transactions of a user agent.
 ///
@@ -200,17 +201,17 @@ impl ServerTransactions {
     }
 
     /// A connection is gone. What is not answered yet over TCP waits for another one, to the addresses that are returned
-    /// (RFC 3261 18.2.2), but for what came in dialogs, which know other ways: from where the request came, at the port in Via. A host that is named there is not followed, for it
-    /// would let a request name a victim. TLS has nothing to show there, and nobody listens behind a WebSocket.
-    pub(crate) fn handle_closed(&mut self, connection: ConnectionId, wire: &mut Wire) -> BTreeSet<SocketAddr> {
+    /// (RFC 3261 18.2.2), but for what came in dialogs, which know other ways: from where the request came, at the port in Via; with each the URI of the host that is named there, for whoever finds
+    /// nobody at the address. TLS has nothing to show there, and nobody listens behind a WebSocket.
+    pub(crate) fn handle_closed(&mut self, connection: ConnectionId, wire: &mut Wire) -> BTreeMap<SocketAddr, Option<Uri>> {
         let over = |tx: &ServerTransaction| tx.source.connection == Some(connection);
-        let mut reopened = BTreeSet::new();
+        let mut reopened = BTreeMap::new();
         for tx in self.all.values_mut().filter(|tx| over(tx)) {
             let is_open = tx.merge_key.is_some() && matches!(tx.state, State::Proceeding { .. });
             if tx.source.transport == Transport::Tcp && is_open {
                 tx.is_cut_off = true;
                 tx.reply = Flow { remote: listens_at(&tx.request, tx.source), ..tx.source };
-                reopened.insert(tx.reply.remote);
+                reopened.insert(tx.reply.remote, named_by(&tx.request));
             }
         }
         let gone: Vec<_> = self.all.iter().filter(|(_, tx)| over(tx) && !tx.is_cut_off).map(|(id, _)| *id).collect();
@@ -288,6 +289,14 @@ fn listens_at(request: &Request, source: Flow) -> SocketAddr {
     let mut remote = source.remote;
     remote.set_port(port.unwrap_or(source.transport.default_port()));
     remote
+}
+
+/// The host that the topmost Via names, if it is a name (RFC 3263 5).
+fn named_by(request: &Request) -> Option<Uri> {
+    let via = request.headers.top_via().ok()?;
+    let uri = Uri::sip("", &via.host).with_param("transport", Some(Transport::Tcp.uri_name()));
+    let uri = via.port.map_or_else(|| uri.clone(), |port| uri.clone().with_port(port));
+    uri.host_ip().is_none().then_some(uri)
 }
 
 /// RFC 3261 17.2.3; a branch without the cookie of RFC 3261 is no identity, so other headers stand in.

@@ -107,8 +107,8 @@ impl UserAgent {
     pub fn handle_closed(&mut self, connection: ConnectionId, now: Instant) {
         self.streams.remove(&connection);
         self.core.opened.remove(&connection);
-        for remote in self.core.servers.handle_closed(connection, &mut self.core.wire) {
-            self.core.emit(Event::Reopen { closed: connection, remote });
+        for (remote, name) in self.core.servers.handle_closed(connection, &mut self.core.wire) {
+            self.core.emit(Event::Reopen { closed: connection, remote, name });
         }
         for outcome in self.core.clients.handle_closed(connection, &mut self.core.wire) {
             self.client_outcome(outcome, now);

@@ -1,5 +1,5 @@
 //! Connected lines: a believed peer says in mid-call who is at its end by now (P-Asserted-Identity of RFC 3325, or
-//! Remote-Party-ID, in UPDATE or re-INVITE), such as after a transfer there. The other party's phone is told the same, by UPDATE.
+//! Remote-Party-ID, in UPDATE or re-INVITE), such as after a transfer there. The other party's phone is told the same.
 //!
 //! Who called, and what stands in the call logs, doesn't change by it.
 

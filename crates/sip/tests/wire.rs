@@ -394,6 +394,26 @@ fn a_call_of_ours_that_rings_may_be_updated_too() {
     assert_eq!(request(&mut world).1.method, Method::Cancel);
 }
 
+/// A peer that doesn't name UPDATE in Allow is told who is there now by INVITE, as it was described before.
+#[test]
+fn news_of_who_is_there_reach_peers_without_update_too() {
+    let mut world = World::new(Transport::Udp);
+    let (session, ok) = answered_stranger(&mut world, &invite(VIA, OFFER), stranger());
+    world.inject(BOB, stranger(), &in_dialog("ACK", 1, "z9hG4bK-2", ok.headers.get("To").unwrap()));
+    world.agents[BOB].events.clear();
+    for status in [200, 488] {
+        let headers = Headers::new().with("P-Asserted-Identity", "<sip:zoe@example.com>");
+        world.act(BOB, |ua, now| ua.update(session, None, headers, now));
+        let (_, told) = request(&mut world);
+        assert_eq!((&told.method, told.headers.get("P-Asserted-Identity")), (&Method::Invite, Some("<sip:zoe@example.com>")));
+        assert_eq!(told.sdp(), ok.sdp(), "what was said before");
+        world.inject(BOB, stranger(), &answer(&told, status, "1").replace(ANSWER, OFFER));
+        assert_eq!(request(&mut world).1.method, Method::Ack);
+        world.run(Duration::from_secs(60));
+        assert!(world.strangers.is_empty() && world.agents[BOB].events.is_empty(), "that is all");
+    }
+}
+
 /// RFC 3261 12.3: with the refusal of our INVITE its early dialogs are over, and what is open in them.
 #[test]
 fn what_rang_is_over_when_the_call_is_made_again_with_credentials() {

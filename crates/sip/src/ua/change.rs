@@ -31,9 +31,23 @@ impl UserAgent {
                 established.wanted = Some(Offer { headers, is_update: true, ..Offer::new(sdp) });
                 self.offer_next(id, now);
             }
-            None if established.knows_update && established.ending.is_none() => self.send_update(id, headers, now),
-            None => {}
+            None if established.ending.is_some() => {}
+            None if established.knows_update => self.send_update(id, headers, now),
+            None => self.tell_by_invite(id, headers, now),
         }
+    }
+
+    /// Tells something to a peer that knows no UPDATE: with what was described last, which changes nothing.
+    fn tell_by_invite(&mut self, id: SessionId, headers: Headers, now: Instant) {
+        let Some(established) = self.sessions.get_mut(&id).and_then(Session::established_mut) else { return };
+        match &mut established.wanted {
+            Some(waiting) => waiting.headers.extend(headers),
+            nothing @ None => {
+                let last = Offer::new(established.local_sdp.clone());
+                *nothing = Some(Offer { headers, is_refresh: true, ..last });
+            }
+        }
+        self.offer_next(id, now);
     }
 
     /// Sends the re-INVITE that waits, if nothing is in its way.
@@ -171,10 +185,11 @@ impl UserAgent {
     fn offer_failed(&mut self, id: SessionId, failure: RequestFailure, now: Instant) {
         let Some(established) = self.sessions.get_mut(&id).and_then(Session::established_mut) else { return };
         let Change::Ours(_, offer) = std::mem::replace(&mut established.change, Change::None) else { return };
-        if offer.is_refresh {
-            self.core.wire.timers.set(TimerKey::Refresh(id), now + REFRESH_AGAIN);
-        } else {
-            self.tell_answer(id, Err(failure));
+        match (offer.is_refresh, offer.headers.is_empty()) {
+            (true, true) => self.core.wire.timers.set(TimerKey::Refresh(id), now + REFRESH_AGAIN),
+            // Who does not want to hear it has not heard it; the session timer has its own turn.
+            (true, false) => {}
+            (false, _) => self.tell_answer(id, Err(failure)),
         }
         self.offer_next(id, now);
     }

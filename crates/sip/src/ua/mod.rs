@@ -215,8 +215,8 @@ impl UserAgent {
     }
 
     /// Offers a change of an established session by UPDATE (RFC 3311), or by INVITE if the peer does not know UPDATE.
-    /// Otherwise as `reinvite`. Without `sdp` it only tells `headers`, such as P-Asserted-Identity after a transfer;
-    /// nothing is told of its end.
+    /// Otherwise as `reinvite`. Without `sdp` it only tells `headers`, such as P-Asserted-Identity after a transfer, with what was
+    /// described last if it has to be an INVITE; nothing is told of its end.
     pub fn update(&mut self, session: SessionId, sdp: Option<String>, headers: Headers, now: Instant) {
         self.want_update(session, sdp, headers, now);
     }

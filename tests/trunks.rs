@@ -31,6 +31,7 @@ fn provider() -> asterisk::Setup {
         ),
         extensions: format!(
             "exten => _+4930600,1,Answer()\n same => n,Echo()\n\
+             exten => _+4930601,1,Set(GLOBAL(FORWARDED)=${{REDIRECTING(from-num)}})\n same => n,Answer()\n same => n,Echo()\n\
              exten => _+4930486,1,Hangup(17)\n\
              exten => 112,1,Answer()\n same => n,Echo()\n\
              exten => 700,1,Answer()\n same => n,Echo()\n\
@@ -260,6 +261,29 @@ async fn an_emergency_goes_out_from_any_phone() -> Result<()> {
     bob.command("dial sip:112@example.test").await?;
     bob.happening("CALL_ESTABLISHED", PATIENCE).await?;
     world.asterisk.says("core show channels concise", "112", PATIENCE).await?;
+    world.hosted.stop().await
+}
+
+/// Bob's phone answers 302 with a number outside: the trunk learns who has forwarded, and Alice talks to whoever is there.
+#[tokio::test]
+async fn a_phone_forwards_its_calls_to_a_number_outside() -> Result<()> {
+    let capture = Capture::start("trunk-forward", "udp").await?;
+    let world = World::new(20, "").await?;
+    let extensions = "exten => 1002,1,Transfer(PJSIP/sip:030601@example.test)\n".to_owned();
+    let phone = asterisk::Setup::phone(&BOB, &world.bobs, world.hosted.sip_udp, "udp", None);
+    let phone = Asterisk::start(&asterisk::Setup { extensions, ..phone }).await?;
+    phone.says("pjsip show registrations", "Registered", PATIENCE).await?;
+    let mut alice = world.desk(&world.alices, &ALICE, &words()?).await?;
+    alice.command("dial sip:1002@example.test").await?;
+    alice.happening("CALL_ESTABLISHED", PATIENCE).await?;
+    alice.hears(4.0, PATIENCE).await?;
+    // Bob has no number of his own there.
+    world.asterisk.says("dialplan show globals", "FORWARDED=+4930500", PATIENCE).await?;
+    alice.command("hangup").await?;
+    alice.happening("CALL_CLOSED", PATIENCE).await?;
+    hears_itself(&alice).context("the echo is heard")?;
+    world.asterisk.says("core show channels count", "0 active channels", PATIENCE).await?;
+    capture.passed();
     world.hosted.stop().await
 }
 

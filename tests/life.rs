@@ -305,6 +305,19 @@ async fn after_time_without_the_server_one_notification_tells_of_all() -> Result
     world.end().await
 }
 
+/// Whoever put it away is not told of the same again.
+#[tokio::test]
+async fn the_one_for_all_that_was_put_away_is_not_told_again() -> Result<()> {
+    let world = World::new(&json!({})).await?.after_time_away(2).await?;
+    let told = world.only_one("2 new messages").await?;
+    world.desktop.notifications.dismiss(told.id).await?;
+    world.closed(told.id).await?;
+    let world = world.after_time_away(3).await?;
+    let next = world.only_one("3 new messages").await?;
+    assert_ne!(next.id, told.id);
+    world.end().await
+}
+
 #[tokio::test]
 async fn what_came_while_the_app_did_not_run_is_one_notification_and_none_outlives_the_app() -> Result<()> {
     let mut world = World::new(&json!({})).await?;

@@ -13,6 +13,7 @@ use aftertone_tests::{
 };
 use anyhow::{Context, Result, ensure};
 use fantoccini::key::Key;
+use serde_json::json;
 use tokio::sync::Mutex;
 
 /// One person sits at one machine: two windows that talk at once would measure the machine.
@@ -95,6 +96,38 @@ async fn calls_go_out_by_the_pad_and_by_name() -> Result<()> {
         Ok((answered == 2 && rows.len() == 2).then_some(()))
     })
     .await?;
+    window.close().await?;
+    office.close().await
+}
+
+/// It rings while somebody types: the text gets every key, and none of them answers or declines. Where nobody types, the
+/// ringing call has the focus, but none of its buttons has.
+#[tokio::test]
+async fn ringing_takes_no_key_from_who_types() -> Result<()> {
+    let _desk = DESK.lock().await;
+    let mut office = Office::open(hum()).await?;
+    let window = office.alice("alice").await?;
+    window.click("nav-calls").await?;
+    window.type_into("dial-number", "10").await?;
+    office.bob_calls().await?;
+    window.find("ringing").await?;
+    window.press(&['0', ' ', '2']).await?;
+    let typed = window.run("return document.activeElement.value", json!(null)).await?;
+    assert_eq!(typed, json!("100 2"));
+    window.click("decline").await?;
+    office.bob.happening("CALL_ESTABLISHED", PATIENCE).await?;
+    office.bob.command("hangup").await?;
+    office.bob.happening("CALL_CLOSED", PATIENCE).await?;
+
+    window.run("document.activeElement.blur()", json!(null)).await?;
+    office.bob_calls().await?;
+    window.find("ringing").await?;
+    window.wait_for("[data-testid=\"ringing\"]:focus").await?;
+    window.press(&[' ', char::from(Key::Enter)]).await?;
+    assert!(window.has("[data-testid=\"ringing\"]").await?, "no key answers by chance");
+    window.press(&[char::from(Key::Tab), char::from(Key::Tab), ' ']).await?;
+    office.bob.happening("CALL_ESTABLISHED", PATIENCE).await?;
+    window.wait_for(TALKING).await?;
     window.close().await?;
     office.close().await
 }

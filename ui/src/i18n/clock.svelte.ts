@@ -1,11 +1,23 @@
-/** The time of day for markup that tells how long ago something was. It ticks once a second while somebody runs it. */
-class Clock {
-  now = $state(Date.now());
+import { createSubscriber } from "svelte/reactivity";
 
-  run(): () => void {
-    const tick = setInterval(() => (this.now = Date.now()), 1000);
-    return () => clearInterval(tick);
+/** The time, for markup that shows it: it ticks only while something that is shown reads it. */
+class Ticking {
+  readonly #read: () => void;
+
+  constructor(everyMs: number) {
+    this.#read = createSubscriber((update) => {
+      const tick = setInterval(update, everyMs);
+      return () => clearInterval(tick);
+    });
+  }
+
+  get now(): number {
+    this.#read();
+    return Date.now();
   }
 }
 
-export const clock = new Clock();
+/** How long ago something was, in minutes: an idle window need not wake more often. */
+export const clock = new Ticking(10_000);
+/** Timers that show seconds. */
+export const stopwatch = new Ticking(1000);

@@ -179,4 +179,4 @@ class Interface {
 }
 
 export const i18n = new Interface();
-export { clock } from "./clock.svelte";
+export { clock, stopwatch } from "./clock.svelte";

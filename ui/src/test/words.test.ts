@@ -1,11 +1,11 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import { messages } from "../host/fake-data";
 import type { MailboxView, MessageView } from "../host";
 import { neighbour, withOpen } from "../features/mailbox/window";
 import { de } from "../i18n/de";
 import { en } from "../i18n/en";
-import { clock, i18n } from "../i18n/index.svelte";
+import { i18n } from "../i18n/index.svelte";
 import { matching } from "../kit/people";
 
 /** Every text of a language by its path; functions are asked with numbers and names that show. */
@@ -41,9 +41,10 @@ describe("times", () => {
   const before = (days: number, hour = 9) => new Date(2026, 10, 20 - days, hour).toISOString();
 
   beforeEach(() => {
-    clock.now = now.getTime();
+    vi.useFakeTimers({ now });
   });
   afterEach(() => {
+    vi.useRealTimers();
     i18n.language = "en";
   });
 

@@ -67,7 +67,7 @@ fn provider(registers: bool, nat: Ipv4Addr) -> asterisk::Setup {
              exten => 701,1,Answer()\n same => n,Set(TIMEOUT(absolute)={})\n same => n,Echo()\n",
             NAT_FORGETS_S + 8
         ),
-        mailboxes: String::new(),
+        ..asterisk::Setup::default()
     }
 }
 

@@ -24,7 +24,7 @@ fn provider() -> asterisk::Setup {
         extensions: "exten => 030600,1,Answer()\n same => n,Echo()\n\
              exten => 800,1,Answer()\n same => n,Wait(12)\n same => n,Playback(demo-echodone)\n same => n,Hangup()\n"
             .into(),
-        mailboxes: String::new(),
+        ..asterisk::Setup::default()
     }
 }
 

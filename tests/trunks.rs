@@ -41,7 +41,7 @@ fn provider() -> asterisk::Setup {
              exten => +4930901,1,Goto(901,1)\n{CONSULTED}\
              exten => 800,1,Answer()\n same => n,Wait(10)\n same => n,Playback(demo-echodone)\n same => n,Hangup()\n"
         ),
-        mailboxes: String::new(),
+        ..asterisk::Setup::default()
     }
 }
 
@@ -502,7 +502,7 @@ async fn an_exchange_in_front_forwards_to_the_mailbox_and_shows_its_lamp() -> Re
             handler("unanswered", "no-answer"),
             handler("busy", "user-busy")
         ),
-        mailboxes: String::new(),
+        ..asterisk::Setup::default()
     })
     .await?;
     let server = asterisk.sip.to_string();
@@ -549,7 +549,7 @@ async fn an_exchange_in_front_forwards_what_its_phone_did_not_answer() -> Result
              exten => 1001,hint,MWI:1001@default\n\
              exten => 800,1,Answer()\n same => n,Wait(11)\n same => n,Playback(demo-echodone)\n same => n,Hangup()\n"
             .into(),
-        mailboxes: String::new(),
+        ..asterisk::Setup::default()
     })
     .await?;
     let speech = folder.path().join("desk.wav");
@@ -602,7 +602,7 @@ async fn a_peer_is_believed_by_the_name_of_its_certificate() -> Result<()> {
              exten => forward,1,{forward}\
              exten => 800,1,Answer()\n same => n,Wait(11)\n same => n,Playback(demo-echodone)\n same => n,Hangup()\n"
         ),
-        mailboxes: String::new(),
+        ..asterisk::Setup::default()
     })
     .await?;
     let keys = Keys::make(folder.path(), "server")?;

@@ -24,6 +24,8 @@ pub struct Setup {
     pub extensions: String,
     /// Mailboxes of the context `default` in `voicemail.conf`, such as `700 => 1234,Phone One`.
     pub mailboxes: String,
+    /// The first and the last port of its sound; without, a few of its own, so that several can run at once.
+    pub rtp_ports: Option<(u16, u16)>,
 }
 
 impl Setup {
@@ -169,7 +171,8 @@ fn write_configuration(folder: &tempfile::TempDir, keys: &Keys, setup: &Setup, i
     let here = text(folder.path());
     let [sip, tls, http] = ports;
     let (cert, key) = (text(&keys.cert), text(&keys.key));
-    let rtp = 36000 + u32::from(sip) % 100 * 40;
+    let few = 36_000 + sip % 100 * 40;
+    let (first_rtp, last_rtp) = setup.rtp_ports.unwrap_or((few, few + 38));
     let (pjsip, extensions, mailboxes) = (&setup.pjsip, &setup.extensions, &setup.mailboxes);
     let files = [
         (
@@ -186,7 +189,7 @@ fn write_configuration(folder: &tempfile::TempDir, keys: &Keys, setup: &Setup, i
             "voicemail.conf",
             format!("[general]\nformat=wav\nminsecs=1\nmaxsilence=0\npollmailboxes=yes\npollfreq=1\n[default]\n{mailboxes}\n"),
         ),
-        ("rtp.conf", format!("[general]\nrtpstart={rtp}\nrtpend={}\nicesupport=yes\n", rtp + 38)),
+        ("rtp.conf", format!("[general]\nrtpstart={first_rtp}\nrtpend={last_rtp}\nicesupport=yes\n")),
         ("http.conf", format!("[general]\nenabled=yes\nbindaddr={ip}\nbindport={http}\n")),
         (
             "pjsip.conf",

@@ -30,6 +30,7 @@ pub(crate) async fn run(_arguments: &[String]) -> Result<Value> {
     crate::say(&format!("making a mailbox of {MESSAGES} messages"));
     let desk = Desk::with_messages(MESSAGES).await?;
     let screen = Screen::open(desk.desktop.framebuffer())?;
+    let empty = screen.look()?;
     let rows = Wanted::Pixels { looks: is_dot, left: LIST, count: DOTS };
     let mut paints = Vec::new();
     for nth in 1..=STARTS {
@@ -40,6 +41,7 @@ pub(crate) async fn run(_arguments: &[String]) -> Result<Value> {
         paints.push(ms);
         desk.online(nth + 1).await?;
         desk.quit(app).await?;
+        is_empty(&screen, &empty).await?;
     }
     crate::say("resting");
     let app = desk.start(&[])?;
@@ -50,16 +52,35 @@ pub(crate) async fn run(_arguments: &[String]) -> Result<Value> {
     desk.close_window().await?;
     tokio::time::sleep(REST).await;
     let hidden_mb = Processes::of(root)?.pss_mb()?;
+    let back = back(&desk, &screen, (&rows, &empty)).await?;
     desk.quit(app).await?;
     let peer = linphone(&desk, &screen).await?;
     Ok(json!({
         "first_paint_ms": rounded(percentile(&paints, 50)),
         "pss_open_mb": rounded(open_mb),
         "pss_hidden_mb": rounded(hidden_mb),
+        "back_ms": rounded(back),
         "idle_cpu_pct": (idle_pct * 100.0).round() / 100.0,
         "peer_window_ms": rounded(peer.0),
         "peer_pss_mb": rounded(peer.1),
     }))
+}
+
+/// How long the app that runs without its window takes to show it, once it is started again.
+async fn back(desk: &Desk, screen: &Screen, (rows, empty): (&Wanted<'_>, &[u8])) -> Result<f64> {
+    let mut took = Vec::new();
+    for nth in 1..=STARTS {
+        is_empty(screen, empty).await?;
+        let begun = Instant::now();
+        let mut again = desk.start(&[])?;
+        again.ended(PATIENCE).await?;
+        let told = begun.elapsed().as_millis();
+        let ms = screen.wait_for(rows, begun, PATIENCE).await?;
+        crate::say(&format!("back {nth}: told after {told} ms, the first rows after {ms:.0} ms"));
+        took.push(ms);
+        desk.close_window().await?;
+    }
+    Ok(percentile(&took, 50))
 }
 
 /// Per cent of a core.
@@ -86,8 +107,12 @@ async fn linphone(desk: &Desk, screen: &Screen) -> Result<(f64, f64)> {
             memory = Processes::of(peer.id()?)?.pss_mb()?;
         }
         peer.kill().await?;
-        let emptied = || async { Ok((screen.look()? == empty).then_some(())) };
-        process::eventually("Linphone's window is gone", PATIENCE, emptied).await?;
+        is_empty(&screen, &empty).await?;
     }
     Ok((percentile(&windows, 50), memory))
+}
+
+/// Waits until nothing is left of the last window, which the next one would be taken for.
+async fn is_empty(screen: &Screen, empty: &[u8]) -> Result<()> {
+    process::eventually("the window is gone", PATIENCE, || async { Ok((screen.look()? == empty).then_some(())) }).await
 }

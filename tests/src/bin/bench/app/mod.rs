@@ -113,6 +113,8 @@ async fn fill(folder: &Path, count: u64) -> Result<()> {
         let changes = (first..count.min(first + PAGE)).map(change).collect::<Result<_>>()?;
         mailbox.apply(ChangesPage { cursor, changes, more: false }).await?;
     }
+    let filled = mailbox.messages().await?.len() as u64;
+    ensure!(filled == count, "{filled} messages instead of {count}");
     mailbox.close().await;
     Ok(())
 }
@@ -135,8 +137,9 @@ fn message(nth: u64) -> Result<Message> {
     let peak = |at: u64| ((nth * 37 + at * 53) % 200 + 20) as u8;
     Ok(Message {
         envelope: Envelope {
-            id: MessageId::from_random(u128::from(nth) << 64 | 1),
-            call: CallId::from_random(u128::from(nth) << 64 | 2),
+            // Above the bits that say what kind of id it is.
+            id: MessageId::from_random(u128::from(nth) << 80 | 1),
+            call: CallId::from_random(u128::from(nth) << 80 | 2),
             mailbox: SubscriberId::from_random(3),
             caller: Caller { number: format!("+49309{nth:06}"), name: Some(caller_name(nth)) },
             received_at,

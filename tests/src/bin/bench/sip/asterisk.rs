@@ -1,4 +1,4 @@
-//! Asterisk with as many endpoints; its contacts are kept in its database, as by default.
+//! Asterisk with as many endpoints; its contacts are kept in its database and its sound has 10,000 ports, as by default.
 
 use std::fmt::Write as _;
 
@@ -22,7 +22,7 @@ pub(super) async fn start(phones: usize) -> Result<Subject> {
         accounts.push(Account { number: name.clone(), username: name, password });
     }
     let extensions = "exten => _X.,1,Dial(PJSIP/${EXTEN},20)\n".to_owned();
-    let asterisk = Asterisk::start(&Setup { pjsip, extensions, mailboxes: String::new() }).await?;
+    let asterisk = Asterisk::start(&Setup { pjsip, extensions, rtp_ports: Some((10_000, 20_000)), ..Setup::default() }).await?;
     let usage = Usage::of(asterisk.process()?);
     Ok(Subject { sip: asterisk.sip, usage, accounts, _holds: Box::new(asterisk) })
 }

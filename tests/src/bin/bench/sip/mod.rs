@@ -43,7 +43,7 @@ struct Size {
 
 pub(crate) async fn run(arguments: &[String]) -> Result<Value> {
     let number = |at: usize, default| arguments.get(at).map_or(Ok(default), |text| text.parse().context("a number is expected"));
-    let size = Size { phones: number(0, 10_000)?.max(2), calls: number(1, 3_000)?.max(1) };
+    let size = Size { phones: number(0, 10_000)?.max(3), calls: number(1, 3_000)?.max(1) };
     say(&format!("{} phones, {} calls", size.phones, size.calls));
     let ours = measure("ours", &size, ours::start(size.phones).await?).await?;
     let asterisk = measure("asterisk", &size, asterisk::start(size.phones).await?).await?;

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
+    sync::Arc,
 };
 
 use aftertone_model::{CallingRights, DeviceId, GreetingId, Subscriber, SubscriberId};
@@ -46,9 +47,12 @@ pub struct Person {
     pub greetings: BTreeMap<GreetingId, PathBuf>,
 }
 
-/// Everybody of the account.
+/// Everybody of the account. Clones share it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Directory {
+pub struct Directory(Arc<Contents>);
+
+#[derive(Debug, PartialEq, Eq, Default)]
+struct Contents {
     people: BTreeMap<SubscriberId, Person>,
     names: BTreeMap<String, SubscriberId>,
     /// Whose phones use a digest user name.
@@ -59,7 +63,7 @@ impl Directory {
     /// A directory of these people.
     #[must_use]
     pub fn new(people: impl IntoIterator<Item = Person>) -> Self {
-        let mut directory = Self::default();
+        let mut directory = Contents::default();
         for person in people {
             let subscriber = &person.subscriber;
             directory.names.insert(subscriber.user.as_str().to_owned(), subscriber.id);
@@ -69,30 +73,30 @@ impl Directory {
             }
             directory.people.insert(subscriber.id, person);
         }
-        directory
+        Self(Arc::new(directory))
     }
 
     /// The person.
     #[must_use]
     pub fn person(&self, id: SubscriberId) -> Option<&Person> {
-        self.people.get(&id)
+        self.0.people.get(&id)
     }
 
     /// The person whose user name (in any case) or extension this is.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&Person> {
-        self.people.get(self.names.get(&name.to_ascii_lowercase())?)
+        self.0.people.get(self.0.names.get(&name.to_ascii_lowercase())?)
     }
 
     /// Everybody.
     pub fn people(&self) -> impl Iterator<Item = &Person> {
-        self.people.values()
+        self.0.people.values()
     }
 
     /// The phones that sign in with this digest user name, with their owners.
     pub(crate) fn credentials<'a>(&'a self, user: &'a str) -> impl Iterator<Item = (&'a Person, &'a PhoneCredentials)> {
         let of = |person: &'a Person| person.phones.iter().map(move |phone| (person, phone));
-        let owners = self.users.get(user).into_iter().flatten().filter_map(|owner| self.people.get(owner));
+        let owners = self.0.users.get(user).into_iter().flatten().filter_map(|owner| self.0.people.get(owner));
         owners.flat_map(of).filter(move |(_, phone)| phone.user == user)
     }
 

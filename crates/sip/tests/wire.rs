@@ -607,3 +607,16 @@ fn requests_outside_sessions_wait_for_the_caller_and_are_absorbed_meanwhile() {
     world.run(Duration::from_secs(33));
     assert!(world.agents[BOB].ua.is_idle());
 }
+
+#[test]
+fn a_challenge_is_forgotten_at_once_and_given_again() {
+    let mut world = World::new(Transport::Udp);
+    let register = in_dialog("REGISTER", 1, "z9hG4bK-1", "<sip:bob@127.0.0.2>");
+    for _ in 0..2 {
+        world.inject(BOB, stranger(), &register);
+        let Some(Event::Request { id, .. }) = world.agents[BOB].events.pop_front() else { panic!("no request") };
+        world.act(BOB, |ua, now| ua.respond(id, ResponseParts::new(401), now));
+        assert_eq!(statuses(&mut world), [401]);
+        assert!(world.agents[BOB].ua.is_idle(), "whoever asks without a password costs no memory");
+    }
+}

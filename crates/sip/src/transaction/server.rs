@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{TxId, Wire};
 use crate::flow::{ConnectionId, Flow, Transport};
-use crate::message::{Request, Response};
+use crate::message::{Headers, Request, Response};
 use crate::method::Method;
 use crate::timers::TimerKey;
 use crate::uri::Uri;
@@ -73,6 +73,17 @@ pub(crate) enum AckOutcome {
     Absorbed,
     /// A 2xx, so the session has to know.
     ForSession,
+}
+
+impl ServerTransaction {
+    /// After the answer only its key is compared with what comes again: for the 32 s of timer J the rest needs no memory.
+    /// How many bytes that sets free.
+    fn forget_request(&mut self, answer: usize) -> usize {
+        self.request.headers = Headers::default();
+        self.request.body = Vec::new();
+        let left = self.bytes.min(KEEPING + answer);
+        std::mem::replace(&mut self.bytes, left) - left
+    }
 }
 
 impl ServerTransactions {
@@ -172,17 +183,23 @@ impl ServerTransactions {
             return Some((reply, bytes));
         }
         wire.timers.set(TimerKey::ServerEnd(id), now + wire.patience());
-        if tx.request.method == Method::Invite && response.is_success() {
+        let is_invite = tx.request.method == Method::Invite;
+        if is_invite && response.is_success() {
             tx.state = State::Accepted;
             return Some((reply, bytes));
         }
+        // A challenge costs nothing to keep if it isn't kept: asked again, we challenge again (RFC 3261 26.3.2.4).
+        let is_said = reply.transport.is_reliable() || matches!(response.status, 401 | 407);
+        if !is_invite && is_said && !is_cut_off {
+            self.remove(id, wire);
+            return Some((reply, bytes));
+        }
         tx.state = State::Completed { last: bytes.clone(), interval: wire.times.t1 };
-        let is_invite = tx.request.method == Method::Invite;
-        match (reply.transport.is_reliable(), is_invite) {
-            (true, true) | (false, false) => {}
-            (true, false) if is_cut_off => {}
-            (true, false) => self.remove(id, wire),
-            (false, true) => wire.timers.set(TimerKey::ServerRetransmit(id), now + wire.times.t1),
+        if is_invite && !reply.transport.is_reliable() {
+            wire.timers.set(TimerKey::ServerRetransmit(id), now + wire.times.t1);
+        }
+        if !is_invite && !is_cut_off {
+            self.bytes -= tx.forget_request(bytes.len());
         }
         Some((reply, bytes))
     }
@@ -201,8 +218,8 @@ impl ServerTransactions {
     }
 
     /// A connection is gone. What is not answered yet over TCP waits for another one, to the addresses that are returned
-    /// (RFC 3261 18.2.2), but for what came in dialogs, which know other ways: from where the request came, at the port in Via; with each the URI of the host that is named there, for whoever finds
-    /// nobody at the address. TLS has nothing to show there, and nobody listens behind a WebSocket.
+    /// (RFC 3261 18.2.2), but for what came in dialogs, which know other ways: from where the request came, at the port in
+    /// Via; with each the URI of the host that is named there, for whoever finds nobody at the address. TLS has nothing to show there, and nobody listens behind a WebSocket.
     pub(crate) fn handle_closed(&mut self, connection: ConnectionId, wire: &mut Wire) -> BTreeMap<SocketAddr, Option<Uri>> {
         let over = |tx: &ServerTransaction| tx.source.connection == Some(connection);
         let mut reopened = BTreeMap::new();
@@ -266,9 +283,11 @@ impl ServerTransactions {
     }
 }
 
+/// What a transaction costs beside its messages: its keys, its timers.
+const KEEPING: usize = 512;
+
 /// A request and an answer that repeats most of its headers, with what keeping them costs.
 fn size(request: &Request) -> usize {
-    const KEEPING: usize = 512;
     let headers: usize = request.headers.iter().map(|header| header.name.len() + header.value.len() + size_of_val(header)).sum();
     KEEPING + 2 * headers + request.body.len()
 }

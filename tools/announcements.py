@@ -97,4 +97,5 @@ def main() -> None:
         print(f"{name}.wav: {len(samples) / RATE:.1f} s")
 
 
-main()
+if __name__ == "__main__":
+    main()

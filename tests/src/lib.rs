@@ -6,6 +6,7 @@
 pub mod baresip;
 pub mod browser;
 pub mod desktop;
+pub mod ears;
 pub mod hosted;
 pub mod namespace;
 pub mod notifications;

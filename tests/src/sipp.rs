@@ -95,6 +95,27 @@ pub async fn leave(server: SocketAddr, extension: &str, speech: &Sound, keys: Ke
     ended(running, folder.path(), Duration::from_secs(60)).await
 }
 
+/// Callers who press these keys by SIP INFO, all at once, each with a number of their own, and then hang up.
+///
+/// # Errors
+/// Where a call fails.
+pub async fn press(server: SocketAddr, target: &str, calls: u32, keys: &str) -> Result<()> {
+    let folder = with_speech(&Sound::silence(1.0))?;
+    let mut infos = String::new();
+    for (n, key) in keys.chars().enumerate() {
+        let fields = [("PAUSE", "80".to_owned()), ("NUMBER", (n + 2).to_string()), ("KEY", key.to_string())];
+        let fill = |text: String, (name, value): &(&str, String)| text.replace(&format!("@{name}@"), value);
+        infos.push_str(&fields.iter().fold(INFO.to_owned(), fill));
+    }
+    let goodbye = format!("CSeq: {} BYE", keys.len() + 2);
+    let scenario = SCENARIO.replace("<pause/>", &format!("{infos}<pause/>")).replace("CSeq: 2 BYE", &goodbye);
+    let calls = calls.to_string();
+    let mut command = Command::new("sipp");
+    command.args(["-s", target, "-m", &calls, "-l", &calls, "-r", "10", "-d", "1500"]);
+    let running = start(command, &scenario, server, process::free_port()?, folder.path())?;
+    ended(running, folder.path(), Duration::from_secs(60)).await
+}
+
 /// A desk phone that rings and then refuses one call.
 #[derive(Debug)]
 pub struct Refusing {

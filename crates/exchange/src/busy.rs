@@ -150,6 +150,7 @@ impl Exchange {
         let (user, display) = match &call.called {
             Called::Person(callee) => (callee.user.as_str(), Some(callee.display_name.clone())),
             Called::Outside(outside) => (outside.number.dialled.as_str(), None),
+            Called::Menu(_) => (crate::MAILBOX_USER, None),
         };
         Participant { display, identity: Uri::sip(user, &self.config.domain).to_string(), target: None }
     }

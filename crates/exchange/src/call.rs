@@ -19,7 +19,7 @@ use aftertone_media::Codec;
 use aftertone_model::{CallId, Caller, Reason, Subscriber, SubscriberId, Timestamp};
 use aftertone_sip::{Flow, Headers, NameAddr, ReferralId, SessionId};
 
-use crate::{LegId, LegMedia, dialplan::Number, direct::Way, trunks::LineId};
+use crate::{LegId, LegMedia, dialplan::Number, direct::Way, menu::Visitor, trunks::LineId};
 
 /// The media plane answers in this time, or has failed.
 pub(crate) const MEDIA_WAIT: Duration = Duration::from_secs(10);
@@ -101,6 +101,8 @@ pub(crate) enum Called {
     Person(Box<Subscriber>),
     /// Somebody outside the account, over a trunk.
     Outside(Outside),
+    /// The phone menu.
+    Menu(Visitor),
 }
 
 /// A call over trunks.
@@ -204,7 +206,7 @@ impl Call {
     pub(crate) fn callee(&self) -> Option<&Subscriber> {
         match &self.called {
             Called::Person(subscriber) => Some(subscriber),
-            Called::Outside(_) => None,
+            Called::Outside(_) | Called::Menu(_) => None,
         }
     }
 
@@ -213,6 +215,7 @@ impl Call {
         match &mut self.called {
             Called::Outside(outside) => Some(outside),
             Called::Person(_) => self.forward.as_mut().map(|forward| &mut forward.outside),
+            Called::Menu(_) => None,
         }
     }
 

@@ -27,6 +27,10 @@ pub struct DialPlan {
     pub mailbox_prefix: Option<String>,
     /// Numbers that stand for the mailbox of an extension or a name, without ringing.
     pub mailbox_numbers: BTreeMap<String, String>,
+    /// Leads people on a device of their own into their phone menu, without a PIN.
+    pub menu_number: Option<String>,
+    /// Leads everybody into the phone menu, by mailbox and PIN.
+    pub mailbox_number: Option<String>,
 }
 
 impl Default for DialPlan {
@@ -42,6 +46,8 @@ impl Default for DialPlan {
             barred: Vec::new(),
             mailbox_prefix: Some("*98".into()),
             mailbox_numbers: BTreeMap::new(),
+            menu_number: Some("*97".into()),
+            mailbox_number: Some("*98".into()),
         }
     }
 }

@@ -41,6 +41,8 @@ pub struct Person {
     pub rights: CallingRights,
     /// Their devices don't ring: the mailbox takes every call.
     pub do_not_disturb: bool,
+    /// Whether they may call numbers of the outside from the phone menu when they listen from a foreign phone.
+    pub dials_from_menu: bool,
     /// How their calls are answered.
     pub answering: Answering,
     /// Where the sounds of their greetings lie.

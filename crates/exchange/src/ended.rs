@@ -212,7 +212,7 @@ fn reasons(headers: &Headers) -> Headers {
 
 /// What goes into the call logs: the called person's, the caller's if that is one of ours, and those of people whom the call
 /// was forwarded to. The mailbox's owner gets theirs with the deposit. Somebody who called their own mailbox needs no record
-/// beside that.
+/// beside that, nor does who listened to it by phone.
 fn records(call: &Call, end: &End, ended_at: Timestamp) -> Vec<CallRecord> {
     let callee = call.callee().map(|callee| callee.id);
     let is_own = callee.is_some() && call.origin == callee;
@@ -227,7 +227,7 @@ fn records(call: &Call, end: &End, ended_at: Timestamp) -> Vec<CallRecord> {
             callee_outcome(call, end, *person).unwrap_or(Outcome { answered_at: None, end: EndReason::NoAnswer, diverted: None });
         records.push(record(call, *person, Direction::Incoming, outcome, ended_at));
     }
-    if let Some(origin) = call.origin.filter(|_| !is_own) {
+    if let Some(origin) = call.origin.filter(|_| !is_own && !matches!(call.called, Called::Menu(_))) {
         records.push(record(call, origin, Direction::Outgoing, caller_outcome(call, end), ended_at));
     }
     records.retain(|record| !call.logged.contains(&record.owner));
@@ -298,6 +298,7 @@ pub(crate) fn called_party(call: &Call) -> Caller {
     match &call.called {
         Called::Person(callee) => party::person(callee),
         Called::Outside(outside) => Caller { number: outside.number.normal.clone(), name: None },
+        Called::Menu(_) => Caller { number: crate::MAILBOX_USER.to_owned(), name: None },
     }
 }
 

@@ -294,6 +294,13 @@ impl Exchange {
         self.pump(now);
     }
 
+    /// Whoever listens in the phone menu on this leg wants to call `number` in the name of the mailbox's owner. Answered by
+    /// [`MediaCommand::Dialled`].
+    pub fn handle_dialled(&mut self, leg: LegId, owner: SubscriberId, number: &str, now: Now) {
+        self.dial_from_menu(leg, owner, number, now);
+        self.pump(now);
+    }
+
     /// A leg's media is dead for good (ICE or DTLS failed, the worker died): the call is hung up on both sides; a device that
     /// only rang is given up.
     pub fn handle_media_failed(&mut self, leg: LegId, now: Now) {

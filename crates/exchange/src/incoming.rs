@@ -7,7 +7,7 @@ use aftertone_sip::{Flow, Headers, NameAddr, Request, ResponseParts, SessionId, 
 
 use crate::{
     Event, Exchange, LegMedia,
-    call::{Call, Called, CallerLeg, RING_OUTSIDE, State, Tally},
+    call::{Call, Called, CallerLeg, Partner, RING_OUTSIDE, State, Tally},
     dialplan::{Number, Reach},
     direct::Way,
     diversion::{Diversion, diversions, reason_of},
@@ -42,6 +42,10 @@ pub(crate) enum Target {
         direct: Option<Reason>,
     },
     Outside(Number),
+    /// The phone menu, by the number for one's own devices or by that for mailbox and PIN.
+    Menu {
+        own: bool,
+    },
 }
 
 pub(crate) struct Offer {
@@ -122,6 +126,7 @@ impl Exchange {
                 let direct = direct.or((origin == Some(callee.id)).then_some(Reason::Direct));
                 Ok((Called::Person(Box::new(callee)), direct))
             }
+            Target::Menu { own } => Ok((Called::Menu(Self::visitor(own, sender)), None)),
             Target::Outside(number) => match sender {
                 Sender::Person(identity) => Ok((Called::Outside(self.way_out(identity.person, number)?), None)),
                 // Nobody calls at somebody's cost because of where they are.
@@ -140,10 +145,10 @@ impl Exchange {
                 return Ok(Sender::Trunk(line));
             }
             if self.is_trusted(flow) {
-                // Who calls at the account's cost must be known, wherever the phone stands.
+                // Who calls at the account's cost, or listens to a mailbox, must be known, wherever the phone stands.
                 let may_be_ours = claims_us || party::is_anonymous(from);
-                let is_outside = may_be_ours && matches!(self.target(request, Sender::Trusted, flow), Some(Target::Outside(_)));
-                return if is_outside {
+                let target = self.target(request, Sender::Trusted, flow).filter(|_| may_be_ours);
+                return if matches!(target, Some(Target::Outside(_) | Target::Menu { own: true })) {
                     self.identify(request, flow, now.mono).map_err(challenge).map(|_| Sender::Trusted)
                 } else {
                     Ok(Sender::Trusted)
@@ -184,6 +189,9 @@ impl Exchange {
             && number.reach == Reach::Emergency
         {
             return Some(Target::Outside(number.clone()));
+        }
+        if let Some(own) = self.menu_number(request, sender, flow) {
+            return Some(Target::Menu { own });
         }
         let live = match sender {
             Sender::Trunk(line) => self.trunk_mailbox(line, request),
@@ -330,6 +338,11 @@ impl Exchange {
 
     /// The called person's devices ring, or a trunk is tried.
     pub(crate) fn begin(&mut self, id: CallId, direct: Option<Reason>, now: Now) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        if matches!(call.called, Called::Menu(_)) {
+            call.state = State::Deciding(Partner::Mailbox { reason: Reason::Direct });
+            return self.describe_caller(id, Vec::new(), now);
+        }
         let Some(call) = self.calls.get(&id) else { return };
         let Some(callee) = call.callee() else {
             self.timers.set(now.mono + RING_OUTSIDE, Timer::RingTime(id));

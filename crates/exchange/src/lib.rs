@@ -23,6 +23,7 @@ mod guard;
 mod identity;
 mod incoming;
 mod media;
+mod menu;
 mod outside;
 mod pages;
 mod party;
@@ -39,7 +40,9 @@ pub use config::{Direct, ExchangeConfig, InvalidNetwork, Network};
 pub use dialplan::DialPlan;
 pub use directory::{Directory, Person, PhoneCredentials};
 pub use exchange::{Event, Exchange, MessageCounts, Output};
-pub use plane::{DepositOrder, Described, LegId, LegMedia, MediaCommand, MediaFailure, MediaRequestId, Sound, Towards};
+pub use plane::{
+    DepositOrder, Described, LegId, LegMedia, MediaCommand, MediaFailure, MediaRequestId, MenuAccess, MenuOrder, Sound, Towards,
+};
 pub use registrar::SavedBinding;
 pub use trunks::{ReachId, TrunkAccount, TrunkFailure, TrunkReport, TrunkState, TrunkStep, Way};
 

@@ -8,7 +8,7 @@ use aftertone_sip::{Request, SessionId};
 
 use crate::{
     DepositOrder, Described, Event, Exchange, LegId, LegMedia, MediaCommand, MediaFailure, MediaRequestId,
-    call::{Call, MEDIA_WAIT, Partner, State},
+    call::{Call, Called, MEDIA_WAIT, Partner, State},
     ended::End,
     incoming::media_of,
     requests::call_headers,
@@ -226,9 +226,14 @@ impl Exchange {
         let State::Accepted(partner) = call.state else { return };
         call.state = State::Running(partner);
         let Some(call) = self.calls.get(&id) else { return };
+        if let Called::Menu(visitor) = call.called {
+            let (leg, menu) = (call.caller.leg, self.menu_order(call, visitor));
+            return self.command(MediaCommand::Menu { leg, menu });
+        }
         if let (Partner::Mailbox { reason }, Some(callee)) = (partner, call.callee()) {
+            let menu = self.menu_of_mailbox(call);
             let (greeting, longest) = self.answer_of(call, callee.id, reason, now);
-            let deposit = Box::new(DepositOrder { greeting, longest, ..deposit_order(call, callee, message, reason, now) });
+            let deposit = Box::new(DepositOrder { greeting, longest, menu, ..deposit_order(call, callee, message, reason, now) });
             let leg = call.caller.leg;
             self.command(MediaCommand::Deposit { leg, deposit });
         }
@@ -360,5 +365,5 @@ fn deposit_order(
         diverted: Some(reason),
         message: None,
     };
-    DepositOrder { envelope, record, language: callee.language, greeting: None, longest: Duration::ZERO }
+    DepositOrder { envelope, record, language: callee.language, greeting: None, longest: Duration::ZERO, menu: None }
 }

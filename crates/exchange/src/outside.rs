@@ -201,7 +201,7 @@ impl Exchange {
     fn nobody_outside(&mut self, id: CallId, status: u16, now: Now) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         match call.called {
-            Called::Outside(_) => self.finish(id, End::Refused(status), now),
+            Called::Outside(_) | Called::Menu(_) => self.finish(id, End::Refused(status), now),
             Called::Person(_) => {
                 call.tally.busy |= matches!(status, 486 | 600);
                 self.divert_if_alone(id, now);
@@ -241,6 +241,12 @@ impl Exchange {
         let line = self.lines.get(&line)?;
         let called = called_numbers(line, request);
         called.iter().find_map(|number| self.live_mailbox(self.trunk_name(line, number)?))
+    }
+
+    /// What one of the called numbers stands for on the trunk.
+    pub(crate) fn trunk_meaning<T>(&self, line: LineId, request: &Request, of: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let line = self.lines.get(&line)?;
+        called_numbers(line, request).iter().find_map(|number| of(self.trunk_name(line, number)?))
     }
 
     /// Whom a call from a trunk is for: by the number that was called, else by an extension, else whoever gets the rest.

@@ -69,7 +69,9 @@ impl Exchange {
                 Page { open: vec![open], refusal: None, outside: Some(text) }
             }
             // A mailbox takes no texts, and nobody writes at somebody's cost because of where they are.
-            (Some(Target::Person { .. } | Target::Outside(_)) | None, _) => return Err(ResponseParts::new(404)),
+            (Some(Target::Person { .. } | Target::Outside(_) | Target::Menu { .. }) | None, _) => {
+                return Err(ResponseParts::new(404));
+            }
         };
         self.pages.insert(id, page);
         self.timers.set(now.mono + WAIT, Timer::Page(id));

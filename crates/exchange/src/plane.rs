@@ -8,7 +8,7 @@
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use aftertone_media::{Codec, dtmf::Digit};
-use aftertone_model::{CallId, CallRecord, Envelope, Language};
+use aftertone_model::{CallId, CallRecord, Envelope, Extension, Language, SubscriberId};
 
 /// One side of a call: the caller's, or one device of the called person's. Never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -119,6 +119,21 @@ pub enum MediaCommand {
         /// Whose mailbox, from whom, and the drafts. Boxed, for it is far larger than the other commands.
         deposit: Box<DepositOrder>,
     },
+    /// Let the other end of a described leg use the phone menu. The plane says `handle_deposit_over` when that ended by itself, and
+    /// `handle_dialled` when somebody is to be called.
+    Menu {
+        /// The listener's leg.
+        leg: LegId,
+        /// Whose, and in which language.
+        menu: MenuOrder,
+    },
+    /// The answer to `handle_dialled`. Taken, the menu on the leg is over, and what comes next is for a leg without a use.
+    Dialled {
+        /// The listener's leg.
+        leg: LegId,
+        /// Whether the call is being made.
+        taken: bool,
+    },
     /// Play to a described leg, in place of what the other end of its bridge says: music on hold, ring back, an
     /// announcement. What the leg itself says goes on to where it went. Another `Play` takes the place of the first.
     Play {
@@ -164,6 +179,30 @@ pub struct DepositOrder {
     pub greeting: Option<Sound>,
     /// The longest message.
     pub longest: Duration,
+    /// Where the star key leads from the greeting.
+    pub menu: Option<MenuOrder>,
+}
+
+/// What the phone menu needs to begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MenuOrder {
+    /// How the listener came.
+    pub access: MenuAccess,
+    /// The language of what is said before a mailbox is open.
+    pub language: Language,
+    /// Who tries PINs, as far as that is known; a number may be forged.
+    pub caller: Option<String>,
+}
+
+/// How somebody came to the phone menu.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MenuAccess {
+    /// From an authenticated device of this person, without a PIN.
+    Device(SubscriberId),
+    /// From the greeting of this mailbox: by its PIN.
+    Mailbox(Extension),
+    /// By mailbox and PIN.
+    Anybody,
 }
 
 /// A description that the media plane made: the result of `Offer` and `Answer`.

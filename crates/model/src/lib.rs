@@ -9,6 +9,7 @@ mod address;
 mod greeting;
 mod id;
 mod log;
+mod menu;
 mod message;
 mod plan;
 mod time;
@@ -18,6 +19,7 @@ pub use address::{Caller, Extension, InvalidExtension, InvalidUserName, Language
 pub use greeting::{Greeting, GreetingKind, GreetingSound};
 pub use id::{CallId, DeviceId, GreetingId, InvalidId, MessageId, SubscriberId};
 pub use log::{CallRecord, Direction, EndReason};
+pub use menu::MenuLayout;
 pub use message::{Envelope, ForwardNote, Message, MessageAction, MessageState, Reason, Standing};
 pub use plan::{
     Answer, AnsweringRule, CallerGroup, Callers, Dates, GreetingRule, Hours, OwnDay, Plan, RING_CYCLE_S, RingTime, Span,

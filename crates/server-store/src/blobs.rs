@@ -55,6 +55,11 @@ pub(crate) async fn add(connection: &mut SqliteConnection, sound: &Sound) -> Res
     Ok(())
 }
 
+/// Whether a file is a blob's.
+pub(crate) async fn is_held(executor: impl SqliteExecutor<'_>, file: &str) -> Result<bool, StoreError> {
+    Ok(sqlx::query("SELECT 1 FROM blobs WHERE file = ?").bind(file).fetch_optional(executor).await?.is_some())
+}
+
 /// Gives a blob up if no message and no greeting holds it any more: each table that refers to blobs stands here.
 pub(crate) async fn release(connection: &mut SqliteConnection, content: &str) -> Result<(), StoreError> {
     let row = sqlx::query(

@@ -83,9 +83,10 @@ pub(crate) async fn act(
 pub(crate) async fn forward(
     connection: &mut SqliteConnection,
     order: ForwardOrder,
+    sound: Option<&Sound>,
     now: Timestamp,
 ) -> Result<ForwardOutcome, StoreError> {
-    let ForwardOrder { mailbox, message, mut to, note, key } = order;
+    let ForwardOrder { mailbox, message, mut to, note, key, sound: _ } = order;
     to.sort();
     to.dedup();
     let request = serde_json::to_string(&("forward", message, &to, &note)).map_err(|_| StoreError::Corrupt("request"))?;
@@ -97,7 +98,7 @@ pub(crate) async fn forward(
         }
         Known::Fresh => {}
     }
-    let stored = match messages::get(connection, mailbox, message).await? {
+    let mut stored = match messages::get(connection, mailbox, message).await? {
         Lookup::Found(stored) => stored,
         Lookup::Gone => return Ok(ForwardOutcome::Gone),
         Lookup::NotFound => return Ok(ForwardOutcome::NotFound),
@@ -108,6 +109,13 @@ pub(crate) async fn forward(
         recipients.push(recipient);
     }
     let owner = users::get(&mut *connection, mailbox).await?.ok_or(StoreError::Corrupt("mailbox"))?;
+    if let Some(sound) = sound {
+        blobs::add(connection, sound).await?;
+        stored.content.clone_from(&sound.content);
+        stored.message.peaks.clone_from(&sound.peaks);
+        stored.message.media_type.clone_from(&sound.media_type);
+        stored.message.duration_ms = sound.duration_ms;
+    }
     let note = ForwardNote { from: as_caller(&owner), at: now, note };
     let mut delivered = Vec::with_capacity(recipients.len());
     for recipient in recipients {

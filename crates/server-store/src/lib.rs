@@ -22,6 +22,7 @@ mod greetings;
 mod idempotency;
 mod invitations;
 mod jobs;
+mod menus;
 mod messages;
 mod revoked;
 mod schema;
@@ -36,6 +37,7 @@ pub use backup::{BackedUp, RestoreError, restore};
 pub use disk::Disk;
 pub use exchange::{Calling, StoredBinding};
 pub use files::{FileLayer, OpenFile};
+pub use menus::PhoneMenu;
 pub use secrets::{HashedPassword, PasswordError, Secret};
 pub use spool::{
     AppendError, BeginError, FinishError, Finished, FinishedSound, NewRecording, Recovered, RepairedSound, SoundFormat,

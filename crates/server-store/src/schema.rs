@@ -1,7 +1,7 @@
 use sqlx::{Row, SqliteConnection};
 
 use crate::{
-    StoreError, blobs, call_records, devices, exchange, feed, greetings, idempotency, invitations, jobs, messages, users,
+    StoreError, blobs, call_records, devices, exchange, feed, greetings, idempotency, invitations, jobs, menus, messages, users,
 };
 
 /// Every step that the schema ever took, in order. A step that was released is never edited: add another.
@@ -22,6 +22,7 @@ const STEPS: &[&[&str]] = &[
     &[exchange::SCHEMA_2],
     &[blobs::SCHEMA_LOUDNESS],
     &[greetings::SCHEMA],
+    &[menus::SCHEMA],
 ];
 
 /// One row: which life of the database this is. A copy that was made as a backup says so, and gets a new epoch when it

@@ -74,6 +74,11 @@ impl HashedPassword {
         Self::hash(password).ok_or(PasswordError::Hash)
     }
 
+    /// Hashes a PIN in the same way; how long it has to be is not asked here.
+    pub fn of_pin(pin: &str) -> Result<Self, PasswordError> {
+        Self::hash(pin).ok_or(PasswordError::Hash)
+    }
+
     /// The PHC string.
     #[must_use]
     pub fn as_str(&self) -> &str {

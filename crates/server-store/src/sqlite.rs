@@ -1,5 +1,5 @@
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
@@ -7,8 +7,8 @@ use std::{
 };
 
 use aftertone_model::{
-    CallRecord, DeviceId, Greeting, GreetingId, Message, MessageAction, MessageId, Plan, Subscriber, SubscriberId, Timestamp,
-    Trunk,
+    CallRecord, DeviceId, Greeting, GreetingId, MenuLayout, Message, MessageAction, MessageId, Plan, Subscriber, SubscriberId,
+    Timestamp, Trunk,
 };
 use aftertone_sync::{Cursor, GreetingBody, IdempotencyKey};
 use async_trait::async_trait;
@@ -20,13 +20,13 @@ use sqlx::{
 
 use crate::{
     Acted, Calling, Changes, Commits, Committed, Fate, FileLayer, FinishedRecording, ForwardOrder, ForwardOutcome,
-    HashedPassword, Job, Lookup, MailboxCounts, NewApp, NewJob, NewPhone, NewSound, NewSubscriber, PhoneCredentials, PutGreeting,
-    Rendition, Replaced, Secret, Sound, Store, StoreError, StoredAnswering, StoredBinding, StoredDevice, StoredPlan, StoredSound,
-    SubscriberError, SubscriberSettings,
+    HashedPassword, Job, Lookup, MailboxCounts, NewApp, NewJob, NewPhone, NewSound, NewSubscriber, PhoneCredentials, PhoneMenu,
+    PutGreeting, Rendition, Replaced, Secret, Sound, Store, StoreError, StoredAnswering, StoredBinding, StoredDevice, StoredPlan,
+    StoredSound, SubscriberError, SubscriberSettings,
     backup::{self, BackedUp},
     blobs, call_records,
     columns::Columns,
-    commit, devices, exchange, feed, greetings, idempotency, invitations, jobs, messages, revoked, schema,
+    commit, devices, exchange, feed, greetings, idempotency, invitations, jobs, menus, messages, revoked, schema,
     secrets::{ServerKey, hex},
     users,
 };
@@ -323,6 +323,36 @@ impl Store for SqliteStore {
         Ok(subscriber.filter(|_| right))
     }
 
+    async fn phone_menu(&self, id: SubscriberId) -> Result<PhoneMenu, StoreError> {
+        menus::get(&self.readers, id).await
+    }
+
+    async fn set_menu_layout(&self, id: SubscriberId, layout: MenuLayout) -> Result<(), StoreError> {
+        menus::set_layout(&self.writer, id, layout).await
+    }
+
+    async fn set_menu_dials(&self, id: SubscriberId, dials: bool) -> Result<(), StoreError> {
+        menus::set_dials(&self.writer, id, dials).await
+    }
+
+    async fn menu_dials(&self) -> Result<BTreeSet<SubscriberId>, StoreError> {
+        menus::dialling(&self.readers).await
+    }
+
+    async fn set_pin(&self, id: SubscriberId, pin: Option<HashedPassword>) -> Result<(), StoreError> {
+        menus::set_pin(&self.writer, id, pin.as_ref()).await
+    }
+
+    async fn check_pin(&self, extension: &str, pin: &str) -> Result<Option<Subscriber>, StoreError> {
+        let (subscriber, hash) = match menus::find_with_pin(&self.readers, extension).await? {
+            Some((subscriber, hash)) => (Some(subscriber), hash),
+            None => (None, self.nobody.get_or_init(HashedPassword::of_nobody).clone()),
+        };
+        let pin = pin.to_owned();
+        let right = tokio::task::spawn_blocking(move || hash.verify(&pin)).await.map_err(io::Error::other)?;
+        Ok(subscriber.filter(|_| right))
+    }
+
     async fn add_app(&self, subscriber: SubscriberId, name: &str, now: Timestamp) -> Result<NewApp, StoreError> {
         devices::add_app(&mut *self.writer.acquire().await?, subscriber, name, now).await
     }
@@ -406,10 +436,28 @@ impl Store for SqliteStore {
         Ok(acted)
     }
 
-    async fn forward(&self, order: ForwardOrder, now: Timestamp) -> Result<ForwardOutcome, StoreError> {
-        let mut tx = self.begin().await?;
-        let outcome = commit::forward(&mut tx, order, now).await?;
-        tx.commit().await?;
+    async fn forward(&self, mut order: ForwardOrder, now: Timestamp) -> Result<ForwardOutcome, StoreError> {
+        let Some(sound) = order.sound.take() else {
+            let mut tx = self.begin().await?;
+            let outcome = commit::forward(&mut tx, order, None, now).await?;
+            tx.commit().await?;
+            return Ok(outcome);
+        };
+        let outcome = {
+            // As with a greeting's sound.
+            let _nobody_unlinks = self.unlinking.lock().await;
+            let _no_other_program = self.unlink_lock()?.ok_or_else(|| io::Error::from(io::ErrorKind::WouldBlock))?;
+            let sound = self.place(sound).await?;
+            let mut tx = self.begin().await?;
+            blobs::unlinked(&mut *tx, &sound.file).await?;
+            let outcome = commit::forward(&mut tx, order, Some(&sound), now).await?;
+            if !blobs::is_held(&mut *tx, &sound.file).await? {
+                blobs::discard(&mut tx, &sound.file).await?;
+            }
+            tx.commit().await?;
+            outcome
+        };
+        self.unlink_soon().await;
         Ok(outcome)
     }
 

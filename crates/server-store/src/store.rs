@@ -1,14 +1,18 @@
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::PathBuf,
+};
 
 use aftertone_model::{
-    CallRecord, Caller, DeviceId, Envelope, Extension, Greeting, GreetingId, Language, Message, MessageAction, MessageId, Plan,
-    Subscriber, SubscriberId, Timestamp, Trunk, UserName,
+    CallRecord, Caller, DeviceId, Envelope, Extension, Greeting, GreetingId, Language, MenuLayout, Message, MessageAction,
+    MessageId, Plan, Subscriber, SubscriberId, Timestamp, Trunk, UserName,
 };
 use aftertone_sync::{ChangesPage, Cursor, Device, DeviceKind, Forwarded, GreetingBody, IdempotencyKey};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{Calling, HashedPassword, Secret, StoredBinding};
+use crate::{Calling, HashedPassword, PhoneMenu, Secret, StoredBinding};
 
 /// Why the store could not read or write.
 #[derive(Debug, thiserror::Error)]
@@ -303,6 +307,8 @@ pub struct ForwardOrder {
     pub to: Vec<SubscriberId>,
     /// The note; may be empty.
     pub note: String,
+    /// What they hear in place of the message's own sound: an introduction with the message behind it.
+    pub sound: Option<NewSound>,
     /// Names the write.
     pub key: IdempotencyKey,
 }
@@ -474,6 +480,21 @@ pub trait Store: Commits {
     async fn find_subscriber(&self, user_or_extension: &str) -> Result<Option<Subscriber>, StoreError>;
     /// The person, if the password is right. Takes the same time whether or not the person exists.
     async fn check_password(&self, user_or_extension: &str, password: &str) -> Result<Option<Subscriber>, StoreError>;
+
+    // --- their phone menu
+
+    /// How somebody listens by phone.
+    async fn phone_menu(&self, id: SubscriberId) -> Result<PhoneMenu, StoreError>;
+    /// Says what the keys mean.
+    async fn set_menu_layout(&self, id: SubscriberId, layout: MenuLayout) -> Result<(), StoreError>;
+    /// Says whether numbers of the outside may be called from the menu on foreign phones.
+    async fn set_menu_dials(&self, id: SubscriberId, dials: bool) -> Result<(), StoreError>;
+    /// Everybody who may.
+    async fn menu_dials(&self) -> Result<BTreeSet<SubscriberId>, StoreError>;
+    /// Sets or takes away the PIN; made with [`HashedPassword::of_pin`].
+    async fn set_pin(&self, id: SubscriberId, pin: Option<HashedPassword>) -> Result<(), StoreError>;
+    /// The person of this extension, if the PIN is right. Takes the same time whether or not there is one, with a PIN or without.
+    async fn check_pin(&self, extension: &str, pin: &str) -> Result<Option<Subscriber>, StoreError>;
 
     // --- their devices
 

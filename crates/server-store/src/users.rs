@@ -18,7 +18,7 @@ pub(crate) const SCHEMA_1: &str = "
     ) STRICT;
 ";
 
-fn from_row(row: &SqliteRow) -> Result<Subscriber, StoreError> {
+pub(crate) fn from_row(row: &SqliteRow) -> Result<Subscriber, StoreError> {
     Ok(Subscriber {
         id: row.parsed("id")?,
         user: row.parsed("user")?,

@@ -260,13 +260,14 @@ pub(crate) async fn directory(store: &dyn Store, domain: &str) -> Result<Directo
         phones.entry(phone.subscriber).or_default().push(credentials(phone));
     }
     let calling = store.calling().await?;
-    let mut answering = store.answering().await?;
+    let (mut answering, dialling) = (store.answering().await?, store.menu_dials().await?);
     let zone = jiff::tz::TimeZone::system().iana_name().unwrap_or("UTC").to_owned();
     let people = store.subscribers().await?.into_iter().map(|subscriber| {
         let Calling { rights, do_not_disturb } = calling.get(&subscriber.id).copied().unwrap_or_default();
         let phones = phones.remove(&subscriber.id).unwrap_or_default();
         let (answering, greetings) = answering_of(answering.remove(&subscriber.id).unwrap_or_default(), &zone);
-        Person { subscriber, phones, rights, do_not_disturb, answering, greetings }
+        let dials_from_menu = dialling.contains(&subscriber.id);
+        Person { subscriber, phones, rights, do_not_disturb, dials_from_menu, answering, greetings }
     });
     Ok(Directory::new(people.collect::<Vec<_>>()))
 }

@@ -26,6 +26,7 @@ mod lock;
 mod media;
 mod oversize;
 pub mod own;
+mod pins;
 mod public;
 mod qr;
 mod reach;

@@ -137,7 +137,10 @@ enum UserCommand {
         name: String,
         /// internal, national or international
         #[arg(long, value_parser = calling_rights)]
-        calls: CallingRights,
+        calls: Option<CallingRights>,
+        /// Whether they may call numbers of the outside from the phone menu on foreign phones, with their PIN: on or off
+        #[arg(long, value_parser = on_or_off)]
+        calls_from_menu: Option<bool>,
         #[command(flatten)]
         data: Data,
     },
@@ -214,7 +217,9 @@ async fn run(command: Command) -> anyhow::Result<()> {
             admin::add_user(&data.folder, add).await?
         }
         Command::User(UserCommand::List { json, data }) => admin::list_users(&data.folder, json).await?,
-        Command::User(UserCommand::Allow { name, calls, data }) => trunks::allow(&data.folder, &name, calls).await?,
+        Command::User(UserCommand::Allow { name, calls, calls_from_menu, data }) => {
+            trunks::allow(&data.folder, &name, calls, calls_from_menu).await?
+        }
         Command::User(UserCommand::Dnd { name, state, data }) => trunks::do_not_disturb(&data.folder, &name, state).await?,
         Command::Trunk(TrunkCommand::Add { add, data }) => {
             let password = if add.password_stdin { read_password()? } else { String::new() };

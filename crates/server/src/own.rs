@@ -68,7 +68,7 @@ pub async fn prepare(data: &Path, provider: &Provider, language: Language) -> Re
         let person = AddUser { user, extension, display_name, language, ring_s: RING_S, password: None };
         admin::add_user(data, person).await?;
     }
-    trunks::allow(data, PERSON, CallingRights::International).await?;
+    trunks::allow(data, PERSON, Some(CallingRights::International), None).await?;
     store.put_trunk(&trunk, &provider.password).await.context("keeping the trunk")?;
     Ok(())
 }

@@ -434,6 +434,8 @@ impl ExchangeLoop {
             MediaEvent::Described { request, result } => self.exchange.handle_described(request, result, now()),
             MediaEvent::Applied { request, result } => self.exchange.handle_applied(request, result, now()),
             MediaEvent::DepositOver { leg } => self.exchange.handle_deposit_over(leg, now()),
+            MediaEvent::Dial { leg, owner, number } => self.exchange.handle_dialled(leg, owner, &number, now()),
+            MediaEvent::MailboxChanged { mailbox } => self.notify(Notice::FeedGrew(mailbox)),
             MediaEvent::Failed { leg } => self.exchange.handle_media_failed(leg, now()),
             MediaEvent::Deposited { mailbox, call, message } => {
                 tracing::info!(%call, message = message.is_some(), "a deposit is committed");
@@ -474,7 +476,7 @@ impl ExchangeLoop {
         loop {
             tokio::select! {
                 biased;
-                Some(event) = inputs.media.recv() => if let MediaEvent::Deposited { mailbox, .. } = event {
+                Some(event) = inputs.media.recv() => if let MediaEvent::Deposited { mailbox, .. } | MediaEvent::MailboxChanged { mailbox } = event {
                     let _ = notices.send(Notice::FeedGrew(mailbox));
                 },
                 finished = &mut shutdown => return finished,

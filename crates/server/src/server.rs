@@ -35,6 +35,7 @@ use crate::{
     lock::{FolderLock, make_folder},
     media::{Greetings, MediaConfig, MediaEvent, MediaPlane},
     oversize::Oversize,
+    pins::Pins,
     public::Public,
     reach::Reach,
     repair,
@@ -136,7 +137,8 @@ impl Server {
         let known = directory(store.as_ref(), &domain).await?;
         let public = Public::new(config.public_address);
         let lateness = Lateness::default();
-        let (media, media_events) = start_media(&config, &public, &spool, &store, lateness.clone())?;
+        let pins = Arc::new(Pins::default());
+        let (media, media_events) = start_media(&config, &public, &spool, &store, &pins, lateness.clone())?;
         let webrtc = media.webrtc_addresses();
         let numbers = ConnectionNumbers::default();
         let (stop, stopping) = watch::channel(false);
@@ -223,6 +225,7 @@ impl Server {
             spool: spool.monitor(),
             repaired,
             look,
+            pins,
         });
         let (http, web_addresses) = serve_http(&config, keys.as_ref(), api::router(app), &stopping).await?;
         let addresses = Addresses {
@@ -344,6 +347,7 @@ fn start_media(
     public: &Public,
     spool: &Arc<Spool>,
     store: &Arc<dyn Store>,
+    pins: &Arc<Pins>,
     lateness: Lateness,
 ) -> anyhow::Result<(MediaPlane, mpsc::Receiver<MediaEvent>)> {
     let media = MediaConfig {
@@ -356,6 +360,7 @@ fn start_media(
         spool: Arc::clone(spool),
         store: Arc::clone(store),
         greetings: Greetings::bundled(),
+        pins: Arc::clone(pins),
         lateness,
     };
     MediaPlane::start(media).context("can't start the media workers")

@@ -47,6 +47,12 @@ pub struct DialPlanOptions {
     /// What is dialled before an extension to leave a message without ringing, or off (default: *98)
     #[arg(long, env = "AFTERTONE_MAILBOX_PREFIX", value_name = "DIGITS|off")]
     pub mailbox_prefix: Option<String>,
+    /// What people dial on a device of their own to listen by phone, or off (default: *97)
+    #[arg(long, env = "AFTERTONE_MENU_NUMBER", value_name = "DIGITS|off")]
+    pub menu_number: Option<String>,
+    /// What everybody dials to listen by phone, with mailbox and PIN, or off (default: *98)
+    #[arg(long, env = "AFTERTONE_MAILBOX_NUMBER", value_name = "DIGITS|off")]
+    pub mailbox_number: Option<String>,
     /// Numbers that take a message for an extension without ringing; in the file only, a table
     #[arg(skip)]
     pub mailbox_numbers: BTreeMap<String, String>,
@@ -66,6 +72,8 @@ impl DialPlanOptions {
             emergency_trunk: self.emergency_trunk.or(others.emergency_trunk),
             barred: if self.barred.is_empty() { others.barred } else { self.barred },
             mailbox_prefix: self.mailbox_prefix.or(others.mailbox_prefix),
+            menu_number: self.menu_number.or(others.menu_number),
+            mailbox_number: self.mailbox_number.or(others.mailbox_number),
             mailbox_numbers: if self.mailbox_numbers.is_empty() { others.mailbox_numbers } else { self.mailbox_numbers },
         }
     }
@@ -84,15 +92,6 @@ impl DialPlanOptions {
             );
         }
         ensure!(!self.country.as_deref().unwrap_or_default().starts_with('0'), "a country's code is written without zeros: 49");
-        let mailbox_prefix = match self.mailbox_prefix {
-            None => default.mailbox_prefix,
-            Some(off) if off.eq_ignore_ascii_case("off") => None,
-            Some(prefix) => {
-                let is_dialled = !prefix.is_empty() && prefix.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'*' | b'#'));
-                ensure!(is_dialled, "the mailbox prefix must be of digits, * and #, not {prefix:?}");
-                Some(prefix)
-            }
-        };
         Ok(DialPlan {
             country: self.country,
             area: self.area,
@@ -102,10 +101,23 @@ impl DialPlanOptions {
             emergency: if self.emergency.is_empty() { default.emergency } else { self.emergency },
             emergency_trunk: self.emergency_trunk,
             barred: self.barred,
-            mailbox_prefix,
+            mailbox_prefix: dialled("mailbox prefix", self.mailbox_prefix, default.mailbox_prefix)?,
+            menu_number: dialled("menu number", self.menu_number, default.menu_number)?,
+            mailbox_number: dialled("mailbox number", self.mailbox_number, default.mailbox_number)?,
             mailbox_numbers: self.mailbox_numbers,
         })
     }
+}
+
+/// What is dialled, with `off` for nothing.
+fn dialled(what: &str, said: Option<String>, default: Option<String>) -> anyhow::Result<Option<String>> {
+    let Some(said) = said else { return Ok(default) };
+    if said.eq_ignore_ascii_case("off") {
+        return Ok(None);
+    }
+    let is_dialled = !said.is_empty() && said.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'*' | b'#'));
+    ensure!(is_dialled, "the {what} must be of digits, * and #, not {said:?}");
+    Ok(Some(said))
 }
 
 /// A trunk in the configuration's file: `[[trunk]]`.
@@ -307,9 +319,19 @@ pub async fn remove_trunk(data: &Path, name: &str) -> anyhow::Result<String> {
 ///
 /// # Errors
 /// Where there is no such person.
-pub async fn allow(data: &Path, name: &str, rights: CallingRights) -> anyhow::Result<String> {
-    change(data, name, |calling| calling.rights = rights).await?;
-    Ok(format!("{name} may call {}\n", serde_json::to_value(rights)?.as_str().unwrap_or_default()))
+pub async fn allow(data: &Path, name: &str, rights: Option<CallingRights>, from_menu: Option<bool>) -> anyhow::Result<String> {
+    ensure!(rights.is_some() || from_menu.is_some(), "say --calls or --calls-from-menu");
+    let mut said = String::new();
+    if let Some(rights) = rights {
+        change(data, name, |calling| calling.rights = rights).await?;
+        said = format!("{name} may call {}\n", serde_json::to_value(rights)?.as_str().unwrap_or_default());
+    }
+    if let Some(may) = from_menu {
+        let store: SqliteStore = open(data).await?;
+        store.set_menu_dials(find(&store, name).await?.id, may).await?;
+        said += &format!("{name} {} call numbers of the outside from foreign phones\n", if may { "may" } else { "may not" });
+    }
+    Ok(said)
 }
 
 /// Turns somebody's do-not-disturb on or off.

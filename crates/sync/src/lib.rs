@@ -17,5 +17,5 @@ pub use outbox::{IdempotencyKey, InvalidIdempotencyKey, Pending, PendingWrite, S
 pub use pull::{FetchFailure, FetchId, PullOutput, Puller};
 pub use wire::{
     ActionBody, Credentials, Device, DeviceKind, DirectoryEntry, ForwardBody, Forwarded, GreetingBody, Health, Me, MeBody,
-    PlanView, Problem, ProblemCode, Repaired, SignIn, SignedIn, TurnCredentials,
+    PhoneMenuBody, PhoneMenuView, PinBody, PlanView, Problem, ProblemCode, Repaired, SignIn, SignedIn, TurnCredentials,
 };

@@ -1,4 +1,4 @@
-use aftertone_model::{Caller, DeviceId, GreetingKind, Language, MessageId, Plan, Subscriber, Timestamp};
+use aftertone_model::{Caller, DeviceId, GreetingKind, Language, MenuLayout, MessageId, Plan, Subscriber, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// `POST /v1/sign-in`.
@@ -70,6 +70,40 @@ pub struct MeBody {
     pub language: Language,
     /// How long my devices ring before the mailbox answers, in seconds, 0 to 300.
     pub ring_s: u16,
+}
+
+/// `GET /v1/me/phone-menu`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct PhoneMenuView {
+    /// There is a PIN: the mailbox opens from any phone.
+    pub has_pin: bool,
+    /// What the keys mean.
+    pub layout: MenuLayout,
+    /// Numbers of the outside may be called back from phones that aren't mine; an administrator says so.
+    pub calls_from_foreign_phones: bool,
+}
+
+/// Body of `PUT /v1/me/phone-menu`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct PhoneMenuBody {
+    /// What the keys mean.
+    pub layout: MenuLayout,
+}
+
+/// Body of `PUT /v1/me/pin`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct PinBody {
+    /// 6 to 12 digits.
+    pub pin: String,
+}
+
+impl std::fmt::Debug for PinBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PinBody").finish_non_exhaustive()
+    }
 }
 
 /// Body of `PUT /v1/greetings/{id}`.

@@ -48,6 +48,8 @@ pub enum Ending {
     Interrupted,
     /// There was no place for a message, and the caller was told so.
     Unavailable,
+    /// The caller wants the menu: it takes over, and nobody is hung up on.
+    Menu,
 }
 
 /// What the media worker has to do.
@@ -195,11 +197,13 @@ impl Deposit {
         }
     }
 
-    /// The caller pressed a key. The hash key skips the greeting, and ends a recording; the others mean nothing.
+    /// The caller pressed a key. The hash key skips the greeting, and ends a recording; the star key leaves the greeting for the
+    /// menu; the others mean nothing.
     pub fn handle_digit(&mut self, digit: char, now: Instant) {
         match self.state {
             State::Waiting { .. } if digit == '#' => self.state = State::Waiting { skip: true },
             State::Greeting { .. } if digit == '#' => self.beep(now),
+            State::Greeting { .. } if digit == '*' => self.stop(Ending::Menu),
             State::Recording(_) if digit == '#' => self.stop(Ending::Finished),
             State::Waiting { .. }
             | State::Greeting { .. }

@@ -14,6 +14,7 @@ mod forwarded;
 mod forwards;
 mod guarded;
 mod lamp;
+mod menu;
 mod pages;
 mod registrar;
 mod senders;

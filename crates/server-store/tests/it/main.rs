@@ -5,6 +5,7 @@ mod common;
 mod crash;
 mod exchange;
 mod greetings;
+mod menus;
 mod model;
 mod spool;
 mod store;

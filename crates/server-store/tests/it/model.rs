@@ -311,6 +311,7 @@ impl History {
                     message: *message,
                     to: to.iter().map(|to| self.person(*to).id).collect(),
                     note: "for you".into(),
+                    sound: None,
                     key: key.clone(),
                 };
                 let outcome = self.world.store.forward(order, at(9)).await;

@@ -200,6 +200,7 @@ async fn a_forward_shares_the_sound_until_nobody_holds_it() {
         message: message_id(4),
         to: vec![ben.id, anna.id, ben.id],
         note: "please".into(),
+        sound: None,
         key: key("f"),
     };
     let ForwardOutcome::Done(done) = store.forward(order.clone(), at(50)).await.unwrap() else { panic!("not done") };
@@ -232,7 +233,7 @@ async fn a_forward_to_somebody_unknown_delivers_nothing() {
     let World { dir: _dir, store, anna, ben, .. } = world(Arc::new(Disk)).await;
     store.commit_recording(recording(&anna, 4)).await.unwrap();
     let to = vec![ben.id, SubscriberId::from_random(404)];
-    let order = ForwardOrder { mailbox: anna.id, message: message_id(4), to, note: String::new(), key: key("f") };
+    let order = ForwardOrder { mailbox: anna.id, message: message_id(4), to, note: String::new(), sound: None, key: key("f") };
     assert_eq!(store.forward(order, at(5)).await.unwrap(), ForwardOutcome::UnknownRecipient);
     assert_eq!(store.counts(ben.id).await.unwrap(), MailboxCounts::default());
 }
@@ -250,7 +251,7 @@ async fn nobody_reaches_a_message_of_another_mailbox() {
     for action in [MessageAction::Heard, MessageAction::Expunge] {
         assert_eq!(store.act(ben.id, id, action, &key(&format!("{action:?}")), at(9)).await.unwrap(), Acted::NotFound);
     }
-    let order = ForwardOrder { mailbox: ben.id, message: id, to: vec![ben.id], note: String::new(), key: key("f") };
+    let order = ForwardOrder { mailbox: ben.id, message: id, to: vec![ben.id], note: String::new(), sound: None, key: key("f") };
     assert_eq!(store.forward(order, at(9)).await.unwrap(), ForwardOutcome::NotFound);
     store.act(anna.id, id, MessageAction::Expunge, &key("e"), at(9)).await.unwrap();
     assert_eq!(store.message(ben.id, id).await.unwrap(), Lookup::NotFound, "not even that it was there");
@@ -422,8 +423,9 @@ async fn changes(store: &dyn Store, mailbox: SubscriberId, since: Option<Cursor>
 /// A database of every version that the program ever wrote opens, and has what it had.
 #[tokio::test]
 async fn databases_of_every_earlier_version_open() {
-    let schemas = [include_str!("../schemas/1.sql"), include_str!("../schemas/2.sql")];
-    for (number, sql) in (1..).zip(schemas) {
+    let schemas =
+        [(1, include_str!("../schemas/1.sql")), (2, include_str!("../schemas/2.sql")), (5, include_str!("../schemas/5.sql"))];
+    for (number, sql) in schemas {
         let dir = tempfile::tempdir().unwrap();
         let options = sqlx::sqlite::SqliteConnectOptions::new()
             .filename(dir.path().join("aftertone.db"))
@@ -445,6 +447,8 @@ async fn databases_of_every_earlier_version_open() {
         let Changes::Page(page) = store.changes(anna.id, None, 9).await.unwrap() else { panic!("a reset") };
         assert_eq!((page.changes.len(), page.cursor.n), (3, 3), "version {number}");
         assert_eq!(store.take_jobs("mail", at(9), at(10), 9).await.unwrap()[0].payload, "hello");
+        store.set_menu_layout(anna.id, aftertone_model::MenuLayout::Asterisk).await.unwrap();
+        assert!(!store.phone_menu(anna.id).await.unwrap().has_pin, "version {number}");
         // And it goes on.
         store.commit_recording(recording(&anna, 7)).await.unwrap();
         assert_eq!(store.counts(anna.id).await.unwrap().new, 1);

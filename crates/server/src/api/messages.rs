@@ -137,7 +137,8 @@ pub(super) async fn forward(
         return Err(ApiError::bad_request("a note has at most 2,000 characters"));
     }
     let to = recipients(&app, &body.to).await?;
-    let order = ForwardOrder { mailbox: asking.device.subscriber, message: id, to: to.clone(), note: body.note, key };
+    let order =
+        ForwardOrder { mailbox: asking.device.subscriber, message: id, to: to.clone(), note: body.note, sound: None, key };
     match app.store.forward(order, Timestamp::now()).await? {
         ForwardOutcome::Done(forwarded) => {
             to.into_iter().for_each(|mailbox| app.feed_grew(mailbox));

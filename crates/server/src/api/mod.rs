@@ -11,6 +11,7 @@ mod feed;
 mod greetings;
 mod limit;
 mod messages;
+mod phone_menu;
 mod problem;
 mod sign_in;
 mod sip;
@@ -41,6 +42,7 @@ use self::{limit::Limiter, problem::ApiError};
 use crate::{
     bells::{Doorbells, Revocations},
     listen::Peer,
+    pins::Pins,
     run::{Notice, SocketEvent},
 };
 
@@ -88,6 +90,8 @@ pub(crate) struct Parts {
     pub(crate) repaired: Repaired,
     /// The exchange is to know what was changed.
     pub(crate) look: mpsc::Sender<oneshot::Sender<()>>,
+    /// Of the phone menu.
+    pub(crate) pins: Arc<Pins>,
 }
 
 impl App {
@@ -168,6 +172,8 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(account::health))
         .routes(routes!(sign_in::sign_in))
         .routes(routes!(account::me, account::change_me))
+        .routes(routes!(phone_menu::phone_menu, phone_menu::change_phone_menu))
+        .routes(routes!(phone_menu::set_pin, phone_menu::remove_pin))
         .routes(routes!(account::devices))
         .routes(routes!(account::calling, account::change_calling))
         .routes(routes!(account::revoke))

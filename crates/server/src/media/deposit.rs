@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aftertone_exchange::DepositOrder;
+use aftertone_exchange::{DepositOrder, MenuOrder};
 use aftertone_media::{
     Codec,
     dtmf::{Digit, DtmfReceiver, ToneReceiver},
@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     MediaEvent, Shared,
     describe::{Agreed, Meaning},
+    menu::Keys,
     prompts::Frames,
     recording::{Heard, Recording},
     sounds::Slot,
@@ -97,12 +98,14 @@ enum SpoolSlot {
 }
 
 /// What a run wants of its leg after an input.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Default)]
 pub(super) struct Effects {
     /// To be sent.
     pub(super) packets: Vec<RtpPacket>,
     /// It ended by itself: the caller is to be hung up.
     pub(super) over: bool,
+    /// The caller goes on in the phone menu, which must not hear the star key once more.
+    pub(super) menu: Option<(MenuOrder, Keys)>,
 }
 
 impl DepositRun {
@@ -181,13 +184,13 @@ impl DepositRun {
                 if agreed.event.is_none()
                     && let Some(digit) = self.tones.as_mut().and_then(|tones| tones.receive(&packet.payload))
                 {
-                    self.machine.handle_digit(digit.as_char(), now);
+                    self.key(digit, now);
                 }
                 self.record(packet, now);
             }
             Some(Meaning::Event) => {
                 if let Some(digit) = self.dtmf.receive(packet) {
-                    self.machine.handle_digit(digit.as_char(), now);
+                    self.key(digit, now);
                 }
             }
             // One codec is negotiated for a deposit and kept.
@@ -200,9 +203,16 @@ impl DepositRun {
     /// The caller pressed a key, as the signalling says.
     pub(super) fn handle_digit(&mut self, digit: Digit, stream: &mut SendStream, now: Instant) -> Effects {
         let mut effects = Effects::default();
-        self.machine.handle_digit(digit.as_char(), now);
+        self.key(digit, now);
         self.drain(stream, now, &mut effects);
         effects
+    }
+
+    /// Without a menu behind it the star key means nothing.
+    fn key(&mut self, digit: Digit, now: Instant) {
+        if digit.as_char() != '*' || self.order.menu.is_some() {
+            self.machine.handle_digit(digit.as_char(), now);
+        }
     }
 
     /// The caller hung up, or (`interrupted`) we have to stop.
@@ -284,7 +294,9 @@ impl DepositRun {
                 }
                 Event::Stop { ending, keep } => {
                     self.finish(ending, keep);
-                    effects.over = ending != Ending::HungUp;
+                    effects.over = !matches!(ending, Ending::HungUp | Ending::Menu);
+                    let keys = Keys { dtmf: mem::take(&mut self.dtmf), tones: self.tones.take() };
+                    effects.menu = self.order.menu.take().filter(|_| ending == Ending::Menu).map(|menu| (menu, keys));
                 }
             }
         }

@@ -6,8 +6,8 @@ use aftertone_exchange::LegId;
 use aftertone_media::{Codec, rtp::RtpPacket};
 
 use super::{
-    deposit::DepositRun, describe::Agreed, play::Player, press::Presses, relay::Relay, rtp::RtpLeg, stream::SendStream,
-    webrtc::Peer,
+    deposit::DepositRun, describe::Agreed, menu::MenuRun, play::Player, press::Presses, relay::Relay, rtp::RtpLeg,
+    stream::SendStream, webrtc::Peer,
 };
 
 /// A leg with everything that it holds; dropping it frees its port.
@@ -55,6 +55,18 @@ pub(super) enum Usage {
     Across { to: LegId, worker: usize, relay: Relay },
     /// They are a message.
     Deposit(Box<DepositRun>),
+    /// They are keys.
+    Menu(Box<MenuRun>),
+}
+
+impl Usage {
+    /// Whether the answering machine or the phone menu has the leg, which nothing else can be done with then.
+    pub(super) fn is_mailbox(&self) -> bool {
+        match self {
+            Self::Deposit(_) | Self::Menu(_) => true,
+            Self::Idle | Self::Bridged { .. } | Self::Across { .. } => false,
+        }
+    }
 }
 
 impl Leg {

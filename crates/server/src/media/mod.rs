@@ -8,13 +8,14 @@
 //! ```text
 //! exchange loop --MediaCommand--> MediaPlane --by call--> worker 0..n: one thread, one LocalSet
 //!               <--MediaEvent-----------------------------   legs: RtpLeg (own socket) | WebRtcLeg (the worker's socket)
-//!                                                            uses of a leg: idle | bridged to another | deposit
+//!                                                            uses of a leg: idle | bridged to another | deposit | phone menu
 //! ```
 
 mod address;
 mod deposit;
 mod describe;
 mod leg;
+mod menu;
 mod negotiate;
 mod play;
 mod ports;
@@ -25,6 +26,7 @@ mod relay;
 mod reports;
 mod rtp;
 mod sounds;
+mod speech;
 mod srtp;
 mod state;
 mod stream;
@@ -54,12 +56,13 @@ use aftertone_server_store::{Spool, Store};
 use tokio::sync::mpsc::{self, error::TrySendError};
 
 pub(crate) use self::prompts::Greetings;
-use crate::{load::Lateness, public::Public};
+use crate::{load::Lateness, pins::Pins, public::Public};
 
 use self::{
     ports::Ports,
     prompts::Prompts,
     sounds::Sounds,
+    speech::Speech,
     worker::{Crossing, Order, Worker},
 };
 use crate::config::Encryption;
@@ -88,6 +91,8 @@ pub(crate) struct MediaConfig {
     pub(crate) store: Arc<dyn Store>,
     /// What callers hear before the beep.
     pub(crate) greetings: Greetings,
+    /// Who opens mailboxes by phone.
+    pub(crate) pins: Arc<Pins>,
     /// Where the workers note how late they are.
     pub(crate) lateness: Lateness,
 }
@@ -109,10 +114,24 @@ pub(crate) enum MediaEvent {
         /// The codec that both ends use.
         result: Result<Codec, MediaFailure>,
     },
-    /// A deposit ended by itself (`#`, silence, its length): for `Exchange::handle_deposit_over`.
+    /// A deposit ended by itself (`#`, silence, its length), or the phone menu: for `Exchange::handle_deposit_over`.
     DepositOver {
         /// The caller's leg.
         leg: LegId,
+    },
+    /// Who listens by phone wants to call somebody: for `Exchange::handle_dialled`.
+    Dial {
+        /// The listener's leg.
+        leg: LegId,
+        /// In whose name.
+        owner: SubscriberId,
+        /// Whom, as it is dialled.
+        number: String,
+    },
+    /// Something was done with a mailbox by phone.
+    MailboxChanged {
+        /// Whose.
+        mailbox: SubscriberId,
     },
     /// A leg is dead for good (ICE or DTLS failed): for `Exchange::handle_media_failed`.
     Failed {
@@ -158,6 +177,8 @@ impl MediaPlane {
             ports: Ports::new(config.rtp_ports)?,
             prompts: Prompts::start(&config.greetings)?,
             sounds: Sounds::default(),
+            speech: Speech::default(),
+            pins: config.pins,
             events,
             crossings: OnceLock::new(),
             spool: config.spool,
@@ -230,6 +251,8 @@ impl MediaPlane {
             }
             MediaCommand::Apply { leg, .. }
             | MediaCommand::Deposit { leg, .. }
+            | MediaCommand::Menu { leg, .. }
+            | MediaCommand::Dialled { leg, .. }
             | MediaCommand::Play { leg, .. }
             | MediaCommand::StopPlaying { leg }
             | MediaCommand::Press { leg, .. } => legs.get(leg).copied(),
@@ -247,6 +270,8 @@ struct Shared {
     ports: Ports,
     prompts: Prompts,
     sounds: Sounds,
+    speech: Speech,
+    pins: Arc<Pins>,
     events: mpsc::Sender<MediaEvent>,
     /// To each worker, for packets from the others' legs.
     crossings: OnceLock<Vec<mpsc::Sender<Crossing>>>,
@@ -287,10 +312,12 @@ impl Shared {
                 deposit::give_up(self, *deposit);
                 self.report(MediaEvent::Failed { leg });
             }
+            MediaCommand::Menu { leg, .. } => self.report(MediaEvent::Failed { leg }),
             // The leg is gone, and nobody listens.
             MediaCommand::Play { .. }
             | MediaCommand::StopPlaying { .. }
             | MediaCommand::Press { .. }
+            | MediaCommand::Dialled { .. }
             | MediaCommand::Close { .. } => {}
         }
     }

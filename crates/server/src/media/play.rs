@@ -7,7 +7,6 @@ use aftertone_media::{Codec, rtp::RtpPacket};
 
 use super::{
     describe::Agreed,
-    leg::Usage,
     sounds::Slot,
     state::{State, Timer},
     stream::SendStream,
@@ -63,8 +62,7 @@ impl State {
     pub(super) fn play(&mut self, id: LegId, sound: Sound, repeat: bool, now: Instant) {
         let shared = std::sync::Arc::clone(&self.shared);
         let Some(leg) = self.legs.get_mut(&id) else { return };
-        let Some(codec) = leg.agreed.as_ref().map(|agreed| agreed.codec).filter(|_| !matches!(leg.usage, Usage::Deposit(_)))
-        else {
+        let Some(codec) = leg.agreed.as_ref().map(|agreed| agreed.codec).filter(|_| !leg.usage.is_mailbox()) else {
             return tracing::debug!(leg = id.0, "nothing can be played to a leg that is not described, or records");
         };
         let frames = shared.sounds.get(&sound, codec, &shared.runtime);

@@ -63,12 +63,16 @@ impl Presses {
 }
 
 impl State {
-    /// A deposit on the leg takes the key at once; otherwise the leg's other end hears it, and no sound meanwhile.
+    /// A deposit or menu on the leg takes the key at once; otherwise the leg's other end hears it, and no sound meanwhile.
     pub(super) fn press(&mut self, id: LegId, digit: Digit, now: Instant) {
         let Some(leg) = self.legs.get_mut(&id) else { return };
         if let Usage::Deposit(run) = &mut leg.usage {
             let effects = run.handle_digit(digit, &mut leg.stream, now);
             return self.effect(id, effects, now);
+        }
+        if let Usage::Menu(run) = &mut leg.usage {
+            let effects = run.handle_digit(digit, now);
+            return self.menu_effect(id, effects, now);
         }
         if leg.agreed.as_ref().is_none_or(|agreed| agreed.event.is_none()) {
             return tracing::debug!(leg = id.0, "a key is not passed on: the other end knows no events");

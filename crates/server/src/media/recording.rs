@@ -38,6 +38,17 @@ pub(super) struct Recording {
     last: Instant,
 }
 
+/// The end of a recording.
+pub(super) struct Closed {
+    /// To be appended.
+    pub(super) tail: Vec<u8>,
+    /// To be written over the file's beginning.
+    pub(super) header: Option<[u8; WAV_HEADER_LEN]>,
+    pub(super) duration_ms: u64,
+    /// At most 120.
+    pub(super) peaks: Vec<u8>,
+}
+
 enum Writer {
     Wav(WavG711Writer),
     Ogg(OggOpusWriter),
@@ -107,24 +118,32 @@ impl Recording {
     }
 
     /// Completes the file and says what is in it.
-    pub(super) fn complete(mut self, handle: &SpoolHandle, sound: &mut FinishedSound) -> Result<(), AppendError> {
+    pub(super) fn complete(self, handle: &SpoolHandle, sound: &mut FinishedSound) -> Result<(), AppendError> {
+        let Closed { tail, header, duration_ms, peaks } = self.close();
+        if let Some(header) = header {
+            handle.patch(0, header.to_vec())?;
+            sound.header_bytes = WAV_HEADER_LEN as u64;
+        }
+        (sound.duration_ms, sound.peaks) = (duration_ms, peaks);
+        if tail.is_empty() { Ok(()) } else { handle.append(tail) }
+    }
+
+    /// What completes the file.
+    pub(super) fn close(mut self) -> Closed {
         let (mut tail, _) = self.flush();
-        let duration = match &mut self.writer {
+        let (header, duration) = match &mut self.writer {
             Writer::Wav(wav) => {
                 let (padding, header) = wav.finish();
                 tail.extend(padding);
-                handle.patch(0, header.to_vec())?;
-                sound.header_bytes = WAV_HEADER_LEN as u64;
-                wav.duration()
+                (Some(header), wav.duration())
             }
             Writer::Ogg(ogg) => {
                 tail.extend(ogg.finish());
-                ogg.duration()
+                (None, ogg.duration())
             }
         };
-        sound.duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        sound.peaks = self.peaks.finish();
-        if tail.is_empty() { Ok(()) } else { handle.append(tail) }
+        let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        Closed { tail, header, duration_ms, peaks: self.peaks.finish() }
     }
 
     fn write(&mut self, pieces: Vec<Piece>) -> (Vec<u8>, Heard) {

@@ -97,7 +97,7 @@ impl State {
                     relay.set_packet_loss(lost);
                 }
             }
-            Usage::Idle | Usage::Deposit(_) => {}
+            Usage::Idle | Usage::Deposit(_) | Usage::Menu(_) => {}
         }
     }
 }

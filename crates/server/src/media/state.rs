@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aftertone_exchange::{DepositOrder, LegId, MediaCommand, MediaFailure, Towards};
+use aftertone_exchange::{DepositOrder, LegId, MediaCommand, MediaFailure, MenuOrder, Towards};
 use aftertone_media::rtp::{RtpPacket, is_rtcp};
 use tokio::sync::Notify;
 
@@ -19,6 +19,7 @@ use super::{
     deposit::{self, DepositRun, Effects},
     describe::Meaning,
     leg::{Leg, Transport, Usage},
+    menu::{Keys, MenuEffects, MenuRun},
     relay::Relay,
     timers::Timers,
     webrtc::{Demultiplexer, PeerEvent, Sockets, Source},
@@ -38,6 +39,7 @@ const GOODBYE_WITHIN: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {
     Deposit(LegId),
+    Menu(LegId),
     Play(LegId),
     Press(LegId),
     Report(LegId),
@@ -82,6 +84,8 @@ impl State {
             }
             MediaCommand::Bridge { a, b } => self.bridge(a, b),
             MediaCommand::Deposit { leg, deposit } => self.deposit(leg, *deposit, now),
+            MediaCommand::Menu { leg, menu } => self.menu(leg, menu, None, now),
+            MediaCommand::Dialled { leg, taken } => self.dialled(leg, taken, now),
             MediaCommand::Play { leg, sound, repeat } => self.play(leg, sound, repeat, now),
             MediaCommand::StopPlaying { leg } => self.stop_playing(leg),
             MediaCommand::Press { leg, digit } => self.press(leg, digit, now),
@@ -105,6 +109,7 @@ impl State {
         while let Some(timer) = self.timers.pop_due(now) {
             match timer {
                 Timer::Deposit(leg) => self.serve_deposit(leg, now),
+                Timer::Menu(leg) => self.serve_menu(leg, now),
                 Timer::Play(leg) => self.serve_player(leg, now),
                 Timer::Press(leg) => self.serve_presses(leg, now),
                 Timer::Report(leg) => self.report(leg, now),
@@ -172,6 +177,10 @@ impl State {
                 let effects = run.handle_packet(packet, agreed, &mut leg.stream, now);
                 self.effect(id, effects, now);
             }
+            Usage::Menu(run) => {
+                let effects = run.handle_packet(packet, agreed, now);
+                self.menu_effect(id, effects, now);
+            }
             Usage::Bridged { to, relay } => {
                 let (to, mut relay, meaning) = (*to, mem::take(relay), agreed.meaning(packet.payload_type));
                 let mut out = Vec::new();
@@ -197,7 +206,7 @@ impl State {
 
     pub(super) fn bridge_across(&mut self, id: LegId, to: LegId, worker: usize) {
         match self.legs.get_mut(&id) {
-            Some(leg) if matches!(leg.usage, Usage::Deposit(_)) => tracing::warn!(leg = id.0, "a deposit is not bridged"),
+            Some(leg) if leg.usage.is_mailbox() => tracing::warn!(leg = id.0, "a mailbox is not bridged"),
             Some(leg) => leg.usage = Usage::Across { to, worker, relay: Relay::default() },
             None => tracing::debug!(leg = id.0, "a leg to be bridged is gone"),
         }
@@ -231,6 +240,13 @@ impl State {
         self.send(id, effects.packets, now);
         if effects.over {
             self.shared.report(MediaEvent::DepositOver { leg: id });
+        }
+        if let Some((menu, keys)) = effects.menu {
+            self.set_timer(Timer::Deposit(id), None);
+            if let Some(leg) = self.legs.get_mut(&id) {
+                leg.usage = Usage::Idle;
+            }
+            return self.menu(id, menu, Some(keys), now);
         }
         self.time_deposit(id, now);
     }
@@ -279,6 +295,7 @@ impl State {
                         webrtc.fails_at = None;
                     }
                     self.serve_deposit(id, now);
+                    self.serve_menu(id, now);
                 }
                 PeerEvent::Failed => {
                     if let Some(Leg { transport: Transport::WebRtc(webrtc), .. }) = self.legs.get_mut(&id) {
@@ -298,7 +315,7 @@ impl State {
     fn bridge(&mut self, a: LegId, b: LegId) {
         for (id, to) in [(a, b), (b, a)] {
             match self.legs.get_mut(&id) {
-                Some(leg) if matches!(leg.usage, Usage::Deposit(_)) => tracing::warn!(leg = id.0, "a deposit is not bridged"),
+                Some(leg) if leg.usage.is_mailbox() => tracing::warn!(leg = id.0, "a mailbox is not bridged"),
                 Some(leg) => leg.usage = Usage::Bridged { to, relay: Relay::default() },
                 None => tracing::debug!(leg = id.0, "a leg to be bridged is gone"),
             }
@@ -308,7 +325,7 @@ impl State {
     fn deposit(&mut self, id: LegId, order: DepositOrder, now: Instant) {
         let Some(leg) = self.legs.get_mut(&id) else { return deposit::give_up(&self.shared, order) };
         let codec = leg.agreed.as_ref().map(|agreed| agreed.codec);
-        let run = codec.filter(|_| !matches!(leg.usage, Usage::Deposit(_)));
+        let run = codec.filter(|_| !leg.usage.is_mailbox());
         let run = run.and_then(|codec| DepositRun::new(order.clone(), codec, Arc::clone(&self.shared)));
         match run {
             Some(run) => {
@@ -322,8 +339,61 @@ impl State {
         }
     }
 
+    fn menu(&mut self, id: LegId, order: MenuOrder, keys: Option<Keys>, now: Instant) {
+        let Some(leg) = self.legs.get_mut(&id) else { return };
+        let codec = leg.agreed.as_ref().map(|agreed| agreed.codec).filter(|_| !leg.usage.is_mailbox());
+        let run = codec.and_then(|codec| {
+            let keys = keys.unwrap_or_else(|| Keys::new(codec));
+            MenuRun::new(order, keys, codec, Arc::clone(&self.shared), now)
+        });
+        match run {
+            Some(run) => {
+                leg.usage = Usage::Menu(Box::new(run));
+                self.serve_menu(id, now);
+            }
+            None => self.shared.report(MediaEvent::Failed { leg: id }),
+        }
+    }
+
+    fn serve_menu(&mut self, id: LegId, now: Instant) {
+        let Some(leg) = self.legs.get_mut(&id) else { return };
+        let flows = leg.flows();
+        if let (Usage::Menu(run), Some(agreed)) = (&mut leg.usage, &leg.agreed) {
+            let effects = run.handle_timeout(flows, agreed, &mut leg.stream, now);
+            self.menu_effect(id, effects, now);
+        }
+    }
+
+    pub(super) fn menu_effect(&mut self, id: LegId, effects: MenuEffects, now: Instant) {
+        self.send(id, effects.packets, now);
+        if effects.over {
+            self.shared.report(MediaEvent::DepositOver { leg: id });
+        }
+        if let Some((owner, number)) = effects.dial {
+            self.shared.report(MediaEvent::Dial { leg: id, owner, number });
+        }
+        if let Some(Leg { usage: Usage::Menu(run), .. }) = self.legs.get_mut(&id) {
+            let at = run.timeout(now);
+            self.set_timer(Timer::Menu(id), at);
+        }
+    }
+
+    /// The exchange calls whom the listener wants to talk to, or doesn't.
+    fn dialled(&mut self, id: LegId, taken: bool, now: Instant) {
+        let Some(leg) = self.legs.get_mut(&id) else { return };
+        let Usage::Menu(run) = &mut leg.usage else { return };
+        if taken {
+            leg.usage = Usage::Idle;
+            self.set_timer(Timer::Menu(id), None);
+        } else {
+            let effects = run.handle_refused(now);
+            self.menu_effect(id, effects, now);
+        }
+    }
+
     fn close(&mut self, id: LegId, interrupted: bool, now: Instant) {
         self.set_timer(Timer::Deposit(id), None);
+        self.set_timer(Timer::Menu(id), None);
         self.set_timer(Timer::Play(id), None);
         self.set_timer(Timer::Press(id), None);
         self.set_timer(Timer::Report(id), None);
@@ -335,7 +405,8 @@ impl State {
             webrtc.peer.close(&self.sockets);
         }
         match leg.usage {
-            Usage::Idle | Usage::Across { .. } => {}
+            // What was asked of the store by phone is done all the same.
+            Usage::Idle | Usage::Across { .. } | Usage::Menu(_) => {}
             Usage::Deposit(run) => run.end(interrupted, now),
             Usage::Bridged { to, .. } => {
                 if let Some(other) = self.legs.get_mut(&to) {

@@ -92,6 +92,16 @@ fn stop(ending: Ending, keep: bool) -> Event {
 }
 
 #[test]
+fn the_star_key_leaves_the_greeting_for_the_menu_and_nothing_else() {
+    let mut worker = Worker::new();
+    worker.press('*').start().wait(2_000).press('*').wait(60_000).hang_up();
+    worker.check(&[(0, Event::PlayGreeting), (2_000, stop(Ending::Menu, false))]);
+    let mut recording = Worker::recording();
+    recording.hear(true, 2_000).press('*');
+    assert!(recording.told.is_empty(), "a recording goes on: {:?}", recording.told);
+}
+
+#[test]
 fn a_caller_who_can_leave_no_message_is_told_so() {
     for after_ms in [0, 2_000, 6_200] {
         let mut worker = Worker::new();

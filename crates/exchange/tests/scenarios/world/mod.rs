@@ -87,6 +87,7 @@ pub(crate) fn person(name: &str) -> Person {
         phones: vec![PhoneCredentials { device: device(number), user, ha1_sha256, ha1_sha512_256, ha1_md5 }],
         rights: CallingRights::National,
         do_not_disturb: false,
+        dials_from_menu: false,
         answering: Answering::default(),
         greetings: std::collections::BTreeMap::new(),
     }

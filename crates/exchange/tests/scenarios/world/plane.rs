@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use aftertone_exchange::{DepositOrder, Described, LegId, LegMedia, MediaCommand, MediaFailure, MediaRequestId};
+use aftertone_exchange::{DepositOrder, Described, LegId, LegMedia, MediaCommand, MediaFailure, MediaRequestId, MenuOrder};
 use aftertone_media::{Codec, sdp};
 
 pub(crate) enum Reply {
@@ -19,6 +19,7 @@ pub(crate) struct Plane {
     pub(crate) open: BTreeSet<LegId>,
     pub(crate) bridges: Vec<(LegId, LegId)>,
     pub(crate) deposits: Vec<(LegId, DepositOrder)>,
+    pub(crate) menus: Vec<(LegId, MenuOrder)>,
     pub(crate) refuses: Option<Refusal>,
     /// Commands are not answered.
     pub(crate) stuck: bool,
@@ -49,7 +50,14 @@ impl Plane {
                 self.deposits.push((leg, *deposit));
                 return None;
             }
-            MediaCommand::Play { .. } | MediaCommand::StopPlaying { .. } | MediaCommand::Press { .. } => return None,
+            MediaCommand::Menu { leg, menu } => {
+                self.menus.push((leg, menu));
+                return None;
+            }
+            MediaCommand::Play { .. }
+            | MediaCommand::StopPlaying { .. }
+            | MediaCommand::Press { .. }
+            | MediaCommand::Dialled { .. } => return None,
             MediaCommand::Close { leg } => {
                 assert!(self.open.remove(&leg), "{leg:?} was not open");
                 return None;

@@ -94,6 +94,7 @@ impl Plane {
             spool: Arc::new(spool),
             store: Arc::clone(&store),
             greetings,
+            pins: Arc::default(),
             lateness: crate::load::Lateness::default(),
         };
         let (media, events) = MediaPlane::start(config).unwrap();
@@ -212,7 +213,7 @@ impl Plane {
             message: None,
         };
         let (greeting, longest) = (self.greeting.clone(), Duration::from_secs(300));
-        DepositOrder { envelope, record, language: Language::En, greeting, longest }
+        DepositOrder { envelope, record, language: Language::En, greeting, longest, menu: None }
     }
 
     pub(super) fn close(&self, leg: u64) {

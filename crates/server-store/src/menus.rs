@@ -1,0 +1,122 @@
+//! The phone menu of each person: PIN, layout of the keys, and whether it calls numbers of the outside from foreign phones.
+
+use std::collections::BTreeSet;
+
+use aftertone_model::{MenuLayout, Subscriber, SubscriberId};
+use sqlx::SqliteExecutor;
+
+use crate::{
+    HashedPassword, StoreError,
+    columns::{Columns, word},
+    users,
+};
+
+pub(crate) const SCHEMA: &str = "
+    CREATE TABLE menus (
+        subscriber TEXT NOT NULL PRIMARY KEY REFERENCES subscribers (id) ON DELETE CASCADE,
+        pin TEXT NOT NULL,    -- argon2id; '' opens the mailbox from devices of one's own alone
+        layout TEXT NOT NULL,
+        dials INTEGER NOT NULL
+    ) STRICT;
+    -- The exchange is to know who may call from the menu.
+    CREATE TRIGGER directory_menus_added AFTER INSERT ON menus BEGIN
+        UPDATE directory SET version = version + 1;
+    END;
+    CREATE TRIGGER directory_menus_changed AFTER UPDATE OF dials ON menus BEGIN
+        UPDATE directory SET version = version + 1;
+    END;
+    CREATE TRIGGER directory_menus_removed AFTER DELETE ON menus BEGIN
+        UPDATE directory SET version = version + 1;
+    END;
+";
+
+/// How somebody listens by phone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PhoneMenu {
+    /// There is a PIN.
+    pub has_pin: bool,
+    /// What the keys mean.
+    pub layout: MenuLayout,
+    /// Numbers of the outside may be called from it on foreign phones.
+    pub dials: bool,
+}
+
+pub(crate) async fn get(executor: impl SqliteExecutor<'_>, subscriber: SubscriberId) -> Result<PhoneMenu, StoreError> {
+    let row =
+        sqlx::query("SELECT * FROM menus WHERE subscriber = ?").bind(subscriber.to_string()).fetch_optional(executor).await?;
+    let Some(row) = row else { return Ok(PhoneMenu::default()) };
+    let has_pin = row.maybe_string("pin")?.is_some();
+    Ok(PhoneMenu { has_pin, layout: row.word_as("layout")?, dials: row.flag("dials")? })
+}
+
+pub(crate) async fn set_layout(
+    executor: impl SqliteExecutor<'_>,
+    subscriber: SubscriberId,
+    layout: MenuLayout,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO menus (subscriber, pin, layout, dials) VALUES (?, '', ?, 0)
+         ON CONFLICT (subscriber) DO UPDATE SET layout = excluded.layout",
+    )
+    .bind(subscriber.to_string())
+    .bind(word(layout))
+    .execute(executor)
+    .await?;
+    Ok(())
+}
+
+pub(crate) async fn set_dials(
+    executor: impl SqliteExecutor<'_>,
+    subscriber: SubscriberId,
+    dials: bool,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO menus (subscriber, pin, layout, dials) VALUES (?, '', ?, ?)
+         ON CONFLICT (subscriber) DO UPDATE SET dials = excluded.dials",
+    )
+    .bind(subscriber.to_string())
+    .bind(word(MenuLayout::default()))
+    .bind(i64::from(dials))
+    .execute(executor)
+    .await?;
+    Ok(())
+}
+
+pub(crate) async fn set_pin(
+    executor: impl SqliteExecutor<'_>,
+    subscriber: SubscriberId,
+    pin: Option<&HashedPassword>,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO menus (subscriber, pin, layout, dials) VALUES (?, ?, ?, 0)
+         ON CONFLICT (subscriber) DO UPDATE SET pin = excluded.pin",
+    )
+    .bind(subscriber.to_string())
+    .bind(pin.map_or("", HashedPassword::as_str))
+    .bind(word(MenuLayout::default()))
+    .execute(executor)
+    .await?;
+    Ok(())
+}
+
+/// The person of this extension, with their PIN's hash if there is one.
+pub(crate) async fn find_with_pin(
+    executor: impl SqliteExecutor<'_>,
+    extension: &str,
+) -> Result<Option<(Subscriber, HashedPassword)>, StoreError> {
+    let row = sqlx::query(
+        "SELECT subscribers.*, menus.pin AS menu_pin FROM subscribers JOIN menus ON menus.subscriber = subscribers.id
+         WHERE extension = ? AND menus.pin <> ''",
+    )
+    .bind(extension)
+    .fetch_optional(executor)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some((users::from_row(&row)?, HashedPassword::from_stored(row.string("menu_pin")?))))
+}
+
+/// Who may call numbers of the outside from the menu on foreign phones.
+pub(crate) async fn dialling(executor: impl SqliteExecutor<'_>) -> Result<BTreeSet<SubscriberId>, StoreError> {
+    let rows = sqlx::query("SELECT subscriber FROM menus WHERE dials = 1").fetch_all(executor).await?;
+    rows.iter().map(|row| row.parsed("subscriber")).collect()
+}

@@ -1,0 +1,75 @@
+//! Who opens a mailbox by its PIN, and how often that may be tried.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use aftertone_model::Subscriber;
+use aftertone_server_store::{HashedPassword, Store, StoreError};
+use aftertone_voicemail::{Guesses, Pin};
+use tokio::sync::Semaphore;
+
+/// The PINs of an account, as the phone menu and the API see them.
+#[derive(Debug)]
+pub(crate) struct Pins {
+    guesses: Mutex<Guesses>,
+    /// Argon2 takes a core and many megabytes for a while: few at once.
+    hashing: Semaphore,
+}
+
+/// What became of a try.
+#[derive(Debug)]
+pub(crate) enum Checked {
+    /// It was right.
+    Right(Subscriber),
+    /// Mailbox or PIN is wrong.
+    Wrong,
+    /// It was not looked at: there were too many wrong ones.
+    TooMany,
+}
+
+impl Default for Pins {
+    fn default() -> Self {
+        Self { guesses: Mutex::default(), hashing: Semaphore::new(2) }
+    }
+}
+
+impl Pins {
+    /// Looks at a PIN. A mailbox that doesn't exist takes as long as a wrong PIN, and is counted alike.
+    pub(crate) async fn check(
+        &self,
+        store: &dyn Store,
+        mailbox: &str,
+        caller: Option<&str>,
+        pin: &Pin,
+    ) -> Result<Checked, StoreError> {
+        if let Err(wait) = self.guesses().try_now(mailbox, caller, Instant::now()) {
+            tracing::info!(?wait, "a PIN is not looked at after too many wrong ones");
+            return Ok(Checked::TooMany);
+        }
+        // The semaphore is never closed.
+        let _turn = self.hashing.acquire().await;
+        let Some(subscriber) = store.check_pin(mailbox, pin.expose()).await? else { return Ok(Checked::Wrong) };
+        self.guesses().forgive(mailbox, caller);
+        Ok(Checked::Right(subscriber))
+    }
+
+    /// Sets or takes away somebody's PIN; who was kept waiting for wrong ones is not any more.
+    pub(crate) async fn set(&self, store: &dyn Store, owner: &Subscriber, pin: Option<Pin>) -> anyhow::Result<()> {
+        let hashed = match pin {
+            Some(pin) => {
+                let _turn = self.hashing.acquire().await;
+                Some(tokio::task::spawn_blocking(move || HashedPassword::of_pin(pin.expose())).await??)
+            }
+            None => None,
+        };
+        store.set_pin(owner.id, hashed).await?;
+        self.guesses().clear(owner.extension.as_str());
+        Ok(())
+    }
+
+    fn guesses(&self) -> MutexGuard<'_, Guesses> {
+        self.guesses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -137,12 +137,11 @@ impl Phone {
                 let status = if understood { 200 } else { 405 };
                 self.ua.respond(id, ResponseParts::new(status), now.mono);
             }
-            // Nothing here shows texts.
-            sip::Event::Message { id, .. } => self.ua.respond(id, ResponseParts::new(405), now.mono),
             sip::Event::Updated { session, request } => self.renamed(session, &request.headers),
             sip::Event::Response { id, result } => self.registered(id, result, now),
             sip::Event::ReinviteAnswered { session, result } => self.renewed(session, result.ok()),
             sip::Event::Info { .. }
+            | sip::Event::Message { .. }
             | sip::Event::Resubscribed { .. }
             | sip::Event::EarlyOffered { .. }
             | sip::Event::Referred { .. }

@@ -151,7 +151,7 @@ impl Exchange {
     #[must_use]
     pub fn new(config: ExchangeConfig) -> Self {
         let mut ua = UaConfig::new(config.product.clone(), derived(config.seed, "ua"));
-        ua.takes_refer = true;
+        (ua.takes_refer, ua.takes_texts) = (true, true);
         ua.max_subscription_expires = u32::try_from(config.max_expires.as_secs()).unwrap_or(u32::MAX);
         // The latter are for registrations, which may insist on them (RFC 3327 section 5, RFC 5626 section 6).
         ua.supported.extend(["replaces", "path", "outbound"].map(str::to_owned));

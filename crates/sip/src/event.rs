@@ -46,6 +46,8 @@ pub struct UaConfig {
     pub supported: Vec<String>,
     /// Whether REFER is taken: `Event::Referred`, and `Event::Request` outside of sessions. Otherwise it is refused inside.
     pub takes_refer: bool,
+    /// Whether MESSAGE is taken in sessions: `Event::Message`. Otherwise it is refused inside.
+    pub takes_texts: bool,
     /// The session interval that is asked for and the largest that is granted, in seconds (RFC 4028); `None`: only
     /// the peer's wishes are followed. At least 90.
     pub session_expires: Option<u32>,
@@ -69,6 +71,7 @@ impl UaConfig {
             seed,
             supported: ["timer", "100rel", "norefersub"].map(str::to_owned).to_vec(),
             takes_refer: false,
+            takes_texts: false,
             session_expires: Some(1800),
             min_session_expires: 90,
             max_subscription_expires: 3600,

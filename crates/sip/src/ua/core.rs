@@ -16,7 +16,7 @@ use crate::transaction::{ClientTransactions, Outgoing, ServerTransactions, TxId,
 use crate::uri::{NameAddr, Scheme, Uri};
 
 /// What this user agent does at all, told in Allow.
-const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO, NOTIFY, MESSAGE";
+const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO, NOTIFY";
 
 /// Whose a client transaction is.
 #[derive(Debug, Clone)]
@@ -239,7 +239,9 @@ impl Core {
 
     fn push_capabilities(&self, headers: &mut Headers) {
         if !headers.contains("Allow") {
-            headers.push("Allow", if self.config.takes_refer { format!("{ALLOW}, REFER") } else { ALLOW.to_owned() });
+            let more = [(self.config.takes_texts, ", MESSAGE"), (self.config.takes_refer, ", REFER")];
+            let more = more.into_iter().filter_map(|(takes, method)| takes.then_some(method));
+            headers.push("Allow", std::iter::once(ALLOW).chain(more).collect::<String>());
         }
         if !headers.contains("Supported") && !self.config.supported.is_empty() {
             headers.push("Supported", self.config.supported.join(", "));

@@ -37,6 +37,7 @@ impl UserAgent {
             Method::Notify | Method::Subscribe => self.core.respond_status(tx, 489, now),
             Method::Refer => self.refer_received(id, tx, request, now),
             Method::Message if self.is_silent(id) => self.core.respond_status(tx, 481, now),
+            Method::Message if !self.core.config.takes_texts => self.core.respond_status(tx, 405, now),
             Method::Message => self.core.emit(Event::Message { session: id, id: IncomingId(tx.0), request }),
             Method::Publish | Method::Register => self.core.respond_status(tx, 405, now),
             Method::Ack | Method::Cancel | Method::Other(_) => self.core.respond_status(tx, 501, now),

@@ -61,6 +61,7 @@ impl World {
         let now = any_time();
         let agent = |n: u8| {
             let mut config = UaConfig::new("Test/1", [n.wrapping_add(seed as u8); 32]);
+            config.takes_texts = true;
             change(&mut config);
             let addr = SocketAddr::from(([127, 0, 0, n], 5060));
             Agent { ua: UserAgent::new(config), addr, events: VecDeque::new() }

@@ -72,7 +72,7 @@ impl World {
 
     fn add_phone(&mut self, name: &str, flow: Flow, credentials: Option<Credentials>, codecs: Vec<Codec>) -> PhoneId {
         let seed = [u8::try_from(self.phones.len() + 1).unwrap(); 32];
-        let ua = UserAgent::new(UaConfig::new("Phone/1", seed));
+        let ua = UserAgent::new(UaConfig { takes_texts: true, ..UaConfig::new("Phone/1", seed) });
         let (name, events) = (name.to_owned(), Vec::new());
         self.phones.push(Phone { name, ua, flow, credentials, codecs, events, hops: 70, deaf: false, gone: false });
         PhoneId(self.phones.len() - 1)

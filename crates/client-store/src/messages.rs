@@ -252,8 +252,17 @@ fn push_conditions(sql: &mut QueryBuilder<Sqlite>, window: &Window) {
     if words.is_empty() {
         return;
     }
+    let parts = parts_of_number(&query);
+    let is_long = |text: &&str| text.chars().count() >= TRIGRAM;
+    if words.iter().copied().chain(parts.iter().map(String::as_str)).all(|text| is_long(&text)) {
+        // One question to the index, and nothing but what it finds is looked at.
+        let words = words.iter().map(|word| phrase(word)).collect::<Vec<_>>().join(" AND ");
+        let wanted = std::iter::once(format!("({words})")).chain(parts.iter().map(|part| phrase(part))).collect::<Vec<_>>();
+        sql.push(" AND row IN (SELECT rowid FROM search WHERE search MATCH ").push_bind(wanted.join(" OR ")).push(")");
+        return;
+    }
     sql.push(" AND (");
-    for part in parts_of_number(&query) {
+    for part in parts {
         sql.push("instr(number, ").push_bind(part).push(") > 0 OR ");
     }
     sql.push("(");
@@ -264,6 +273,11 @@ fn push_conditions(sql: &mut QueryBuilder<Sqlite>, window: &Window) {
         push_word(sql, word);
     }
     sql.push("))");
+}
+
+/// Quoted, it is a text and no expression of the search language.
+fn phrase(text: &str) -> String {
+    format!("\"{}\"", text.replace('"', "\"\""))
 }
 
 /// What a number holds that somebody means with these digits, none if they are none: as they are, and without the zeros
@@ -283,9 +297,7 @@ fn push_word(sql: &mut QueryBuilder<Sqlite>, word: &str) {
     if word.chars().count() < TRIGRAM {
         sql.push("instr(text, ").push_bind(word.to_owned()).push(") > 0");
     } else {
-        // Quoted, it is a text and no expression of the search language.
-        let phrase = format!("\"{}\"", word.replace('"', "\"\""));
-        sql.push("row IN (SELECT rowid FROM search WHERE search MATCH ").push_bind(phrase).push(")");
+        sql.push("row IN (SELECT rowid FROM search WHERE search MATCH ").push_bind(phrase(word)).push(")");
     }
 }
 

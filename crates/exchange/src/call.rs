@@ -47,6 +47,8 @@ pub(crate) struct Call {
     pub(crate) shown: NameAddr,
     /// The caller, if it is one of our people.
     pub(crate) origin: Option<SubscriberId>,
+    /// It is made in the name of `origin` by whoever knows their PIN, on a phone that isn't theirs: it has none of their rights.
+    pub(crate) by_pin: bool,
     /// Where it came from, if nobody vouches for it.
     pub(crate) stranger: Option<IpAddr>,
     /// How many more hops the call may take (RFC 3261 section 8.1.1.6): a ring of forwarding phones ends.

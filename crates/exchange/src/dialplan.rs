@@ -81,7 +81,24 @@ impl Reach {
     }
 }
 
+/// Numbers that cost more than a call, whatever is barred: the premium rates of the countries around us, of North America, and those
+/// that belong to no country (ITU-T E.164: premium rate, satellites, networks).
+const PREMIUM: [&str; 27] = [
+    "+49900", "+49137", "+4918", "+43900", "+43901", "+43930", "+43931", "+41900", "+41901", "+41906", "+4487", "+449", "+3389",
+    "+39899", "+34803", "+34806", "+34807", "+34905", "+31900", "+31906", "+31909", "+1900", "+1976", "+979", "+881", "+882",
+    "+883",
+];
+/// The same as they are dialled at home where nobody has said which country that is, after the national prefix.
+const PREMIUM_AT_HOME: [&str; 8] = ["900", "901", "906", "909", "930", "137", "180", "976"];
+
 impl DialPlan {
+    /// Whether somebody earns at calls to it.
+    pub(crate) fn costs_extra(&self, number: &Number) -> bool {
+        let starts = |text: &str, with: &[&str]| with.iter().any(|beginning| text.starts_with(beginning));
+        let at_home = self.country.is_none().then(|| prefix_free(&number.normal, &self.national_prefix)).flatten();
+        starts(&number.normal, &PREMIUM) || at_home.is_some_and(|rest| starts(rest, &PREMIUM_AT_HOME))
+    }
+
     /// What was dialled, or `None` if it is no telephone number.
     pub(crate) fn number(&self, dialled: &str) -> Option<Number> {
         let dialled = digits_of(dialled)?;
@@ -214,6 +231,22 @@ mod tests {
         check("00882 12345678", "+88212345678", Reach::Barred);
         check("112", "112", Reach::Emergency);
         check("9112", "112", Reach::Emergency);
+    }
+
+    #[test]
+    fn numbers_at_which_somebody_earns_are_known() {
+        let check = |plan: &DialPlan, dialled: &str, expected| {
+            assert_eq!(plan.costs_extra(&plan.number(dialled).unwrap()), expected, "{dialled}");
+        };
+        for dialled in ["09001234567", "0137 123456", "+43 930 123456", "00979 1234567", "00881 612345678"] {
+            check(&berlin(), dialled, true);
+        }
+        for dialled in ["030123456", "0800 1234567", "0043 1 234567", "112", "1001"] {
+            check(&berlin(), dialled, false);
+        }
+        let anywhere = DialPlan::default();
+        check(&anywhere, "09001234567", true);
+        check(&anywhere, "030123456", false);
     }
 
     #[test]

@@ -305,6 +305,7 @@ impl Exchange {
             party: by.0,
             shown: by.1,
             origin: None,
+            by_pin: false,
             stranger: None,
             hops: MAX_FORWARDS,
             started_at: now.wall,

@@ -73,13 +73,14 @@ impl Exchange {
     /// Whoever listens in the menu calls somebody: the call goes on without the menu, in the name of the mailbox's owner.
     pub(crate) fn dial_from_menu(&mut self, leg: LegId, owner: SubscriberId, number: &str, now: Now) {
         let found = self.leg_calls.get(&leg).copied();
-        let taken = found.and_then(|id| Some((id, self.called_from_menu(id, owner, number).ok()?)));
+        let person = self.directory.person(owner).map(|person| person.subscriber.clone());
+        let taken = found.zip(person).and_then(|(id, person)| Some((id, person, self.called_from_menu(id, owner, number).ok()?)));
         self.command(MediaCommand::Dialled { leg, taken: taken.is_some() });
-        let Some((id, called)) = taken else { return };
-        let Some(person) = self.directory.person(owner).map(|person| person.subscriber.clone()) else { return };
+        let Some((id, person, called)) = taken else { return };
         let party = party::person(&person);
         let shown = party::address(&party, &party::anonymous(), &self.config.domain);
         let Some(call) = self.calls.get_mut(&id) else { return };
+        call.by_pin = !is_own_device(call, owner);
         (call.party, call.shown, call.origin) = (party, shown, Some(owner));
         (call.called, call.state, call.tally) = (called, State::Ringing, Tally::default());
         (call.legs, call.started_at, call.caller.is_answered) = (BTreeMap::new(), now.wall, true);
@@ -98,11 +99,16 @@ impl Exchange {
         if let Some(person) = self.directory.find(number) {
             return Ok(Called::Person(Box::new(person.subscriber.clone())));
         }
-        let is_own_device = matches!(call.called, Called::Menu(Visitor::Owner(person)) if person == owner);
-        let may = is_own_device || self.directory.person(owner).is_some_and(|person| person.dials_from_menu);
-        let number = self.config.dial_plan.number(number).filter(|_| may).ok_or_else(refused)?;
+        let may = is_own_device(call, owner) || self.directory.person(owner).is_some_and(|person| person.dials_from_menu);
+        let plan = &self.config.dial_plan;
+        // The number is a caller's word, and may have been left to be called.
+        let number = plan.number(number).filter(|number| may && !plan.costs_extra(number)).ok_or_else(refused)?;
         Ok(Called::Outside(self.way_out(owner, number)?))
     }
+}
+
+fn is_own_device(call: &Call, owner: SubscriberId) -> bool {
+    matches!(call.called, Called::Menu(Visitor::Owner(person)) if person == owner)
 }
 
 /// Who tries PINs: an address that nobody vouches for, a number, or one of our people who shows none.

@@ -149,6 +149,7 @@ impl Exchange {
             party,
             shown,
             origin,
+            by_pin: false,
             stranger: None,
             hops: MAX_FORWARDS,
             started_at: now.wall,
@@ -328,7 +329,7 @@ impl Exchange {
         self.log_leaving(id, old, now);
         let Some(call) = self.calls.get_mut(&id) else { return };
         let left = if old == call.caller.leg {
-            call.origin = person;
+            (call.origin, call.by_pin) = (person, false);
             let left = std::mem::replace(&mut call.caller, new.into_caller());
             (Some(left.session), left.has_media)
         } else {
@@ -546,7 +547,7 @@ impl Moved {
 fn holder(call: &Call, leg: LegId) -> Holder {
     match call.legs.get(&leg) {
         Some(device) => Holder { person: device.owner, line: device.line },
-        None => Holder { person: call.origin, line: call.caller.line },
+        None => Holder { person: call.origin.filter(|_| !call.by_pin), line: call.caller.line },
     }
 }
 

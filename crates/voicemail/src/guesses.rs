@@ -15,7 +15,7 @@ const LONGEST_OF_MAILBOX: Duration = Duration::from_secs(4 * 3600);
 const LONGEST_OF_CALLER: Duration = Duration::from_secs(900);
 /// Failures are forgotten when none was added for so long.
 const MEMORY: Duration = Duration::from_secs(24 * 3600);
-/// More mailboxes and callers are not remembered; the stalest make room.
+/// More mailboxes and callers are not remembered; those with the fewest failures make room.
 const MOST: usize = 20_000;
 /// Nobody's extension is longer; what is longer counts as one.
 const LONGEST_NAME: usize = 32;
@@ -102,8 +102,10 @@ impl Guesses {
 
     fn book(&mut self, key: Key, now: Instant) {
         if self.failures.len() >= MOST && !self.failures.contains_key(&key) {
-            let stalest = self.failures.iter().min_by_key(|(_, failures)| failures.last).map(|(key, _)| key.clone());
-            stalest.map(|key| self.failures.remove(&key));
+            // Not simply the stalest: whoever waits would only have to name enough mailboxes that don't exist.
+            let least =
+                self.failures.iter().min_by_key(|(_, failures)| (failures.count, failures.last)).map(|(key, _)| key.clone());
+            least.map(|key| self.failures.remove(&key));
         }
         let (free, longest) = key.allowance();
         let failures = self.failures.entry(key).or_insert(Failures { count: 0, until: now, last: now });
@@ -190,6 +192,19 @@ mod tests {
         guesses.clear("1001");
         assert_eq!(guesses.try_now("1001", None, now), Ok(()));
         assert_eq!((0..10).filter(|_| other.try_now("1001", None, now + 24 * HOUR).is_ok()).count(), 6);
+    }
+
+    #[test]
+    fn no_wait_is_forgotten_for_invented_mailboxes() {
+        let (mut guesses, now) = (Guesses::default(), Instant::now());
+        while guesses.try_now("1001", None, now).is_ok() {}
+        for n in 0..MOST {
+            guesses.book(Key::Mailbox(format!("x{n}")), now + Duration::from_secs(1));
+        }
+        for n in 0..50 {
+            assert_eq!(guesses.try_now(&format!("y{n}"), None, now + Duration::from_secs(1)), Ok(()));
+        }
+        assert!(guesses.try_now("1001", None, now + Duration::from_secs(2)).is_err());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use aftertone_exchange::{Directory, ExchangeConfig, LegId, MediaCommand, MenuAccess, MenuOrder, Person, TrunkAccount};
 use aftertone_model::{Direction, EndReason, Language, Trunk};
-use aftertone_sip::{NameAddr, Uri};
+use aftertone_sip::{NameAddr, ReferTo, Uri};
 
 use crate::{
     trunks::{PROVIDER, account, plan, provider, way},
@@ -100,10 +100,7 @@ fn strangers_are_known_by_their_address_and_not_by_what_they_say() {
 /// With a provider where a number stands for the menu.
 fn with_provider(numbers: &[(&str, &str)], people: [Person; 3]) -> (World, PhoneId) {
     let numbers = numbers.iter().map(|(number, name)| ((*number).to_owned(), (*name).to_owned())).collect();
-    let mut world = World::with(|config| {
-        plan(config);
-        config.dial_plan.barred = vec!["+49900".into()];
-    });
+    let mut world = World::with(plan);
     world.exchange.handle_directory(Directory::new(people), world.now);
     world.ways = vec![way(PROVIDER)];
     let trunks: Vec<TrunkAccount> = vec![account(Trunk { numbers, ..provider() })];
@@ -188,7 +185,7 @@ fn on_the_own_device_one_calls_whom_one_may_call_anyway() {
     let call = world.call(anna, "*97");
     let (leg, _) = menu(&world);
     assert!(!dialled(&mut world, leg, "anna", "+43155512"), "no rights for other countries");
-    assert!(!dialled(&mut world, leg, "anna", "09001234567"), "barred for everybody");
+    assert!(!dialled(&mut world, leg, "anna", "09001234567"), "somebody earns at it, though nobody has barred it");
     assert!(!dialled(&mut world, leg, "anna", "anna@elsewhere.example"));
     assert!(dialled(&mut world, leg, "anna", "030555123"));
     let (_, request) = world.incoming(provider).expect("over the trunk");
@@ -215,12 +212,18 @@ fn a_pin_is_worth_no_money_unless_that_is_allowed_and_never_premium_numbers() {
     }
     // Nor does somebody else's device make it the owner's: Ben listens to Anna's mailbox from his phone.
     let (mut world, provider) = with_provider(&[], everybody());
-    let ben = world.registered("ben", 12);
-    world.call(ben, "*98");
+    let (ben, cleo) = (world.registered("ben", 12), world.registered("cleo", 13));
+    let call = world.call(ben, "*98");
     let (leg, _) = menu(&world);
     assert!(!dialled(&mut world, leg, "anna", "030555123"));
     assert!(world.incoming(provider).is_none());
     assert!(dialled(&mut world, leg, "anna", "1003"), "extensions cost nothing");
+    // And whoever was called that way is not handed on at Anna's cost.
+    let at_cleo = world.rings(cleo);
+    world.answer(cleo, at_cleo);
+    let referral = world.refers(ben, call, ReferTo::new(Uri::sip("030555123", DOMAIN)));
+    assert_eq!(world.told(ben, referral), ["refused 403"]);
+    assert!(world.incoming(provider).is_none());
 }
 
 #[test]

@@ -49,7 +49,7 @@ impl Talk {
 }
 
 impl World {
-    fn refers(&mut self, phone: PhoneId, session: SessionId, to: ReferTo) -> ReferralId {
+    pub(crate) fn refers(&mut self, phone: PhoneId, session: SessionId, to: ReferTo) -> ReferralId {
         let now = self.now.mono;
         let referral = self.phones[phone.0].ua.refer(session, Refer::new(to), now);
         self.settle();
@@ -57,7 +57,7 @@ impl World {
     }
 
     /// What a transferor was told: each status, then the end.
-    fn told(&mut self, phone: PhoneId, referral: ReferralId) -> Vec<String> {
+    pub(crate) fn told(&mut self, phone: PhoneId, referral: ReferralId) -> Vec<String> {
         let events = &self.phones[phone.0].events;
         let told = events.iter().filter_map(|event| match event {
             Event::ReferProgress { referral: of, status } if *of == referral => Some(status.to_string()),

@@ -9,8 +9,8 @@ use aftertone_media::{
     resample::resample,
 };
 use aftertone_model::{
-    CallId, CallRecord, Caller, Direction, EndReason, Envelope, Message, MessageAction, MessageId, Reason, Subscriber,
-    SubscriberId, Timestamp,
+    CallId, CallRecord, Caller, Direction, EndReason, Envelope, Message, MessageAction, MessageId, MessageState, Reason,
+    Subscriber, SubscriberId, Timestamp,
 };
 use aftertone_server_store::{
     Acted, Finished, FinishedSound, ForwardOrder, ForwardOutcome, Lookup, NewRecording, NewSound, SoundFormat,
@@ -151,8 +151,17 @@ impl Asker {
 
     async fn act(&self, message: MessageId, action: MessageAction) -> anyhow::Result<Answer> {
         let mailbox = self.owner()?.id;
-        let key = IdempotencyKey::from_random(rand::random());
-        let acted = self.shared.store.act(mailbox, message, action, &key, Timestamp::now()).await?;
+        let act = |action| async move {
+            let key = IdempotencyKey::from_random(rand::random());
+            self.shared.store.act(mailbox, message, action, &key, Timestamp::now()).await
+        };
+        let mut acted = act(action).await?;
+        // Who saves a message wants to keep it, and in the trash it isn't kept.
+        if let (MessageAction::Save, Acted::Message(saved)) = (action, &acted)
+            && saved.state == MessageState::Deleted
+        {
+            acted = act(MessageAction::Restore).await?;
+        }
         self.changed(mailbox).await;
         Ok(match acted {
             Acted::Message(_) => Answer::Done,
@@ -198,7 +207,10 @@ impl Asker {
         let (duration_ms, peaks, header_bytes) = (taped.duration_ms, taped.peaks.clone(), taped.header_bytes);
         let sound = FinishedSound { duration_ms, peaks, header_bytes, record, interrupted: false };
         Ok(match handle.finish(sound).await? {
-            Finished::Message(_) => Answer::Done,
+            Finished::Message(_) => {
+                self.changed(recipient.id).await;
+                Answer::Done
+            }
             Finished::TooShort | Finished::Expunged => Answer::Failed,
         })
     }

@@ -46,18 +46,14 @@ impl Asker {
         let sound: NewSound = tokio::task::spawn_blocking(move || greeting_sound::make(&taped.bytes)).await??;
         let (store, now) = (&self.shared.store, Timestamp::now());
         let known = store.greetings(owner.id).await?.into_iter().find(|known| known.kind == kind && is_meant(known));
-        let id = match known {
-            Some(known) => known.id,
-            None => {
-                let id = GreetingId::from_random(rand::random());
-                let (title, text, language) = (title.to_owned(), String::new(), owner.language);
-                let body = GreetingBody { kind, title, text, language, expires_at: None };
-                match store.put_greeting(owner.id, id, body, now).await? {
-                    PutGreeting::Done(_) => id,
-                    PutGreeting::TooMany | PutGreeting::NameTaken | PutGreeting::Foreign => bail!("there is no place for it"),
-                }
-            }
-        };
+        let new = || (GreetingId::from_random(rand::random()), title.to_owned(), owner.language);
+        let (id, title, language) = known.map_or_else(new, |known| (known.id, known.title, known.language));
+        // What is recorded now says what nobody has written down, and counts from now on, whenever the last one was over.
+        let body = GreetingBody { kind, title, text: String::new(), language, expires_at: None };
+        match store.put_greeting(owner.id, id, body, now).await? {
+            PutGreeting::Done(_) => {}
+            PutGreeting::TooMany | PutGreeting::NameTaken | PutGreeting::Foreign => bail!("there is no place for it"),
+        }
         if store.put_greeting_sound(owner.id, id, sound, now).await?.is_none() {
             bail!("the greeting was removed meanwhile");
         }

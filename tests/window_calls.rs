@@ -4,7 +4,10 @@
 
 use std::time::Duration;
 
+use aftertone_model::Language;
 use aftertone_tests::{
+    ears::Ears,
+    hosted::DOMAIN,
     office::Office,
     process,
     process::PATIENCE,
@@ -128,6 +131,50 @@ async fn ringing_takes_no_key_from_who_types() -> Result<()> {
     window.press(&[char::from(Key::Tab), char::from(Key::Tab), ' ']).await?;
     office.bob.happening("CALL_ESTABLISHED", PATIENCE).await?;
     window.wait_for(TALKING).await?;
+    window.close().await?;
+    office.close().await
+}
+
+/// The PIN that was set in the window opens the mailbox from another phone. Here the 1 that is held down opens it.
+#[tokio::test]
+async fn the_mailbox_opens_by_the_pin_that_was_set_and_by_the_one_held_down() -> Result<()> {
+    let _desk = DESK.lock().await;
+    let mut office = Office::open(Sound::silence(120.0)).await?;
+    let window = office.alice("alice").await?;
+    window.click("nav-settings").await?;
+    window.wait_for("[data-testid=\"pin-state\"][data-state=\"none\"]").await?;
+    window.type_into("pin", "123456").await?;
+    window.click("pin-set").await?;
+    window.wait_for("[data-code=\"weak_pin\"]").await?;
+    window.click("pin").await?;
+    window.press_with(Key::Control, 'a').await?;
+    window.type_into("pin", "482159").await?;
+    window.click("pin-set").await?;
+    window.wait_for("[data-testid=\"pin-state\"][data-state=\"set\"]").await?;
+    assert!(!window.has("[data-code=\"weak_pin\"]").await?, "what was wrong is mended");
+
+    let ears = Ears::of(Language::En)?;
+    office.bob.command(&format!("dial sip:*98@{DOMAIN}")).await?;
+    office.bob.happening("CALL_ESTABLISHED", PATIENCE).await?;
+    let mut at_s = 0.0;
+    for (prompt, keys) in [("enter-mailbox", "1001#"), ("enter-pin", "482159#"), ("main-menu", "#")] {
+        at_s = process::eventually(&format!("{prompt} is heard"), PATIENCE, || async {
+            let heard = office.bob.heard().and_then(|path| sound::so_far(&path)).unwrap_or_default();
+            Ok(ears.find(prompt, &heard, at_s).map(|heard| heard.end_s))
+        })
+        .await?;
+        office.bob.command(&format!("sndcode {keys}")).await?;
+    }
+    office.bob.happening("CALL_CLOSED", PATIENCE).await?;
+
+    window.click("nav-calls").await?;
+    window.hold("digit-1").await?;
+    window.wait_for(TALKING).await?;
+    window.release().await?;
+    window.click("keypad").await?;
+    // It says goodbye and hangs up.
+    window.click("digit-#").await?;
+    window.wait_until_gone(TALKING).await?;
     window.close().await?;
     office.close().await
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use fantoccini::{
     Client, ClientBuilder, Locator,
-    actions::{InputSource, KeyAction, KeyActions},
+    actions::{InputSource, KeyAction, KeyActions, MOUSE_BUTTON_LEFT, MouseActions, PointerAction},
     elements::Element,
     key::Key,
 };
@@ -112,6 +112,26 @@ impl Window {
             .then(KeyAction::Up { value })
             .then(KeyAction::Up { value: with });
         Ok(self.client.perform_actions(actions).await?)
+    }
+
+    /// Holds the mouse down on the element with that `data-testid`, until [`release`](Self::release).
+    ///
+    /// # Errors
+    /// Where it doesn't come.
+    pub async fn hold(&self, test_id: &str) -> Result<()> {
+        let element = self.find(test_id).await?;
+        let actions = MouseActions::new("mouse".into())
+            .then(PointerAction::MoveToElement { element, duration: None, x: 0.0, y: 0.0 })
+            .then(PointerAction::Down { button: MOUSE_BUTTON_LEFT });
+        Ok(self.client.perform_actions(actions).await?)
+    }
+
+    /// Lets the mouse go.
+    ///
+    /// # Errors
+    /// Where the window is gone.
+    pub async fn release(&self) -> Result<()> {
+        Ok(self.client.release_actions().await?)
     }
 
     /// Chooses the option whose text holds `part`, in the selection with that `data-testid`.

@@ -6,7 +6,7 @@ use aftertone_model::{DeviceId, Greeting, GreetingId, MessageAction, MessageId, 
 use aftertone_net::{ConnectError, tls};
 use aftertone_sync::{
     ActionBody, ChangesPage, Cursor, Device, DirectoryEntry, ForwardBody, Forwarded, GreetingBody, IdempotencyKey, Me, MeBody,
-    PlanView, Problem, ProblemCode, SignIn, SignedIn, TurnCredentials,
+    PhoneMenuBody, PhoneMenuView, PinBody, PlanView, Problem, ProblemCode, SignIn, SignedIn, TurnCredentials,
 };
 use futures_util::StreamExt;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -140,6 +140,23 @@ impl Api {
 
     pub(crate) async fn revoke(&self, device: DeviceId) -> Result<(), ApiError> {
         send(self.request(Method::DELETE, &format!("devices/{device}"))).await.map(drop)
+    }
+
+    pub(crate) async fn phone_menu(&self) -> Result<PhoneMenuView, ApiError> {
+        read(self.request(Method::GET, "me/phone-menu")).await
+    }
+
+    pub(crate) async fn put_phone_menu(&self, body: &PhoneMenuBody) -> Result<PhoneMenuView, ApiError> {
+        read(self.request(Method::PUT, "me/phone-menu").json(body)).await
+    }
+
+    /// `None` takes it away.
+    pub(crate) async fn put_pin(&self, body: Option<&PinBody>) -> Result<(), ApiError> {
+        let request = match body {
+            Some(body) => self.request(Method::PUT, "me/pin").json(body),
+            None => self.request(Method::DELETE, "me/pin"),
+        };
+        send(request).await.map(drop)
     }
 
     pub(crate) async fn greetings(&self) -> Result<Vec<Greeting>, ApiError> {

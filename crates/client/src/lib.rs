@@ -54,5 +54,5 @@ pub use quality::{CallQuality, MediaPath};
 #[cfg(feature = "keyring")]
 pub use secrets::KeyringSecrets;
 pub use secrets::{FileSecrets, MemorySecrets, SecretError, SecretStore};
-pub use session::{CommandError, ForwardOutcome, Session, SessionConfig, StartError};
+pub use session::{AskPhoneMenu, CommandError, ForwardOutcome, Session, SessionConfig, StartError};
 pub use sound::{DecodeError, decode_file};

@@ -7,8 +7,8 @@ use std::{
 };
 
 use aftertone_client_store::{FolderCounts, Listing, Mailbox, StoreError, Window};
-use aftertone_model::{CallId, CallRecord, GreetingId, Message, MessageAction, MessageId, Temporary};
-use aftertone_sync::{Device, DirectoryEntry, Forwarded, GreetingBody, PlanView, ProblemCode};
+use aftertone_model::{CallId, CallRecord, GreetingId, MenuLayout, Message, MessageAction, MessageId, Temporary};
+use aftertone_sync::{Device, DirectoryEntry, Forwarded, GreetingBody, PhoneMenuView, PinBody, PlanView, ProblemCode};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
@@ -89,6 +89,19 @@ pub enum CommandError {
     /// The sound of a message can't be had.
     #[error("the sound can't be had: {0}")]
     NoSound(String),
+}
+
+/// What is asked about listening by phone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AskPhoneMenu {
+    /// How it is.
+    Look,
+    /// To set the PIN.
+    SetPin(PinBody),
+    /// To take it away.
+    RemovePin,
+    /// What the keys mean.
+    Layout(MenuLayout),
 }
 
 /// What became of a forward.
@@ -339,6 +352,14 @@ impl Session {
         self.ask(|reply| Command::Devices { reply }).await?
     }
 
+    /// How I listen by phone, after what is asked was done. Needs the network.
+    ///
+    /// # Errors
+    /// Where there is no connection; [`ProblemCode::WeakPin`] for a PIN that others guess.
+    pub async fn phone_menu(&self, ask: AskPhoneMenu) -> Result<PhoneMenuView, CommandError> {
+        self.ask(|reply| Command::PhoneMenu { ask, reply }).await?
+    }
+
     /// Signs another device out. Needs the network.
     ///
     /// # Errors
@@ -572,6 +593,10 @@ pub(crate) enum Command {
     },
     Devices {
         reply: Reply<Vec<Device>>,
+    },
+    PhoneMenu {
+        ask: AskPhoneMenu,
+        reply: Reply<PhoneMenuView>,
     },
     RevokeDevice {
         device: aftertone_model::DeviceId,

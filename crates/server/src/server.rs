@@ -226,6 +226,7 @@ impl Server {
             repaired,
             look,
             pins,
+            menu_numbers: (config.dial_plan.menu_number.clone(), config.dial_plan.mailbox_number.clone()),
         });
         let (http, web_addresses) = serve_http(&config, keys.as_ref(), api::router(app), &stopping).await?;
         let addresses = Addresses {

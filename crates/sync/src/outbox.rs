@@ -151,6 +151,7 @@ pub fn settle(result: Result<(), SendFailure>) -> Settled {
         | ProblemCode::TooLarge
         | ProblemCode::UnsupportedSound
         | ProblemCode::SoundTooLong
-        | ProblemCode::Conflict => Settled::GiveUp,
+        | ProblemCode::Conflict
+        | ProblemCode::WeakPin => Settled::GiveUp,
     }
 }

@@ -73,7 +73,7 @@ pub struct MeBody {
 }
 
 /// `GET /v1/me/phone-menu`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct PhoneMenuView {
     /// There is a PIN: the mailbox opens from any phone.
@@ -82,6 +82,12 @@ pub struct PhoneMenuView {
     pub layout: MenuLayout,
     /// Numbers of the outside may be called back from phones that aren't mine; an administrator says so.
     pub calls_from_foreign_phones: bool,
+    /// What opens the menu on a device of mine.
+    #[serde(default)]
+    pub menu_number: Option<String>,
+    /// What opens it on any phone, by mailbox and PIN.
+    #[serde(default)]
+    pub mailbox_number: Option<String>,
 }
 
 /// Body of `PUT /v1/me/phone-menu`.
@@ -312,6 +318,8 @@ pub enum ProblemCode {
     SoundTooLong,
     /// It was changed elsewhere meanwhile: fetch it again.
     Conflict,
+    /// A PIN of the wrong length, or one that others guess.
+    WeakPin,
     /// The server can't store anything now.
     StorageFull,
     /// The server failed.

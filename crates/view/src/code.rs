@@ -71,6 +71,8 @@ pub enum Code {
     SoundTooLong,
     /// It was changed on another device meanwhile.
     Conflict,
+    /// A PIN of the wrong length, or one that others guess.
+    WeakPin,
     /// The file can't be written.
     FileFailed,
     /// No device to play on or to speak into.
@@ -92,6 +94,7 @@ impl From<ProblemCode> for Code {
             ProblemCode::UnsupportedSound => Self::UnsupportedSound,
             ProblemCode::SoundTooLong | ProblemCode::TooLarge => Self::SoundTooLong,
             ProblemCode::Conflict => Self::Conflict,
+            ProblemCode::WeakPin => Self::WeakPin,
             ProblemCode::BadRequest | ProblemCode::CursorReset => Self::Internal,
         }
     }

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use aftertone_model::{CallId, DeviceId, GreetingId, MessageAction, MessageId, Plan, Timestamp};
+use aftertone_model::{CallId, DeviceId, GreetingId, MenuLayout, MessageAction, MessageId, Plan, Timestamp};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
@@ -333,6 +333,22 @@ pub enum Command {
         /// Which.
         #[ts(type = "string")]
         device: DeviceId,
+    },
+    /// Look how the mailbox is listened to by phone: [`Event::PhoneMenu`](crate::Event::PhoneMenu).
+    LookAtPhoneMenu,
+    /// Set the PIN that opens the mailbox from any phone: [`Event::PhoneMenu`](crate::Event::PhoneMenu).
+    SetPin {
+        /// 6 to 12 digits.
+        #[ts(type = "string")]
+        pin: Secret,
+    },
+    /// Take the PIN away: [`Event::PhoneMenu`](crate::Event::PhoneMenu).
+    RemovePin,
+    /// What the keys of the phone menu mean: [`Event::PhoneMenu`](crate::Event::PhoneMenu).
+    ChooseMenuLayout {
+        /// Which of the two.
+        #[ts(type = "\"aftertone\" | \"asterisk\"")]
+        layout: MenuLayout,
     },
     /// What notifications tell, and when: [`Event::Settings`](crate::Event::Settings).
     SetNotifications {

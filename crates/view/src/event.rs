@@ -4,7 +4,7 @@ use ts_rs::TS;
 
 use crate::{
     AppView, AudioDevicesView, AudioLevels, AudioNotice, CallLogView, CoachView, Code, DevicesView, DirectoryView, GreetingsView,
-    MailboxView, MessageView, RecorderView, RulesView, SettingsView, SimulationView,
+    MailboxView, MessageView, PhoneMenuView, RecorderView, RulesView, SettingsView, SimulationView,
 };
 
 /// What the shell tells the interface: always a whole view model, which replaces the last one of its kind.
@@ -36,6 +36,8 @@ pub enum Event {
     AudioNotice(AudioNotice),
     /// The devices of the account.
     Devices(DevicesView),
+    /// How the mailbox is listened to by phone.
+    PhoneMenu(PhoneMenuView),
     /// The greetings, and which callers hear.
     Greetings(GreetingsView),
     /// What is being recorded, or was.

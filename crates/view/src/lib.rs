@@ -47,4 +47,4 @@ pub use rules::{
     ActionView, BecauseView, HolidayView, MetView, PassedView, RuleKind, RulesView, ScreenedView, SimulatedCall, SimulationView,
     SpanView, UnmetView, answering, simulate,
 };
-pub use settings::{DeviceView, DevicesView, NotificationsView, QuietHours, SettingsView};
+pub use settings::{DeviceView, DevicesView, NotificationsView, PhoneMenuView, QuietHours, SettingsView};

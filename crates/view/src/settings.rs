@@ -1,4 +1,4 @@
-use aftertone_model::{DeviceId, Timestamp};
+use aftertone_model::{DeviceId, MenuLayout, Timestamp};
 use aftertone_sync::{Device, DeviceKind};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -61,6 +61,27 @@ impl QuietHours {
         } else {
             (begun(weekday) && minute >= self.from_minute) || (begun(yesterday) && minute < self.to_minute)
         }
+    }
+}
+
+/// How the mailbox is listened to by phone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export_to = "contract.ts")]
+pub struct PhoneMenuView {
+    /// There is a PIN: the mailbox opens from any phone.
+    pub has_pin: bool,
+    /// What the keys mean.
+    #[ts(type = "\"aftertone\" | \"asterisk\"")]
+    pub layout: MenuLayout,
+    /// What opens the menu on a device of the person.
+    pub menu_number: Option<String>,
+    /// What opens it on any phone, by extension and PIN.
+    pub mailbox_number: Option<String>,
+}
+
+impl From<aftertone_sync::PhoneMenuView> for PhoneMenuView {
+    fn from(menu: aftertone_sync::PhoneMenuView) -> Self {
+        Self { has_pin: menu.has_pin, layout: menu.layout, menu_number: menu.menu_number, mailbox_number: menu.mailbox_number }
     }
 }
 

@@ -1,8 +1,9 @@
 //! What each command of the window does.
 
-use aftertone_client::{CommandError, Session};
+use aftertone_client::{AskPhoneMenu, CommandError, Session};
 use aftertone_model::{CallId, DeviceId};
 use aftertone_server::own::Provider;
+use aftertone_sync::PinBody;
 use aftertone_view::{AudioUse, Code, Command, DevicesView, DirectoryView, Event, Language, ProviderView, Secret, SecretsView};
 use tauri_plugin_autostart::ManagerExt;
 use tokio::sync::oneshot;
@@ -43,6 +44,10 @@ impl Shell {
             Command::ListDirectory => self.list_directory(reply),
             Command::ListDevices => self.list_devices(None, reply),
             Command::RevokeDevice { device } => self.list_devices(Some(device), reply),
+            Command::LookAtPhoneMenu => self.ask_phone_menu(AskPhoneMenu::Look, reply),
+            Command::SetPin { pin } => self.ask_phone_menu(AskPhoneMenu::SetPin(PinBody { pin: pin.reveal().to_owned() }), reply),
+            Command::RemovePin => self.ask_phone_menu(AskPhoneMenu::RemovePin, reply),
+            Command::ChooseMenuLayout { layout } => self.ask_phone_menu(AskPhoneMenu::Layout(layout), reply),
             Command::ReadInvitation { picture } => self.read_invitation(picture, reply),
             command @ (Command::PlayGreeting { .. }
             | Command::DescribeGreeting { .. }
@@ -255,6 +260,10 @@ impl Shell {
             | Command::ListDirectory
             | Command::ListDevices
             | Command::RevokeDevice { .. }
+            | Command::LookAtPhoneMenu
+            | Command::SetPin { .. }
+            | Command::RemovePin
+            | Command::ChooseMenuLayout { .. }
             | Command::ListAudioDevices
             | Command::ChooseAudioDevice { .. }
             | Command::SetVolume { .. }
@@ -368,6 +377,18 @@ impl Shell {
                 session.devices().await.map_err(|error| command_code(&error))
             };
             let told = list.await.map(|devices| inputs.send(Input::Tell(Box::new(Event::Devices(DevicesView::new(&devices))))));
+            let _window_gone = reply.send(told);
+        });
+    }
+
+    fn ask_phone_menu(&self, ask: AskPhoneMenu, reply: Reply) {
+        let (session, inputs) = (self.session(), self.inputs.clone());
+        tauri::async_runtime::spawn(async move {
+            let done = match session {
+                Some(session) => session.phone_menu(ask).await.map_err(|error| command_code(&error)),
+                None => Err(Code::NotSignedIn),
+            };
+            let told = done.map(|menu| inputs.send(Input::Tell(Box::new(Event::PhoneMenu(menu.into())))));
             let _window_gone = reply.send(told);
         });
     }

@@ -17,6 +17,7 @@ import type {
   MessageRow,
   MessageState,
   MessageView,
+  PhoneMenuView,
   PlaybackView,
   PlayerView,
   SettingsView,
@@ -87,6 +88,7 @@ export class FakeHost implements Host {
     with_the_session: false,
   };
   #accountDevices: DevicesView;
+  #phoneMenu: PhoneMenuView = { has_pin: false, layout: "aftertone", menu_number: "*97", mailbox_number: "*98" };
   #people: readonly DirectoryEntryView[];
   #heardMs = 0;
   #greetings: FakeGreetings;
@@ -344,6 +346,18 @@ export class FakeHost implements Host {
       case "revoke_device":
         this.#accountDevices = { devices: this.#accountDevices.devices.filter(({ id }) => id !== command.device) };
         return this.#send({ type: "devices", view: this.#accountDevices });
+      case "look_at_phone_menu":
+        return this.#send({ type: "phone_menu", view: this.#phoneMenu });
+      case "set_pin":
+        if (!/^\d{6,12}$/.test(command.pin)) return "weak_pin";
+        this.#phoneMenu = { ...this.#phoneMenu, has_pin: true };
+        return this.#send({ type: "phone_menu", view: this.#phoneMenu });
+      case "remove_pin":
+        this.#phoneMenu = { ...this.#phoneMenu, has_pin: false };
+        return this.#send({ type: "phone_menu", view: this.#phoneMenu });
+      case "choose_menu_layout":
+        this.#phoneMenu = { ...this.#phoneMenu, layout: command.layout };
+        return this.#send({ type: "phone_menu", view: this.#phoneMenu });
       case "set_notifications":
         this.#settings = { ...this.#settings, notifications: command.notifications };
         return this.#send({ type: "settings", view: this.#settings });

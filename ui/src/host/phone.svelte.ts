@@ -16,6 +16,7 @@ import type {
   MailboxView,
   MessageView,
   Place,
+  PhoneMenuView,
   PlaybackView,
   PlayerView,
   RecorderView,
@@ -49,6 +50,7 @@ export class Phone {
   audioDevices = $state.raw<AudioDevicesView | null>(null);
   levels = $state.raw<AudioLevels>({ microphone: 0, speaker: 0 });
   devices = $state.raw<DevicesView | null>(null);
+  phoneMenu = $state.raw<PhoneMenuView | null>(null);
   greetings = $state.raw<GreetingsView>({ greetings: [], loaded: false, reachable: false });
   rules = $state.raw<RulesView>({ plan: null, version: 0, ring_s: 20, regions: [], reachable: false });
   simulation = $state.raw<SimulationView | null>(null);
@@ -132,6 +134,9 @@ export class Phone {
         break;
       case "devices":
         this.devices = event.view;
+        break;
+      case "phone_menu":
+        this.phoneMenu = event.view;
         break;
       case "greetings":
         this.greetings = event.view;

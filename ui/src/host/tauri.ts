@@ -37,6 +37,7 @@ const CODES: Record<Code, true> = {
   sound_missing: true,
   unsupported_sound: true,
   sound_too_long: true,
+  weak_pin: true,
   conflict: true,
   file_failed: true,
   audio_device: true,

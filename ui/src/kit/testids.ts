@@ -22,7 +22,8 @@
  * Everywhere: `shortcuts`, `shortcuts-dialog`, `reconnect`.
  * In a call also: `another-call`, `hold`, `quality` (with `data-bars`), `digits`; in the log `call-row-play`; at the sign-in `picture`.
  * Settings also: `notify-messages`, `notify-calls`, `notify-missed`, `quiet`, `quiet-from`, `quiet-to`, `quiet-day-0` …, `device` (with
- *   `data-device-id`), `device-revoke`, `device-revoke-confirm`.
+ *   `data-device-id`), `device-revoke`, `device-revoke-confirm`, `pin`, `pin-set`, `pin-remove`, `pin-state` (with `data-state`),
+ *   `menu-layout`.
  * Settings: `settings`, `language`, `theme-system`, `theme-light`, `theme-dark`, `microphone`, `speaker`, `ringer`,
  *   `microphone-level` (a meter), `test-microphone`, `test-speaker`, `test-ringer`, `volume-speaker`, `volume-ringer`, `echo-cancellation`,
  *   `noise-suppression`, `gain-control`, `tone-region`,
@@ -114,6 +115,11 @@ export const ids = {
   quietTo: "quiet-to",
   device: "player-device",
   accountDevice: "device",
+  pin: "pin",
+  pinSet: "pin-set",
+  pinRemove: "pin-remove",
+  pinState: "pin-state",
+  menuLayout: "menu-layout",
   deviceRevoke: "device-revoke",
   deviceRevokeConfirm: "device-revoke-confirm",
   play: "play",

@@ -143,6 +143,26 @@ describe("the account", () => {
     await waitFor(async () => expect(await world.asked("test_microphone")).toMatchObject({ on: false }));
   });
 
+  test("the PIN is set, refused where others guess it, and taken away", async () => {
+    const world = await World.open();
+    await world.go("settings");
+    expect((await world.find("pin-state")).dataset["state"]).toBe("none");
+    await world.user.type(world.get("pin"), "1234");
+    await world.click("pin-set");
+    await waitFor(() => expect(document.querySelector("[data-code=weak_pin]")).not.toBeNull());
+    await world.user.clear(world.get("pin"));
+    await world.user.type(world.get("pin"), "482159");
+    await world.click("pin-set");
+    expect(await world.asked("set_pin")).toMatchObject({ pin: "482159" });
+    await waitFor(() => expect(world.get("pin-state").textContent).toContain("The PIN is set"));
+    expect((world.get("pin") as HTMLInputElement).value).toBe("");
+    expect(document.querySelector("[data-code=weak_pin]")).toBeNull();
+    await world.click("pin-remove");
+    await waitFor(() => expect(world.get("pin-state").dataset["state"]).toBe("none"));
+    await world.user.selectOptions(world.get("menu-layout"), "asterisk");
+    expect(await world.asked("choose_menu_layout")).toMatchObject({ layout: "asterisk" });
+  });
+
   test("a headset that is pulled out is told of", async () => {
     const world = await World.open();
     world.host.tell({ type: "audio_notice", view: { use: "speaker", about: "fallback", device: "Built-in speakers" } });

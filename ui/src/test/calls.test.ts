@@ -63,6 +63,18 @@ describe("calls", () => {
     await waitFor(async () => expect((await world.asked("set_muted")).muted).toBe(false));
   });
 
+  test("the 1, held down, calls the mailbox, and is no digit", async () => {
+    const world = await World.open();
+    await world.go("calls");
+    await world.asked("look_at_phone_menu");
+    const one = await world.find("digit-1");
+    await waitFor(() => expect(one.title).toBe("Hold down for the mailbox"));
+    await world.user.pointer({ keys: "[MouseLeft>]", target: one });
+    expect((await world.asked("place_call")).number).toBe("*97");
+    await world.user.pointer({ keys: "[/MouseLeft]" });
+    expect(world.host.asked.filter(({ type }) => type === "place_call")).toHaveLength(1);
+  });
+
   test("dialling a typed number, a key at a time, and a name", async () => {
     const world = await World.open();
     await world.go("calls");

@@ -25,6 +25,7 @@ impl Run {
             Command::Forward { message, to, note, reply } => self.forward(message, to, note, reply),
             Command::Directory { reply } => self.directory(reply),
             Command::Devices { reply } => self.devices(reply),
+            Command::PhoneMenu { ask, reply } => self.phone_menu(ask, reply),
             Command::RingTime { reply } => self.ring_time(reply),
             Command::RevokeDevice { device, reply } => self.revoke_device(device, reply),
             Command::Play { message, from_ms, reply } => answer(reply, self.play(message, from_ms).await),

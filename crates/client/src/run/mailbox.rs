@@ -3,12 +3,12 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use aftertone_model::{DeviceId, GreetingId, MessageAction, MessageId};
-use aftertone_sync::{Device, DirectoryEntry, ForwardBody, IdempotencyKey, Pending, PendingWrite};
+use aftertone_sync::{Device, DirectoryEntry, ForwardBody, IdempotencyKey, Pending, PendingWrite, PhoneMenuBody, PhoneMenuView};
 use rand::RngExt;
 
 use super::{Input, Run, calls::answer};
 use crate::{
-    CommandError, Connection, Event, ForwardOutcome, PlaybackState, Played,
+    AskPhoneMenu, CommandError, Connection, Event, ForwardOutcome, PlaybackState, Played,
     account::mailbox_folder,
     greetings::{self, Ask},
     playback::{self, PlayerEvent, Wanted},
@@ -100,6 +100,22 @@ impl Run {
     pub(super) fn devices(&self, reply: Reply<Vec<Device>>) {
         let api = self.api.clone();
         tokio::spawn(async move { answer(reply, api.devices().await.map_err(CommandError::from)) });
+    }
+
+    pub(super) fn phone_menu(&self, ask: AskPhoneMenu, reply: Reply<PhoneMenuView>) {
+        let api = self.api.clone();
+        tokio::spawn(async move {
+            let done = async {
+                match &ask {
+                    AskPhoneMenu::Look => {}
+                    AskPhoneMenu::SetPin(pin) => api.put_pin(Some(pin)).await?,
+                    AskPhoneMenu::RemovePin => api.put_pin(None).await?,
+                    AskPhoneMenu::Layout(layout) => return api.put_phone_menu(&PhoneMenuBody { layout: *layout }).await,
+                }
+                api.phone_menu().await
+            };
+            answer(reply, done.await.map_err(CommandError::from));
+        });
     }
 
     pub(super) fn revoke_device(&self, device: DeviceId, reply: Reply<()>) {

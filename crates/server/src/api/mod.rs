@@ -92,6 +92,8 @@ pub(crate) struct Parts {
     pub(crate) look: mpsc::Sender<oneshot::Sender<()>>,
     /// Of the phone menu.
     pub(crate) pins: Arc<Pins>,
+    /// What opens the phone menu: on a device of one's own, and on any.
+    pub(crate) menu_numbers: (Option<String>, Option<String>),
 }
 
 impl App {

@@ -6,7 +6,7 @@ use aftertone_voicemail::Pin;
 use axum::{Json, extract::State, http::StatusCode};
 
 use super::{
-    SharedApp,
+    App, SharedApp,
     auth::SignedInDevice,
     document::{BodyProblems, CommonProblems, TokenProblem, UnprocessableProblem},
     problem::{self, ApiError, ApiResult},
@@ -16,7 +16,7 @@ use super::{
 #[utoipa::path(get, path = "/v1/me/phone-menu", operation_id = "phone_menu", tag = "account",
     responses((status = 200, description = "PIN, keys and rights.", body = PhoneMenuView), TokenProblem, CommonProblems))]
 pub(super) async fn phone_menu(State(app): State<SharedApp>, asking: SignedInDevice) -> ApiResult<Json<PhoneMenuView>> {
-    Ok(Json(view(app.store.phone_menu(asking.device.subscriber).await?)))
+    Ok(Json(view(&app, app.store.phone_menu(asking.device.subscriber).await?)))
 }
 
 /// Chooses what the keys of the phone menu mean, from the next call on.
@@ -29,7 +29,7 @@ pub(super) async fn change_phone_menu(
 ) -> ApiResult<Json<PhoneMenuView>> {
     let owner = asking.device.subscriber;
     app.store.set_menu_layout(owner, layout).await?;
-    Ok(Json(view(app.store.phone_menu(owner).await?)))
+    Ok(Json(view(&app, app.store.phone_menu(owner).await?)))
 }
 
 /// Sets the PIN that opens my mailbox from any phone: 6 to 12 digits that nobody guesses.
@@ -44,7 +44,7 @@ pub(super) async fn set_pin(
 ) -> ApiResult<StatusCode> {
     let owner = app.store.subscriber(asking.device.subscriber).await?.ok_or_else(ApiError::unauthorized)?;
     let pin = Pin::chosen(body.pin, owner.extension.as_str());
-    let pin = pin.map_err(|weak| ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, ProblemCode::BadRequest, weak.to_string()))?;
+    let pin = pin.map_err(|weak| ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, ProblemCode::WeakPin, weak.to_string()))?;
     app.pins.set(app.store.as_ref(), &owner, Some(pin)).await.map_err(ApiError::internal)?;
     tracing::info!(subscriber = %owner.id, "a PIN was set");
     Ok(StatusCode::NO_CONTENT)
@@ -59,6 +59,7 @@ pub(super) async fn remove_pin(State(app): State<SharedApp>, asking: SignedInDev
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn view(PhoneMenu { has_pin, layout, dials }: PhoneMenu) -> PhoneMenuView {
-    PhoneMenuView { has_pin, layout, calls_from_foreign_phones: dials }
+fn view(app: &App, PhoneMenu { has_pin, layout, dials }: PhoneMenu) -> PhoneMenuView {
+    let (menu_number, mailbox_number) = app.menu_numbers.clone();
+    PhoneMenuView { has_pin, layout, calls_from_foreign_phones: dials, menu_number, mailbox_number }
 }

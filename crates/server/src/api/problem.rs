@@ -115,6 +115,7 @@ fn title(code: ProblemCode) -> &'static str {
         ProblemCode::UnsupportedSound => "Not a sound that is known",
         ProblemCode::SoundTooLong => "The sound is too long",
         ProblemCode::Conflict => "Changed elsewhere",
+        ProblemCode::WeakPin => "Not a good PIN",
         ProblemCode::StorageFull => "The storage is full",
         ProblemCode::Internal => "The server failed",
         ProblemCode::Unknown => "Error",

@@ -257,12 +257,12 @@ async fn a_pin_is_set_and_taken_away_by_its_owner_and_is_no_easy_one() {
     let (ada, bob) = (world.sign_in("ada").await, world.sign_in("bob").await);
     let put = async |path: &str, body: serde_json::Value| ada.request(Method::PUT, path).json(&body).send().await.unwrap();
     for pin in ["12345", "123456", "111111", "100110", "1234567890123", "12a456", ""] {
-        problem(put("/v1/me/pin", json!({"pin": pin})).await, 422, ProblemCode::BadRequest).await;
+        problem(put("/v1/me/pin", json!({"pin": pin})).await, 422, ProblemCode::WeakPin).await;
     }
     assert_eq!(ada.json("/v1/me/phone-menu").await["has_pin"], false);
     assert_eq!(put("/v1/me/pin", json!({"pin": "482159"})).await.status(), 204);
     assert_eq!(put("/v1/me/phone-menu", json!({"layout": "asterisk"})).await.status(), 200);
-    let expected = json!({"has_pin": true, "layout": "asterisk", "calls_from_foreign_phones": false});
+    let expected = json!({"has_pin": true, "layout": "asterisk", "calls_from_foreign_phones": false, "menu_number": "*97", "mailbox_number": "*98"});
     assert_eq!(ada.json("/v1/me/phone-menu").await, expected);
     assert_eq!(bob.json("/v1/me/phone-menu").await["has_pin"], false);
     problem(put("/v1/me/phone-menu", json!({"layout": "other"})).await, 422, ProblemCode::BadRequest).await;

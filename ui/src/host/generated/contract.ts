@@ -429,7 +429,7 @@ estimated_ms: number, };
 /**
  * Why a command failed: only what the interface has a sentence or a reaction for.
  */
-export type Code = "not_signed_in" | "already_signed_in" | "wrong_credentials" | "bad_invitation" | "bad_picture" | "bad_server" | "not_encrypted" | "rate_limited" | "dns" | "connect" | "tls" | "server" | "storage_full" | "provider_dns" | "provider_connect" | "provider_tls" | "provider_credentials" | "provider_refused" | "own_failed" | "token_missing" | "storage_broken" | "storage_too_new" | "secrets_locked" | "secrets_missing" | "bad_number" | "no_such_call" | "gone" | "unknown_recipient" | "sound_missing" | "unsupported_sound" | "sound_too_long" | "conflict" | "file_failed" | "audio_device" | "internal";
+export type Code = "not_signed_in" | "already_signed_in" | "wrong_credentials" | "bad_invitation" | "bad_picture" | "bad_server" | "not_encrypted" | "rate_limited" | "dns" | "connect" | "tls" | "server" | "storage_full" | "provider_dns" | "provider_connect" | "provider_tls" | "provider_credentials" | "provider_refused" | "own_failed" | "token_missing" | "storage_broken" | "storage_too_new" | "secrets_locked" | "secrets_missing" | "bad_number" | "no_such_call" | "gone" | "unknown_recipient" | "sound_missing" | "unsupported_sound" | "sound_too_long" | "conflict" | "weak_pin" | "file_failed" | "audio_device" | "internal";
 
 /**
  * What the interface asks for. The answer is `()` or a [`Code`](crate::Code); what it changes comes as an [`Event`](crate::Event).
@@ -758,7 +758,15 @@ limit: number, } | { "type": "list_directory" } | { "type": "list_devices" } | {
 /**
  * Which.
  */
-device: string, } | { "type": "set_notifications", 
+device: string, } | { "type": "look_at_phone_menu" } | { "type": "set_pin", 
+/**
+ * 6 to 12 digits.
+ */
+pin: string, } | { "type": "remove_pin" } | { "type": "choose_menu_layout", 
+/**
+ * Which of the two.
+ */
+layout: "aftertone" | "asterisk", } | { "type": "set_notifications", 
 /**
  * The choices.
  */
@@ -911,7 +919,7 @@ export type EndReason = "local_hangup" | "remote_hangup" | "declined" | "busy" |
 /**
  * What the shell tells the interface: always a whole view model, which replaces the last one of its kind.
  */
-export type Event = { "type": "app", "view": AppView } | { "type": "mailbox", "view": MailboxView } | { "type": "message", "view": MessageView | null } | { "type": "playback", "view": PlaybackView | null } | { "type": "player", "view": PlayerView } | { "type": "selection", "view": SelectionView } | { "type": "call_log", "view": CallLogView } | { "type": "directory", "view": DirectoryView } | { "type": "audio_devices", "view": AudioDevicesView } | { "type": "audio_levels", "view": AudioLevels } | { "type": "audio_notice", "view": AudioNotice } | { "type": "devices", "view": DevicesView } | { "type": "greetings", "view": GreetingsView } | { "type": "recorder", "view": RecorderView } | { "type": "coach", "view": CoachView } | { "type": "rules", "view": RulesView } | { "type": "simulation", "view": SimulationView } | { "type": "settings", "view": SettingsView } | { "type": "test_message", "view": TestMessageView } | { "type": "toast", "view": ToastView } | { "type": "show", "view": Place };
+export type Event = { "type": "app", "view": AppView } | { "type": "mailbox", "view": MailboxView } | { "type": "message", "view": MessageView | null } | { "type": "playback", "view": PlaybackView | null } | { "type": "player", "view": PlayerView } | { "type": "selection", "view": SelectionView } | { "type": "call_log", "view": CallLogView } | { "type": "directory", "view": DirectoryView } | { "type": "audio_devices", "view": AudioDevicesView } | { "type": "audio_levels", "view": AudioLevels } | { "type": "audio_notice", "view": AudioNotice } | { "type": "devices", "view": DevicesView } | { "type": "phone_menu", "view": PhoneMenuView } | { "type": "greetings", "view": GreetingsView } | { "type": "recorder", "view": RecorderView } | { "type": "coach", "view": CoachView } | { "type": "rules", "view": RulesView } | { "type": "simulation", "view": SimulationView } | { "type": "settings", "view": SettingsView } | { "type": "test_message", "view": TestMessageView } | { "type": "toast", "view": ToastView } | { "type": "show", "view": Place };
 
 /**
  * When a greeting is out of date.
@@ -1422,6 +1430,27 @@ title: string,
  * Why.
  */
 unmet: UnmetView, };
+
+/**
+ * How the mailbox is listened to by phone.
+ */
+export type PhoneMenuView = { 
+/**
+ * There is a PIN: the mailbox opens from any phone.
+ */
+has_pin: boolean, 
+/**
+ * What the keys mean.
+ */
+layout: "aftertone" | "asterisk", 
+/**
+ * What opens the menu on a device of the person.
+ */
+menu_number: string | null, 
+/**
+ * What opens it on any phone, by extension and PIN.
+ */
+mailbox_number: string | null, };
 
 /**
  * A place in the interface.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Speaks the announcements of the answering machine: assets/unavailable-{en,de}.wav.
+"""Speaks the announcements of the answering machine: assets/{unavailable,full}-{en,de}.wav.
 
 Needs SVOX Pico and its voices (Debian, section non-free; they need not be installed, only unpacked):
 
@@ -21,6 +21,8 @@ import wave
 TEXTS = {
     "unavailable-en": ("en-GB", "<speed level='115'>The person you have called can't take your call right now, and no message can be left at the moment. Please try again later.</speed>"),
     "unavailable-de": ("de-DE", "<speed level='118'>Ihr Anruf kann im Moment nicht angenommen werden, und es kann zurzeit keine Nachricht hinterlassen werden. Bitte versuchen Sie es später noch einmal.</speed>"),
+    "full-en": ("en-GB", "<speed level='115'>The person you have called can't take your call right now. Their mailbox is full, so no message can be left. Please try again later.</speed>"),
+    "full-de": ("de-DE", "<speed level='118'>Ihr Anruf kann im Moment nicht angenommen werden. Die Mehlbox ist voll, und es kann keine Nachricht hinterlassen werden. Bitte versuchen Sie es später noch einmal.</speed>"),
 }
 
 RATE = 16_000

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use aftertone_client::{CommandError, Listing, Session};
 use aftertone_model::{CallRecord, Message, MessageAction, MessageId};
 use aftertone_view::{
-    CallLogRow, CallLogView, Event, Folder, FolderCounts, MailboxView, MessageRow, MessageView, SelectionView, ToastAbout,
-    ToastView, Window, undoing,
+    CallLogRow, CallLogView, Event, Folder, FolderCounts, Fullness, MailboxView, MessageRow, MessageView, SelectionView,
+    ToastAbout, ToastView, Window, undoing,
 };
 
 /// So many messages are selected at once at most: what is done to them is stored one by one.
@@ -21,6 +21,7 @@ pub(crate) struct Mailbox {
     synced: bool,
     /// It can't be read.
     failed: bool,
+    fullness: Fullness,
     window: Window,
     open: Option<MessageId>,
     opened: Option<(Message, Option<CallRecord>)>,
@@ -44,6 +45,7 @@ impl Mailbox {
         let counts = session.counts().await?;
         let aftertone_client::FolderCounts { new, all, saved, trash } = counts;
         self.counts = FolderCounts { new, all, saved, trash };
+        self.fullness = session.room().await?.fullness.into();
         self.synced |= session.is_stored().await?;
         self.listing = Some(session.window(stored_window(&self.window)).await?);
         self.read_open(session).await?;
@@ -113,6 +115,7 @@ impl Mailbox {
             total,
             offset: self.window.offset,
             rows: messages.iter().map(|message| MessageRow::new(message, true)).collect(),
+            fullness: self.fullness,
             synced: self.synced && self.listing.is_some(),
             failed: self.failed,
         }));

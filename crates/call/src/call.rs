@@ -36,7 +36,12 @@ impl CallSnapshot {
     pub fn is_missed(&self) -> bool {
         let CallPhase::Ended(end) = self.phase else { return false };
         let untaken = match end {
-            EndReason::Cancelled | EndReason::Diverted | EndReason::NoRoom | EndReason::NoAnswer | EndReason::Failed => true,
+            EndReason::Cancelled
+            | EndReason::Diverted
+            | EndReason::NoRoom
+            | EndReason::MailboxFull
+            | EndReason::NoAnswer
+            | EndReason::Failed => true,
             EndReason::LocalHangup
             | EndReason::RemoteHangup
             | EndReason::Declined

@@ -14,6 +14,8 @@ pub(crate) const SCHEMA_1: &str = "
 pub(crate) const CURSOR: &str = ".cursor";
 /// How calls are answered, with its version, as JSON; none before it was first told.
 pub(crate) const PLAN: &str = ".plan";
+/// How much room the mailbox has, as JSON; none before it was first told.
+pub(crate) const ROOM: &str = ".room";
 /// The directory as it was last fetched, as JSON.
 pub(crate) const DIRECTORY: &str = ".directory";
 

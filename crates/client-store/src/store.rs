@@ -6,7 +6,9 @@ use std::{
 };
 
 use aftertone_model::{CallId, CallRecord, Greeting, GreetingId, Message, MessageAction, MessageId, Timestamp};
-use aftertone_sync::{ChangeBody, ChangesPage, Cursor, DirectoryEntry, IdempotencyKey, Pending, PendingWrite, PlanView};
+use aftertone_sync::{
+    ChangeBody, ChangesPage, Cursor, DirectoryEntry, IdempotencyKey, MailboxRoom, Pending, PendingWrite, PlanView,
+};
 use sqlx::{
     Sqlite, SqliteConnection, SqlitePool, Transaction,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
@@ -59,6 +61,8 @@ pub enum Applied {
     CallRecord(CallRecord),
     /// A greeting came, changed or went, or how calls are answered.
     Greetings,
+    /// The mailbox is fuller, or less full.
+    Room(MailboxRoom),
 }
 
 /// The device's copy of one account, in one folder: `mailbox.db` and `sounds/`. Clones share it.
@@ -131,6 +135,9 @@ impl Mailbox {
         let (had_greetings, had_plan) = (greetings::clear(&mut *tx).await?, settings::remove(&mut *tx, settings::PLAN).await?);
         if had_greetings || had_plan {
             applied.push(Applied::Greetings);
+        }
+        if settings::remove(&mut *tx, settings::ROOM).await? {
+            applied.push(Applied::Room(MailboxRoom::default()));
         }
         for page in &pages {
             applied.extend(apply(&mut tx, page).await?);
@@ -304,6 +311,15 @@ impl Mailbox {
         settings::set(&self.writer, settings::PLAN, &to_json(plan)?).await
     }
 
+    // --- how full it is
+
+    /// How much room the mailbox has; without a limit, where nothing was told.
+    pub async fn room(&self) -> Result<MailboxRoom, StoreError> {
+        let text = settings::get(&self.readers, settings::ROOM).await?;
+        let room = text.map(|text| serde_json::from_str(&text).map_err(|_| StoreError::Corrupt("room"))).transpose()?;
+        Ok(room.unwrap_or_default())
+    }
+
     // --- the directory and settings
 
     /// The directory as it was last fetched; `None` if it never was.
@@ -410,7 +426,11 @@ fn contents(pages: &[ChangesPage]) -> (BTreeSet<MessageId>, Vec<&CallRecord>) {
             // A thing may change between two pages.
             ChangeBody::Expunged { message } => _ = kept.remove(message),
             ChangeBody::CallRecord { record } => records.push(&**record),
-            ChangeBody::Greeting { .. } | ChangeBody::GreetingRemoved { .. } | ChangeBody::Plan { .. } | ChangeBody::Unknown => {}
+            ChangeBody::Greeting { .. }
+            | ChangeBody::GreetingRemoved { .. }
+            | ChangeBody::Plan { .. }
+            | ChangeBody::Room { .. }
+            | ChangeBody::Unknown => {}
         }
     }
     (kept, records)
@@ -470,6 +490,10 @@ async fn apply_one(connection: &mut SqliteConnection, change: &ChangeBody) -> Re
             let plan = PlanView { version: *version, plan: (**plan).clone() };
             settings::set(connection, settings::PLAN, &to_json(&plan)?).await?;
             Ok(Some(Applied::Greetings))
+        }
+        ChangeBody::Room { room } => {
+            settings::set(connection, settings::ROOM, &to_json(room)?).await?;
+            Ok(Some(Applied::Room(*room)))
         }
         ChangeBody::Unknown => Ok(None),
     }

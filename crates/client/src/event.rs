@@ -1,7 +1,7 @@
 //! What a session tells, and what it looks like at one moment.
 
 use aftertone_model::{CallId, CallRecord, DeviceId, GreetingId, Message, MessageId, Timestamp};
-use aftertone_sync::{Me, ProblemCode};
+use aftertone_sync::{MailboxRoom, Me, ProblemCode};
 use tokio::sync::mpsc;
 
 use crate::CallQuality;
@@ -35,6 +35,8 @@ pub enum Event {
     },
     /// A greeting came, changed or went, or how calls are answered: [`crate::Session::greetings`] has them.
     GreetingsChanged,
+    /// The mailbox is fuller than it was, or less full.
+    RoomChanged(MailboxRoom),
     /// A synchronisation reached the feed's end; what was stored is what the server has.
     CaughtUp,
     /// The sound of a message was stored: it can be played without the network.

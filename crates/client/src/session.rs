@@ -8,7 +8,9 @@ use std::{
 
 use aftertone_client_store::{FolderCounts, Listing, Mailbox, StoreError, Window};
 use aftertone_model::{CallId, CallRecord, GreetingId, MenuLayout, Message, MessageAction, MessageId, Temporary};
-use aftertone_sync::{Device, DirectoryEntry, Forwarded, GreetingBody, PhoneMenuView, PinBody, PlanView, ProblemCode};
+use aftertone_sync::{
+    Device, DirectoryEntry, Forwarded, GreetingBody, MailboxRoom, PhoneMenuView, PinBody, PlanView, ProblemCode,
+};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
@@ -252,6 +254,14 @@ impl Session {
     /// Where the stored mailbox fails.
     pub async fn is_stored(&self) -> Result<bool, CommandError> {
         Ok(stored(self.mailbox.cursor().await)?.is_some())
+    }
+
+    /// How full the mailbox is.
+    ///
+    /// # Errors
+    /// Where the stored mailbox fails.
+    pub async fn room(&self) -> Result<MailboxRoom, CommandError> {
+        stored(self.mailbox.room().await)
     }
 
     /// How many messages each folder has.

@@ -278,6 +278,7 @@ impl Pulling {
             Applied::Expunged(id) => Event::MessageExpunged(id),
             Applied::CallRecord(record) => Event::CallRecord { record, news },
             Applied::Greetings => Event::GreetingsChanged,
+            Applied::Room(room) => Event::RoomChanged(room),
         };
         self.tell(SyncEvent::Told(Box::new(event)));
     }

@@ -220,6 +220,7 @@ async fn what_was_stored_is_there_without_the_server() {
         | Event::Playback(_)
         | Event::TestMessage(_)
         | Event::GreetingsChanged
+        | Event::RoomChanged(_)
         | Event::SignedOut { .. } => None,
     };
     assert_eq!(wait_for(&mut events, ended).await, 500);

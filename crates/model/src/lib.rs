@@ -8,6 +8,7 @@
 mod address;
 mod greeting;
 mod id;
+mod keeping;
 mod log;
 mod menu;
 mod message;
@@ -18,6 +19,7 @@ mod trunk;
 pub use address::{Caller, Extension, InvalidExtension, InvalidUserName, Language, Subscriber, UserName};
 pub use greeting::{Greeting, GreetingKind, GreetingSound};
 pub use id::{CallId, DeviceId, GreetingId, InvalidId, MessageId, SubscriberId};
+pub use keeping::{Fullness, Keeping, OwnKeeping};
 pub use log::{CallRecord, Direction, EndReason};
 pub use menu::MenuLayout;
 pub use message::{Envelope, ForwardNote, Message, MessageAction, MessageState, Reason, Standing};

@@ -36,6 +36,8 @@ pub enum EndReason {
     Diverted,
     /// The mailbox took the call, and the caller heard that no message could be left: the disk is full.
     NoRoom,
+    /// The mailbox took the call, and the caller heard that no message could be left: the mailbox is full.
+    MailboxFull,
     /// The network, the media or the other end failed.
     Failed,
 }

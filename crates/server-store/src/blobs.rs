@@ -60,11 +60,12 @@ pub(crate) async fn is_held(executor: impl SqliteExecutor<'_>, file: &str) -> Re
     Ok(sqlx::query("SELECT 1 FROM blobs WHERE file = ?").bind(file).fetch_optional(executor).await?.is_some())
 }
 
-/// Gives a blob up if no message and no greeting holds it any more: each table that refers to blobs stands here.
+/// Gives a blob up if no message, no legal hold and no greeting has it any more: each table that refers to blobs stands here.
 pub(crate) async fn release(connection: &mut SqliteConnection, content: &str) -> Result<(), StoreError> {
     let row = sqlx::query(
         "DELETE FROM blobs WHERE content = ?
             AND NOT EXISTS (SELECT 1 FROM messages WHERE messages.content = blobs.content)
+            AND NOT EXISTS (SELECT 1 FROM withheld WHERE withheld.content = blobs.content)
             AND NOT EXISTS (SELECT 1 FROM greetings WHERE greetings.content = blobs.content)
          RETURNING file",
     )

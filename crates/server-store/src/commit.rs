@@ -8,9 +8,9 @@ use crate::{
     Acted, Committed, Fate, FinishedRecording, ForwardOrder, ForwardOutcome, Lookup, Replaced, Sound, StoreError, blobs,
     call_records,
     columns::word,
-    feed,
+    feed, holds,
     idempotency::{self, Known},
-    jobs,
+    jobs, keeping,
     messages::{self, StoredMessage},
     store::as_caller,
     users,
@@ -44,6 +44,7 @@ pub(crate) async fn recording(connection: &mut SqliteConnection, recording: Fini
     call_records::upsert(&mut *connection, &record).await?;
     feed::call_record_changed(connection, record.owner, &call_records::thing(&record)).await?;
     jobs::add(connection, &work).await?;
+    keeping::tell(connection, mailbox).await?;
     Ok(Committed::Added(message))
 }
 
@@ -66,18 +67,27 @@ pub(crate) async fn act(
         (Known::Fresh, Lookup::Found(stored)) => stored,
     };
     idempotency::remember(&mut *connection, mailbox, key, &request, "", now).await?;
-    let StoredMessage { message, standing, content } = stored;
+    let standing = stored.standing;
     let Some(after) = standing.after(action) else {
-        messages::expunge(connection, mailbox, id, now).await?;
-        blobs::release(connection, &content).await?;
-        feed::message_changed(connection, mailbox, id).await?;
+        expunge(connection, stored, now).await?;
+        keeping::tell(connection, mailbox).await?;
         return Ok(Acted::Expunged);
     };
     if after != standing {
-        messages::set_standing(&mut *connection, id, after).await?;
+        messages::set_standing(&mut *connection, id, after, now).await?;
         feed::message_changed(connection, mailbox, id).await?;
+        keeping::tell(connection, mailbox).await?;
     }
-    Ok(Acted::Message(Message { state: after.state(), ..message }))
+    Ok(Acted::Message(Message { state: after.state(), ..stored.message }))
+}
+
+/// Ends a message, for its owner at least: what is held is put aside.
+pub(crate) async fn expunge(connection: &mut SqliteConnection, stored: StoredMessage, now: Timestamp) -> Result<(), StoreError> {
+    let (mailbox, id) = (stored.message.envelope.mailbox, stored.message.envelope.id);
+    holds::withhold(connection, &stored, now).await?;
+    messages::expunge(connection, mailbox, id, now).await?;
+    blobs::release(connection, &stored.content).await?;
+    feed::message_changed(connection, mailbox, id).await
 }
 
 pub(crate) async fn forward(
@@ -143,10 +153,12 @@ async fn deliver(
     copy.forwarded = Some(note);
     messages::insert(connection, &copy, &stored.content).await?;
     feed::message_changed(connection, to, id).await?;
+    keeping::tell(connection, to).await?;
     Ok(id)
 }
 
-/// The announced file becomes the sound of every message of `from`, unless `message` has gone or has another one by now.
+/// The announced file becomes the sound of every message of `from`, unless `message` has gone or has another one by now, or
+/// a legal hold keeps what was recorded.
 pub(crate) async fn replace_sound(
     connection: &mut SqliteConnection,
     message: MessageId,
@@ -155,6 +167,9 @@ pub(crate) async fn replace_sound(
     loudness_clufs: Option<i32>,
 ) -> Result<Replaced, StoreError> {
     if messages::content(&mut *connection, message).await?.as_deref() != Some(from) || sound.content == from {
+        return Ok(Replaced::Gone);
+    }
+    if holds::holds_content(&mut *connection, from).await? {
         return Ok(Replaced::Gone);
     }
     blobs::unlinked(&mut *connection, &sound.file).await?;

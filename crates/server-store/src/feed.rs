@@ -5,7 +5,7 @@ use sqlx::{SqliteConnection, sqlite::SqliteRow};
 use crate::{
     Changes, Lookup, StoreError, call_records,
     columns::{Columns, int},
-    greetings, messages,
+    greetings, keeping, messages,
 };
 
 pub(crate) const SCHEMA_1: &str = "
@@ -18,7 +18,7 @@ pub(crate) const SCHEMA_1: &str = "
     CREATE TABLE feed (
         mailbox TEXT NOT NULL,
         n INTEGER NOT NULL,
-        kind TEXT NOT NULL, -- message, call_record, greeting, plan
+        kind TEXT NOT NULL, -- message, call_record, greeting, plan, room
         thing TEXT NOT NULL,
         PRIMARY KEY (mailbox, n)
     ) STRICT, WITHOUT ROWID;
@@ -32,6 +32,7 @@ const MESSAGE: &str = "message";
 const CALL_RECORD: &str = "call_record";
 const GREETING: &str = "greeting";
 const PLAN: &str = "plan";
+const ROOM: &str = "room";
 
 /// A message came, changed or went. To be called in the transaction that does it, which is the only writer: so `n` is
 /// visible before `n + 1`.
@@ -64,6 +65,11 @@ pub(crate) async fn greeting_changed(
 /// How calls are answered was changed.
 pub(crate) async fn plan_changed(connection: &mut SqliteConnection, mailbox: SubscriberId) -> Result<(), StoreError> {
     changed(connection, mailbox, PLAN, "").await
+}
+
+/// The mailbox is fuller, or less full.
+pub(crate) async fn room_changed(connection: &mut SqliteConnection, mailbox: SubscriberId) -> Result<(), StoreError> {
+    changed(connection, mailbox, ROOM, "").await
 }
 
 async fn changed(connection: &mut SqliteConnection, mailbox: SubscriberId, kind: &str, thing: &str) -> Result<(), StoreError> {
@@ -141,6 +147,7 @@ async fn body(connection: &mut SqliteConnection, mailbox: SubscriberId, row: &Sq
             let stored = greetings::plan(connection, mailbox).await?;
             return Ok(ChangeBody::Plan { version: stored.version, plan: Box::new(stored.plan) });
         }
+        ROOM => return Ok(ChangeBody::Room { room: keeping::room(connection, mailbox).await? }),
         _ => {}
     }
     let id: MessageId = row.parsed("thing")?;

@@ -131,10 +131,16 @@ pub(crate) async fn fate(connection: &mut SqliteConnection, id: MessageId) -> Re
     })
 }
 
-pub(crate) async fn set_standing(executor: impl SqliteExecutor<'_>, id: MessageId, standing: Standing) -> Result<(), StoreError> {
-    sqlx::query("UPDATE messages SET kept = ?, deleted = ? WHERE id = ?")
+pub(crate) async fn set_standing(
+    executor: impl SqliteExecutor<'_>,
+    id: MessageId,
+    standing: Standing,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE messages SET kept = ?, deleted = ?, since_ns = ? WHERE id = ?")
         .bind(word(standing.kept()))
         .bind(i64::from(standing.state() == MessageState::Deleted))
+        .bind(ns(now))
         .bind(id.to_string())
         .execute(executor)
         .await?;

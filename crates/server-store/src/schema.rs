@@ -1,7 +1,8 @@
 use sqlx::{Row, SqliteConnection};
 
 use crate::{
-    StoreError, blobs, call_records, devices, exchange, feed, greetings, idempotency, invitations, jobs, menus, messages, users,
+    StoreError, blobs, call_records, devices, exchange, feed, greetings, holds, idempotency, invitations, jobs, keeping, menus,
+    messages, users,
 };
 
 /// Every step that the schema ever took, in order. A step that was released is never edited: add another.
@@ -23,6 +24,7 @@ const STEPS: &[&[&str]] = &[
     &[blobs::SCHEMA_LOUDNESS],
     &[greetings::SCHEMA],
     &[menus::SCHEMA],
+    &[keeping::SCHEMA, holds::SCHEMA],
 ];
 
 /// One row: which life of the database this is. A copy that was made as a backup says so, and gets a new epoch when it

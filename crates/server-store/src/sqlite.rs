@@ -31,6 +31,8 @@ use crate::{
     users,
 };
 
+mod keeping;
+
 /// How long a connection waits for another program that has the database, such as the command line next to the server.
 const BUSY: Duration = Duration::from_secs(5);
 

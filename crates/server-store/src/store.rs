@@ -12,7 +12,7 @@ use aftertone_sync::{ChangesPage, Cursor, Device, DeviceKind, Forwarded, Greetin
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{Calling, HashedPassword, PhoneMenu, Secret, StoredBinding};
+use crate::{Calling, HashedPassword, MailboxKeeping, PhoneMenu, Secret, StoredBinding};
 
 /// Why the store could not read or write.
 #[derive(Debug, thiserror::Error)]
@@ -460,7 +460,7 @@ pub trait Commits: Send + Sync + 'static {
 /// Times are arguments. Whatever is read of a mailbox is read by its owner's id: a foreign message id answers
 /// [`Lookup::NotFound`].
 #[async_trait]
-pub trait Store: Commits {
+pub trait Store: Commits + MailboxKeeping {
     /// Which life of the database: the first half of every cursor.
     fn epoch(&self) -> u32;
 

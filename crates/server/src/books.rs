@@ -11,7 +11,9 @@ use std::{
 use aftertone_exchange::{Directory, MessageCounts, Person, PhoneCredentials, TrunkAccount};
 use aftertone_model::{CallRecord, DeviceId, GreetingId, MessageId, SubscriberId, Timestamp};
 use aftertone_rules::{Answering, Shelved};
-use aftertone_server_store::{Calling, Commits, Committed, Fate, FinishedRecording, Store, StoreError, StoredAnswering};
+use aftertone_server_store::{
+    Audited, Calling, Commits, Committed, Fate, FinishedRecording, Retained, Store, StoreError, StoredAnswering,
+};
 use async_trait::async_trait;
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -42,6 +44,10 @@ pub(crate) struct Books {
 const LOOK: Duration = Duration::from_secs(1);
 /// How often it is written who was heard of.
 const SEEN_EVERY: Duration = Duration::from_secs(2);
+/// How often it is looked for messages whose time is over.
+const RETAIN: Duration = Duration::from_secs(3600);
+/// And how soon again where there were more than are done at once: who calls meanwhile comes first.
+const RETAIN_MORE: Duration = Duration::from_secs(1);
 const TIDY: Duration = Duration::from_secs(24 * 3600);
 /// A device may repeat a write for so long.
 const KEYS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -99,7 +105,7 @@ impl Books {
         mut asked: mpsc::Receiver<oneshot::Sender<()>>,
         mut stopping: watch::Receiver<bool>,
     ) {
-        let mut version = None;
+        let (mut version, mut audited) = (None, None);
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -122,6 +128,7 @@ impl Books {
                     continue;
                 }
             }
+            self.tell_audit(&mut audited).await;
             match accounts(self.store.as_ref(), &self.trunks).await {
                 Ok(found) if found != trunks => {
                     tracing::info!(trunks = found.len(), "the trunks have changed");
@@ -158,6 +165,23 @@ impl Books {
         }
     }
 
+    /// Writes into the log what administrators did to mailboxes, and tells their owners' devices. What was done before this
+    /// server began is in the log of its time, or on the administrator's screen.
+    async fn tell_audit(&self, last: &mut Option<i64>) {
+        let entries = match self.store.audit(last.unwrap_or(0)).await {
+            Ok(entries) => entries,
+            Err(error) => return tracing::error!(%error, "can't read what administrators did"),
+        };
+        for Audited { id, at, mailbox, what } in entries {
+            if last.is_some() {
+                tracing::info!(target: "audit", entry = id, %at, %mailbox, what, "an administrator changed a mailbox");
+                self.bells.ring(mailbox);
+            }
+            *last = (*last).max(Some(id));
+        }
+        *last = (*last).or(Some(0));
+    }
+
     /// Tells who asked once the exchange knows everything so far; false if there is no exchange any more.
     async fn known(&self, asking: Option<oneshot::Sender<()>>) -> bool {
         match asking {
@@ -178,6 +202,34 @@ impl Books {
             let Ok(keys_before) = now.checked_sub(KEYS_KEPT) else { continue };
             if let Err(error) = self.store.tidy(now, keys_before).await {
                 tracing::error!(%error, "tidying the store failed");
+            }
+        }
+    }
+
+    /// Expunges what was long enough in the trash, and throws away what was heard long enough ago; now and hourly, until
+    /// `stopping`.
+    pub(crate) async fn retain(self: Arc<Self>, mut stopping: watch::Receiver<bool>) {
+        loop {
+            let more = match self.store.retain(Timestamp::now()).await {
+                Ok(done) => {
+                    let Retained { expunged, trashed, mailboxes, more } = done;
+                    if expunged + trashed > 0 {
+                        tracing::info!(expunged, trashed, mailboxes = mailboxes.len(), "the time of messages was over");
+                    }
+                    for mailbox in mailboxes {
+                        self.bells.ring(mailbox);
+                        self.push_counts(mailbox).await;
+                    }
+                    more
+                }
+                Err(error) => {
+                    tracing::error!(%error, "can't look for messages whose time is over");
+                    false
+                }
+            };
+            tokio::select! {
+                () = stopped(&mut stopping) => return,
+                () = sleep(if more { RETAIN_MORE } else { RETAIN }) => {}
             }
         }
     }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use aftertone_exchange::{DialPlan, InvalidNetwork, Network, TrunkAccount};
+use aftertone_model::{Keeping, OwnKeeping};
 use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Deserializer};
 
@@ -66,6 +67,8 @@ pub struct Config {
     pub max_calls: Option<usize>,
     /// No message is longer.
     pub longest_message: std::time::Duration,
+    /// What is kept of mailboxes of which an administrator said nothing else.
+    pub keeping: Keeping,
     /// How long a shutdown waits for running recordings.
     pub grace: std::time::Duration,
 }
@@ -134,6 +137,7 @@ impl Config {
             trunks: Vec::new(),
             max_calls: None,
             longest_message: std::time::Duration::from_secs(300),
+            keeping: Keeping::default(),
             grace: std::time::Duration::from_secs(10),
         }
     }
@@ -359,6 +363,18 @@ pub struct Options {
     #[arg(long, env = "AFTERTONE_LONGEST_MESSAGE", value_name = "SECONDS")]
     #[serde(alias = "longest_message")]
     pub longest_message: Option<u64>,
+    /// A mailbox takes so many seconds of messages, those in the trash not counted; 0 for no limit (default: 0)
+    #[arg(long, env = "AFTERTONE_MAILBOX_QUOTA", value_name = "SECONDS")]
+    #[serde(alias = "mailbox_quota")]
+    pub mailbox_quota: Option<u32>,
+    /// Messages are expunged after so many days in the trash; 0 for never (default: 30)
+    #[arg(long, env = "AFTERTONE_TRASH_DAYS", value_name = "DAYS")]
+    #[serde(alias = "trash_days")]
+    pub trash_days: Option<u32>,
+    /// Messages go to the trash so many days after they were heard, unless they are saved; 0 for never (default: 0)
+    #[arg(long, env = "AFTERTONE_HEARD_DAYS", value_name = "DAYS")]
+    #[serde(alias = "heard_days")]
+    pub heard_days: Option<u32>,
     /// How numbers are dialled.
     #[command(flatten)]
     #[serde(default, rename = "dial-plan", alias = "dial_plan")]
@@ -442,6 +458,9 @@ impl Options {
             client_ca: self.client_ca.or(others.client_ca),
             open: self.open || others.open,
             longest_message: self.longest_message.or(others.longest_message),
+            mailbox_quota: self.mailbox_quota.or(others.mailbox_quota),
+            trash_days: self.trash_days.or(others.trash_days),
+            heard_days: self.heard_days.or(others.heard_days),
             dial_plan: self.dial_plan.or(others.dial_plan),
             trunks: if self.trunks.is_empty() { others.trunks } else { self.trunks },
         }
@@ -484,6 +503,8 @@ impl Options {
             client_ca: self.client_ca,
             open: self.open,
             longest_message: self.longest_message.map_or(default.longest_message, std::time::Duration::from_secs),
+            keeping: OwnKeeping { quota_s: self.mailbox_quota, trash_days: self.trash_days, heard_days: self.heard_days }
+                .over(default.keeping),
             dial_plan: self.dial_plan.complete()?,
             trunks: self.trunks.into_iter().map(TrunkOptions::complete).collect::<anyhow::Result<_>>()?,
             ..default

@@ -23,6 +23,7 @@ mod limits;
 mod listen;
 mod load;
 mod lock;
+pub mod mailboxes;
 mod media;
 mod oversize;
 pub mod own;

@@ -6,11 +6,12 @@ use std::{
     process::ExitCode,
 };
 
-use aftertone_model::{CallingRights, Language};
+use aftertone_model::{CallingRights, Language, MessageId};
 use aftertone_net::log_to_stderr;
 use aftertone_server::{
     Addresses, Config, Options, Running, Server,
     admin::{self, AddUser, InviteTo},
+    mailboxes::{self, Keep},
     raise_open_files,
     trunks::{self, AddTrunk},
 };
@@ -56,6 +57,9 @@ enum Command {
         #[command(flatten)]
         data: Data,
     },
+    /// What is kept of people's messages
+    #[command(subcommand)]
+    Mailbox(MailboxCommand),
     /// Phones and SIP programs that are not ours
     #[command(subcommand)]
     Device(DeviceCommand),
@@ -149,13 +153,59 @@ enum UserCommand {
         /// User name or extension
         name: String,
         /// on or off
-        #[arg(value_parser = on_or_off)]
+        #[arg(value_parser = on_or_off, action = clap::ArgAction::Set)]
         state: bool,
         #[command(flatten)]
         data: Data,
     },
     /// Show everybody
     List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        data: Data,
+    },
+}
+
+#[derive(Subcommand)]
+enum MailboxCommand {
+    /// Show how full somebody's mailbox is, how long its messages are kept, and what administrators did to it
+    Show {
+        /// User name or extension
+        name: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Say how much it takes and how long messages are kept; what isn't given stays
+    Set {
+        /// User name or extension
+        name: String,
+        #[command(flatten)]
+        keep: Keep,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Place or lift a legal hold: while it is on, nothing is lost, whatever its owner deletes
+    Hold {
+        /// User name or extension
+        name: String,
+        /// on or off
+        #[arg(value_parser = on_or_off, action = clap::ArgAction::Set)]
+        state: bool,
+        /// Hold this message alone, by its id
+        #[arg(long, value_name = "ID")]
+        message: Option<MessageId>,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Show what a hold keeps of messages that their owner expunged, with the files of their sound
+    Withheld {
+        /// User name or extension
+        name: String,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -221,6 +271,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
             trunks::allow(&data.folder, &name, calls, calls_from_menu).await?
         }
         Command::User(UserCommand::Dnd { name, state, data }) => trunks::do_not_disturb(&data.folder, &name, state).await?,
+        Command::Mailbox(command) => mailbox(command).await?,
         Command::Trunk(TrunkCommand::Add { add, data }) => {
             let password = if add.password_stdin { read_password()? } else { String::new() };
             trunks::add_trunk(&data.folder, *add, password).await?
@@ -237,6 +288,15 @@ async fn run(command: Command) -> anyhow::Result<()> {
         }
     };
     print(&output)
+}
+
+async fn mailbox(command: MailboxCommand) -> anyhow::Result<String> {
+    match command {
+        MailboxCommand::Show { name, json, data } => mailboxes::show(&data.folder, &name, json).await,
+        MailboxCommand::Set { name, keep, data } => mailboxes::keep(&data.folder, &name, keep).await,
+        MailboxCommand::Hold { name, state, message, data } => mailboxes::hold(&data.folder, &name, message, state).await,
+        MailboxCommand::Withheld { name, json, data } => mailboxes::withheld(&data.folder, &name, json).await,
+    }
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {

@@ -134,6 +134,8 @@ impl Server {
         let (notices, notice_queue) = mpsc::unbounded_channel();
         let (store, spool, repaired) = open_store(&config.data, notices.clone()).await?;
         let domain = settings::domain(&config, store.as_ref()).await?;
+        // Whose mailboxes are fuller by that finds it in the feed at the next sign of life.
+        store.put_account_keeping(config.keeping).await.context("can't note what is kept of mailboxes")?;
         let known = directory(store.as_ref(), &domain).await?;
         let public = Public::new(config.public_address);
         let lateness = Lateness::default();
@@ -204,6 +206,7 @@ impl Server {
         let (look, asked) = mpsc::channel(QUEUE);
         tokio::spawn(Arc::clone(&books).follow_directory(known, trunks, asked, stopping.clone()));
         tokio::spawn(Arc::clone(&books).tidy(stopping.clone()));
+        tokio::spawn(Arc::clone(&books).retain(stopping.clone()));
         tokio::spawn(follow_network(to_watch, commands.clone(), stopping.clone()));
         let books = Task(tokio::spawn(books.keep(notice_queue)));
         if let Some(server) = config.stun.clone() {

@@ -74,6 +74,56 @@ fn a_mistyped_folder_is_no_account_and_becomes_none() {
     assert!(!data.exists());
 }
 
+/// Everything that the server writes into its log until the line is there.
+fn logged(serving: &mut Serving, line: &str) -> String {
+    let mut log = BufReader::new(serving.child.stderr.take().unwrap());
+    let mut text = String::new();
+    while !text.contains(line) {
+        assert!(log.read_line(&mut text).unwrap() > 0, "{text}");
+    }
+    serving.child.stderr = Some(log.into_inner());
+    text
+}
+
+#[test]
+fn an_administrator_bounds_and_holds_a_mailbox_and_the_log_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    for (name, extension) in [("ada", "1001"), ("bob", "1002")] {
+        told(data, &["user", "add", name, "--extension", extension, "--display-name", name], "");
+    }
+    let serve = ["serve", "--sip-udp", "127.0.0.1:0", "--sip-tcp", "off", "--http", "127.0.0.1:0", "--mailbox-quota", "3600"];
+    let mut serving = Serving::start(program(data).args(serve));
+    let show = |name| serde_json::from_str::<Value>(&told(data, &["mailbox", "show", name, "--json"], "")).unwrap();
+    assert_eq!(show("ada")["keeping"], serde_json::json!({"quota_s": 3600, "trash_days": 30, "heard_days": 0}));
+    let set = told(data, &["mailbox", "set", "ada", "--quota", "600", "--heard-days", "90"], "");
+    assert!(set.contains("0 s of 600 s") && set.contains("90 days"), "{set}");
+    told(data, &["mailbox", "set", "1001", "--quota", "account", "--trash-days", "0"], "");
+    assert_eq!(show("ada")["keeping"], serde_json::json!({"quota_s": 3600, "trash_days": 0, "heard_days": 90}));
+    assert_eq!(show("bob")["keeping"]["heard_days"], 0, "nobody else's");
+    assert!(told(data, &["mailbox", "hold", "ada", "on"], "").contains("the mailbox of ada is held"));
+    assert_eq!(show("ada")["holds"], serde_json::json!(["the mailbox"]));
+    assert!(told(data, &["mailbox", "withheld", "ada"], "").starts_with("MESSAGE"));
+    assert_eq!(told(data, &["mailbox", "withheld", "ada", "--json"], "").trim(), "[]");
+
+    assert!(refused(data, &["mailbox", "set", "ada"]).contains("--quota"));
+    assert!(refused(data, &["mailbox", "hold", "ada", "on"]).contains("held already"));
+    assert!(refused(data, &["mailbox", "hold", "bob", "off"]).contains("not held"));
+    let nothing = ["mailbox", "hold", "ada", "on", "--message", "00000000-0000-4000-8000-000000000000"];
+    assert!(refused(data, &nothing).contains("no message"));
+    assert!(refused(data, &["mailbox", "show", "carl"]).contains("nobody is called"));
+
+    assert!(told(data, &["user", "dnd", "bob", "on"], "").contains("is on"));
+    told(data, &["mailbox", "hold", "ada", "off"], "");
+    let log = logged(&mut serving, "legal hold lifted from the mailbox");
+    for line in ["quota_s 600, trash_days the account's, heard_days 90", "legal hold placed on the mailbox"] {
+        assert!(log.contains(line), "{line}: {log}");
+    }
+    let table = told(data, &["mailbox", "show", "ada"], "");
+    assert_eq!(table.matches("legal hold").count(), 3, "in the list and twice in the audit log: {table}");
+    assert_eq!(serving.terminate(), Some(0));
+}
+
 #[test]
 fn an_account_is_set_up_served_and_stopped() {
     let folder = tempfile::tempdir().unwrap();

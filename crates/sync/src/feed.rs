@@ -3,6 +3,8 @@ use std::{fmt, str::FromStr};
 use aftertone_model::{CallRecord, Greeting, GreetingId, Message, MessageId, Plan};
 use serde::{Deserialize, Serialize};
 
+use crate::MailboxRoom;
+
 /// A text that is no cursor.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a cursor: {0:?}")]
@@ -95,6 +97,11 @@ pub enum ChangeBody {
         version: u64,
         /// The plan as it is now.
         plan: Box<Plan>,
+    },
+    /// The mailbox is fuller, or less full: nobody was told of it before it filled.
+    Room {
+        /// How full it is now.
+        room: MailboxRoom,
     },
     /// Something that this version doesn't know.
     #[serde(other)]

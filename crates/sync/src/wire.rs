@@ -1,4 +1,4 @@
-use aftertone_model::{Caller, DeviceId, GreetingKind, Language, MenuLayout, MessageId, Plan, Subscriber, Timestamp};
+use aftertone_model::{Caller, DeviceId, Fullness, GreetingKind, Language, MenuLayout, MessageId, Plan, Subscriber, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// `POST /v1/sign-in`.
@@ -70,6 +70,31 @@ pub struct MeBody {
     pub language: Language,
     /// How long my devices ring before the mailbox answers, in seconds, 0 to 300.
     pub ring_s: u16,
+}
+
+/// How much room a mailbox has; in the feed whenever its `fullness` changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct MailboxRoom {
+    /// Seconds of sound outside the trash.
+    pub used_s: u64,
+    /// So many are allowed; 0 is no limit. What comes beyond that is kept, but callers can leave no more.
+    pub quota_s: u32,
+    /// How full that is.
+    pub fullness: Fullness,
+}
+
+/// `GET /v1/me/mailbox`: what is kept of my messages, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct MailboxBounds {
+    /// How much room there is.
+    #[serde(flatten)]
+    pub room: MailboxRoom,
+    /// A message is expunged after so many days in the trash; 0 is never.
+    pub trash_days: u32,
+    /// A message goes to the trash so many days after it was heard, unless it is saved; 0 is never.
+    pub heard_days: u32,
 }
 
 /// `GET /v1/me/phone-menu`.

@@ -138,6 +138,8 @@ pub enum Outcome {
         diverted: Option<Reason>,
         /// The caller heard that no message could be left, for the server's disk is full.
         no_room: bool,
+        /// The caller heard that no message could be left, for the mailbox is full.
+        mailbox_full: bool,
     },
     /// The owner declined.
     Declined,
@@ -185,6 +187,7 @@ fn outcome(record: &CallRecord) -> Outcome {
         _ => Outcome::Missed {
             diverted: record.diverted.map(Into::into),
             no_room: record.end == aftertone_model::EndReason::NoRoom,
+            mailbox_full: record.end == aftertone_model::EndReason::MailboxFull,
         },
     }
 }
@@ -222,11 +225,18 @@ mod tests {
         check(incoming, None, EndReason::AnsweredElsewhere, None, Outcome::AnsweredElsewhere);
         check(incoming, None, EndReason::Declined, None, Outcome::Declined);
         check(incoming, None, EndReason::Diverted, Some(Reason::Declined), Outcome::Declined);
-        check(incoming, None, EndReason::Cancelled, None, Outcome::Missed { diverted: None, no_room: false });
+        check(
+            incoming,
+            None,
+            EndReason::Cancelled,
+            None,
+            Outcome::Missed { diverted: None, no_room: false, mailbox_full: false },
+        );
         let diverted = Some(Reason::NoAnswer);
-        let missed = Outcome::Missed { diverted: diverted.map(Into::into), no_room: false };
-        let turned_away = Outcome::Missed { diverted: diverted.map(Into::into), no_room: true };
-        check(incoming, Some(20), EndReason::NoRoom, diverted, turned_away);
+        let missed = Outcome::Missed { diverted: diverted.map(Into::into), no_room: false, mailbox_full: false };
+        let turned_away = |no_room| Outcome::Missed { diverted: diverted.map(Into::into), no_room, mailbox_full: !no_room };
+        check(incoming, Some(20), EndReason::NoRoom, diverted, turned_away(true));
+        check(incoming, Some(20), EndReason::MailboxFull, diverted, turned_away(false));
         check(incoming, None, EndReason::Diverted, diverted, missed);
         check(incoming, Some(20), EndReason::Diverted, diverted, missed);
         check(outgoing, None, EndReason::Busy, None, Outcome::NotReached { reason: crate::EndReason::Busy });

@@ -41,7 +41,7 @@ pub use greetings::{
 };
 pub use mailbox::{Folder, FolderCounts, MailboxView, Window};
 pub use message::{ForwardedView, MessageRow, MessageView, Story, StoryLine, undoing};
-pub use mirror::{Direction, EndReason, Language, MessageState, Reason};
+pub use mirror::{Direction, EndReason, Fullness, Language, MessageState, Reason};
 pub use party::{DirectoryEntryView, DirectoryView, PartyView, initials};
 pub use rules::{
     ActionView, BecauseView, HolidayView, MetView, PassedView, RuleKind, RulesView, ScreenedView, SimulatedCall, SimulationView,

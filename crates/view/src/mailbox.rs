@@ -2,7 +2,7 @@ use aftertone_model::{Message, MessageId, MessageState};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::MessageRow;
+use crate::{Fullness, MessageRow};
 
 /// A view of the mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, TS)]
@@ -121,6 +121,8 @@ pub struct MailboxView {
     pub offset: u32,
     /// The rows.
     pub rows: Vec<MessageRow>,
+    /// How full the mailbox is: who can do something about it is told from three quarters on.
+    pub fullness: Fullness,
     /// The mailbox was fetched at least once: when it is empty, it really is.
     pub synced: bool,
     /// What is stored on this device can't be read.
@@ -142,6 +144,7 @@ impl MailboxView {
             total: u32::try_from(found.len()).unwrap_or(u32::MAX),
             offset: window.offset,
             rows: rows.map(|message| MessageRow::new(message, playable(message.envelope.id))).collect(),
+            fullness: Fullness::Roomy,
             synced,
             failed: false,
         }

@@ -70,8 +70,25 @@ mirror!(
         Diverted,
         /// The mailbox took the call, and the caller heard that no message could be left: the disk is full.
         NoRoom,
+        /// The mailbox took the call, and the caller heard that no message could be left: the mailbox is full.
+        MailboxFull,
         /// The network, the media or the other end failed.
         Failed,
+    }
+);
+mirror!(
+    /// How full a mailbox is.
+    #[derive(Default)]
+    Fullness {
+        /// Less than three quarters, or without a limit.
+        #[default]
+        Roomy,
+        /// Three quarters and more.
+        Filling,
+        /// Nine tenths and more.
+        NearlyFull,
+        /// All of it: callers hear that they can leave no message.
+        Full,
     }
 );
 mirror!(

@@ -52,6 +52,10 @@ impl Shell {
                 self.stale = true;
                 self.missed(&record, news);
             }
+            Told::RoomChanged(room) => {
+                tracing::info!(fullness = ?room.fullness, "the mailbox is fuller or less full");
+                self.stale = true;
+            }
             Told::GreetingsChanged => self.read_greetings().await,
             Told::CaughtUp => self.caught_up().await,
             Told::AudioCached(_) => {}

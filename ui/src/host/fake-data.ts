@@ -180,16 +180,16 @@ export function devices(now: number): DevicesView {
 
 export function callLog(now: number): CallLogRow[] {
   const rows: readonly [PartyView, Ago, "incoming" | "outgoing", Outcome, number | null][] = [
-    [party("1820", "Main office, billing"), { minutes: 7 }, "incoming", { type: "missed", diverted: "busy", no_room: false }, 1],
+    [party("1820", "Main office, billing"), { minutes: 7 }, "incoming", { type: "missed", diverted: "busy", no_room: false, mailbox_full: false }, 1],
     [party("1004", "Lena Fischer"), { minutes: 12 }, "outgoing", { type: "answered", duration_ms: 412_000 }, null],
-    [party("+49 30 901820"), { minutes: 52 }, "incoming", { type: "missed", diverted: "no_answer", no_room: false }, 2],
+    [party("+49 30 901820"), { minutes: 52 }, "incoming", { type: "missed", diverted: "no_answer", no_room: false, mailbox_full: false }, 2],
     [party("1009", "Priya Raman"), { minutes: 75 }, "incoming", { type: "answered", duration_ms: 63_000 }, null],
     [party("+49 89 5550188"), { minutes: 130 }, "outgoing", { type: "not_reached", reason: "busy" }, null],
-    [party("1000", "Reception"), { minutes: DAY - 100 }, "incoming", { type: "missed", diverted: "no_answer", no_room: false }, 4],
+    [party("1000", "Reception"), { minutes: DAY - 100 }, "incoming", { type: "missed", diverted: "no_answer", no_room: false, mailbox_full: false }, 4],
     [party("1005", "Tom Hartwig"), { minutes: DAY + 20 }, "incoming", { type: "answered_elsewhere" }, null],
     [party("+1 415 555 0134"), { minutes: DAY + 40 }, "incoming", { type: "declined" }, 5],
     [party("1012", "Sofia Lindqvist"), { minutes: 2 * DAY }, "outgoing", { type: "not_reached", reason: "no_answer" }, null],
-    [party(""), { minutes: 3 * DAY }, "incoming", { type: "missed", diverted: null, no_room: false }, null],
+    [party(""), { minutes: 3 * DAY }, "incoming", { type: "missed", diverted: null, no_room: false, mailbox_full: false }, null],
     [party("1007", "Daniel Okafor"), { minutes: 4 * DAY }, "incoming", { type: "answered", duration_ms: 1_264_000 }, null],
   ];
   return rows.map(([who, ago, direction, outcome, message], n) => ({

@@ -30,7 +30,7 @@ type Act = Extract<Command, { type: "act" }>["action"];
 type Window = Omit<Extract<Command, { type: "open_folder" }>, "type">;
 
 /** What a world begins with, as in `?world=empty,ringing`. */
-export type Scene = "own" | "broken" | "signed_out" | "revoked" | "invited" | "locked" | "empty" | "loading" | "offline" | "connecting" | "ringing" | "in_call" | "held" | "playing" | "many" | "recording" | "recorded";
+export type Scene = "own" | "broken" | "signed_out" | "revoked" | "invited" | "locked" | "empty" | "loading" | "offline" | "connecting" | "ringing" | "in_call" | "held" | "playing" | "many" | "recording" | "recorded" | "full";
 
 const SPEED_MS = 100;
 const HEARD_MS = 1000;
@@ -482,6 +482,7 @@ export class FakeHost implements Host {
         total: found.length,
         offset,
         rows: found.slice(offset, offset + limit).map((row) => ({ ...row, playable: true })),
+        fullness: this.scenes.has("full") ? "full" : "roomy",
         synced: !this.scenes.has("loading") && !this.scenes.has("broken"),
         failed: this.scenes.has("broken"),
       },

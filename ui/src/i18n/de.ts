@@ -79,6 +79,7 @@ const ended: Record<EndReason, string> = {
   answered_elsewhere: "Auf anderem Gerät angenommen",
   diverted: "Ging zur Mailbox",
   no_room: "Verpasst: Es konnte keine Nachricht hinterlassen werden, die Festplatte des Servers ist voll",
+  mailbox_full: "Verpasst: Es konnte keine Nachricht hinterlassen werden, Ihre Mailbox ist voll",
   failed: "Anruf fehlgeschlagen",
 };
 
@@ -192,6 +193,11 @@ export const de: Words = {
     list: "Nachrichten",
     loading: "Ihre Nachrichten werden geholt …",
     failed: "Die Mailbox kann nicht angezeigt werden",
+    fullness: {
+      filling: "Ihre Mailbox ist zu drei Vierteln voll. Löschen Sie, was Sie nicht mehr brauchen; was im Papierkorb liegt, zählt nicht.",
+      nearly_full: "Ihre Mailbox ist fast voll. Löschen Sie, was Sie nicht mehr brauchen, damit Anrufer weiter Nachrichten hinterlassen können.",
+      full: "Ihre Mailbox ist voll: Anrufer können keine Nachricht hinterlassen. Löschen Sie Nachrichten, dann geht es sofort wieder.",
+    },
     emptyTitle: "Noch nichts da",
     emptyText: "Wenn Sie nicht abnehmen können, hinterlassen Anrufer eine Nachricht. Sie steht hier, kaum dass sie aufgelegt haben.",
     emptyNew: "Keine neuen Nachrichten",

@@ -79,6 +79,7 @@ const ended: Record<EndReason, string> = {
   answered_elsewhere: "Answered on another device",
   diverted: "Went to the mailbox",
   no_room: "Missed: no message could be left, the server's disk is full",
+  mailbox_full: "Missed: no message could be left, your mailbox is full",
   failed: "The call failed",
 };
 
@@ -193,6 +194,11 @@ export const en = {
     list: "Messages",
     loading: "Fetching your messages…",
     failed: "The mailbox can’t be shown",
+    fullness: {
+      filling: "Your mailbox is three quarters full. Delete what you no longer need; what is in the trash doesn’t count.",
+      nearly_full: "Your mailbox is almost full. Delete what you no longer need, so that callers can go on leaving messages.",
+      full: "Your mailbox is full: callers can leave no message. Delete some, and they can again at once.",
+    },
     emptyTitle: "Nothing here yet",
     emptyText: "When you can’t answer, callers leave a message, and it shows up here moments after they hang up.",
     emptyNew: "No new messages",

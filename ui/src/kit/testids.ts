@@ -9,7 +9,7 @@
  *   call, with `data-call-id` and `data-state`: dialling, ringing, connected, ended), `call-timer`, `mute`, `keypad`,
  *   `digit-0` … `digit-9`, `digit-*`, `digit-#`, `hang-up`, `dial-number`, `dial`, `call-log`, `call-row` (with
  *   `data-call-id`, `data-outcome`), `call-row-call`, `call-row-message`.
- * Mailbox: `mailbox`, `search`, `folder-new`, `folder-all`, `folder-saved`, `folder-trash`, `message-row` (with
+ * Mailbox: `mailbox`, `fullness` (with `data-code`: filling, nearly_full, full), `search`, `folder-new`, `folder-all`, `folder-saved`, `folder-trash`, `message-row` (with
  *   `data-message-id`, `data-state`), `empty`, `failed` (also of the other views, with `try-again`), `message` (the open one, with `data-message-id`, `data-state`), `play`,
  *   `pause`, `seek` (a slider; its `aria-valuenow` is in milliseconds), `note`, `story`, `call-back`, `forward`, `save`,
  *   `mark-new`, `delete`, `restore`, `expunge`, `back`, `leave-test-message`, `test-message-state` (with `data-state`),
@@ -78,6 +78,7 @@ export const ids = {
   callRowCall: "call-row-call",
   callRowMessage: "call-row-message",
   mailbox: "mailbox",
+  fullness: "fullness",
   search: "search",
   messageRow: "message-row",
   empty: "empty",

@@ -61,6 +61,19 @@ describe("the mailbox", () => {
     expect(world.all("undo")).toHaveLength(0);
   });
 
+  test("a full mailbox says so, and what to do", async () => {
+    const world = await World.open(["full"]);
+    const notice = await world.find("fullness");
+    expect(notice.dataset["code"]).toBe("full");
+    expect(notice.textContent).toContain("Delete some");
+  });
+
+  test("a mailbox with room says nothing of it", async () => {
+    const world = await World.open();
+    await screen.findAllByTestId("message-row");
+    expect(world.all("fullness")).toHaveLength(0);
+  });
+
   test("the trash restores", async () => {
     const world = await World.open();
     await world.click("folder-trash");

@@ -9,7 +9,7 @@ const ROWS = messages(Date.UTC(2026, 10, 20));
 /** A folder of which the rows from `offset` on are at hand. */
 function mailbox(offset: number, limit: number): MailboxView {
   const counts = { new: 3, all: ROWS.length, saved: 0, trash: 0 };
-  return { folder: "all", query: "", counts, total: ROWS.length, offset, rows: ROWS.slice(offset, offset + limit), synced: true, failed: false };
+  return { folder: "all", query: "", counts, total: ROWS.length, offset, rows: ROWS.slice(offset, offset + limit), fullness: "roomy", synced: true, failed: false };
 }
 
 const at = (index: number) => ({ id: ROWS[index]?.id ?? "", index });

@@ -73,6 +73,7 @@ describe("the open message stays in the folder of new ones", () => {
     total: shown.length,
     offset: 0,
     rows: shown,
+    fullness: "roomy",
     synced: true,
     failed: false,
     ...more,

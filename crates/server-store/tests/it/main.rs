@@ -5,6 +5,7 @@ mod common;
 mod crash;
 mod exchange;
 mod greetings;
+mod keeping;
 mod menus;
 mod model;
 mod spool;

@@ -515,6 +515,7 @@ impl History {
                 | ChangeBody::Greeting { .. }
                 | ChangeBody::GreetingRemoved { .. }
                 | ChangeBody::Plan { .. }
+                | ChangeBody::Room { .. }
                 | ChangeBody::Unknown => None,
             });
             let by_id = |messages: Vec<aftertone_model::Message>| -> BTreeMap<_, _> {

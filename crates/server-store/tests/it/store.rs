@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use aftertone_model::{Language, MessageAction, MessageState, SubscriberId};
 use aftertone_server_store::{
-    Acted, Changes, Commits, Committed, Disk, Fate, ForwardOrder, ForwardOutcome, HashedPassword, Lookup, MailboxCounts, NewJob,
-    OpenError, SqliteStore, Store, StoreError, SubscriberError, SubscriberSettings,
+    Acted, Changes, Commits, Committed, Disk, Fate, ForwardOrder, ForwardOutcome, HashedPassword, Lookup, MailboxCounts,
+    MailboxKeeping, NewJob, OpenError, Retained, SqliteStore, Store, StoreError, SubscriberError, SubscriberSettings,
 };
 use aftertone_sync::{Change, ChangeBody, Cursor, DeviceKind};
 
@@ -423,8 +423,12 @@ async fn changes(store: &dyn Store, mailbox: SubscriberId, since: Option<Cursor>
 /// A database of every version that the program ever wrote opens, and has what it had.
 #[tokio::test]
 async fn databases_of_every_earlier_version_open() {
-    let schemas =
-        [(1, include_str!("../schemas/1.sql")), (2, include_str!("../schemas/2.sql")), (5, include_str!("../schemas/5.sql"))];
+    let schemas = [
+        (1, include_str!("../schemas/1.sql")),
+        (2, include_str!("../schemas/2.sql")),
+        (5, include_str!("../schemas/5.sql")),
+        (6, include_str!("../schemas/6.sql")),
+    ];
     for (number, sql) in schemas {
         let dir = tempfile::tempdir().unwrap();
         let options = sqlx::sqlite::SqliteConnectOptions::new()
@@ -449,6 +453,9 @@ async fn databases_of_every_earlier_version_open() {
         assert_eq!(store.take_jobs("mail", at(9), at(10), 9).await.unwrap()[0].payload, "hello");
         store.set_menu_layout(anna.id, aftertone_model::MenuLayout::Asterisk).await.unwrap();
         assert!(!store.phone_menu(anna.id).await.unwrap().has_pin, "version {number}");
+        // Nothing that was done before anybody noted when is taken for old.
+        assert_eq!(store.retain(aftertone_model::Timestamp::now()).await.unwrap(), Retained::default(), "version {number}");
+        assert_eq!(store.keeping(anna.id).await.unwrap(), aftertone_model::Keeping::default(), "version {number}");
         // And it goes on.
         store.commit_recording(recording(&anna, 7)).await.unwrap();
         assert_eq!(store.counts(anna.id).await.unwrap().new, 1);

@@ -1,6 +1,6 @@
 use aftertone_model::{CallingRights, DeviceId, Subscriber, Timestamp};
 use aftertone_server_store::{Calling, SubscriberSettings};
-use aftertone_sync::{Device, DirectoryEntry, Health, Me, MeBody, ProblemCode, TurnCredentials};
+use aftertone_sync::{Device, DirectoryEntry, Health, MailboxBounds, Me, MeBody, ProblemCode, TurnCredentials};
 use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +59,17 @@ pub(super) async fn health(State(app): State<SharedApp>) -> (StatusCode, Json<He
 pub(super) async fn me(State(app): State<SharedApp>, asking: SignedInDevice) -> ApiResult<Json<Me>> {
     let subscriber = app.store.subscriber(asking.device.subscriber).await?.ok_or_else(ApiError::unauthorized)?;
     Ok(Json(Me { subscriber, domain: app.domain.clone() }))
+}
+
+/// What is kept of my messages.
+///
+/// How much room there is, and when messages go by themselves; an administrator says so.
+#[utoipa::path(get, path = "/v1/me/mailbox", operation_id = "mailbox", tag = "account",
+    responses((status = 200, description = "Room and times.", body = MailboxBounds), TokenProblem, CommonProblems))]
+pub(super) async fn mailbox(State(app): State<SharedApp>, asking: SignedInDevice) -> ApiResult<Json<MailboxBounds>> {
+    let owner = asking.device.subscriber;
+    let (room, keeping) = (app.store.room(owner).await?, app.store.keeping(owner).await?);
+    Ok(Json(MailboxBounds { room, trash_days: keeping.trash_days, heard_days: keeping.heard_days }))
 }
 
 /// How this device uses the account's TURN servers.

@@ -174,6 +174,7 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(account::health))
         .routes(routes!(sign_in::sign_in))
         .routes(routes!(account::me, account::change_me))
+        .routes(routes!(account::mailbox))
         .routes(routes!(phone_menu::phone_menu, phone_menu::change_phone_menu))
         .routes(routes!(phone_menu::set_pin, phone_menu::remove_pin))
         .routes(routes!(account::devices))

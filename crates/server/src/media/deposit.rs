@@ -13,8 +13,8 @@ use aftertone_media::{
     dtmf::{Digit, DtmfReceiver, ToneReceiver},
     rtp::RtpPacket,
 };
-use aftertone_model::{CallRecord, EndReason, Envelope, Timestamp};
-use aftertone_server_store::{BeginError, Finished, FinishedSound, NewRecording, SpoolHandle};
+use aftertone_model::{CallRecord, EndReason, Envelope, Fullness, SubscriberId, Timestamp};
+use aftertone_server_store::{BeginError, Finished, FinishedSound, NewRecording, SpoolHandle, Store};
 use aftertone_voicemail::{Deposit, DepositLimits, Ending, Event, Output};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
@@ -55,6 +55,8 @@ pub(super) struct DepositRun {
     spool: SpoolSlot,
     /// The caller heard, or hears, that no message can be left.
     unavailable: bool,
+    /// Because of the mailbox and not of the disk.
+    mailbox_full: bool,
     /// The beep waits for the spool.
     beep_due: bool,
     /// The owner's greeting, if it isn't the one that comes with the server.
@@ -93,8 +95,17 @@ enum Prompt {
 /// The recording's place on the disk.
 enum SpoolSlot {
     None,
-    Beginning(oneshot::Receiver<Result<SpoolHandle, BeginError>>),
+    Beginning(oneshot::Receiver<Result<SpoolHandle, NoPlace>>),
     Ready(SpoolHandle),
+}
+
+/// Why a caller can leave no message.
+#[derive(Debug, thiserror::Error)]
+enum NoPlace {
+    #[error("the mailbox is full")]
+    MailboxFull,
+    #[error(transparent)]
+    Spool(#[from] BeginError),
 }
 
 /// What a run wants of its leg after an input.
@@ -126,6 +137,7 @@ impl DepositRun {
             player: None,
             spool,
             unavailable: false,
+            mailbox_full: false,
             beep_due: false,
             look_at: None,
             recording: None,
@@ -254,7 +266,12 @@ impl DepositRun {
         let SpoolSlot::Beginning(answer) = &mut self.spool else { return };
         self.spool = match answer.try_recv() {
             Ok(Ok(handle)) => SpoolSlot::Ready(handle),
-            Ok(Err(error)) => self.without_spool(&error),
+            Ok(Err(NoPlace::MailboxFull)) => {
+                tracing::info!(call = %self.order.envelope.call, "a message can't be left: the mailbox is full");
+                self.mailbox_full = true;
+                SpoolSlot::None
+            }
+            Ok(Err(NoPlace::Spool(error))) => self.without_spool(&error),
             Err(oneshot::error::TryRecvError::Closed) => self.without_spool(&BeginError::Closed),
             Err(oneshot::error::TryRecvError::Empty) => return,
         };
@@ -271,7 +288,10 @@ impl DepositRun {
                 Event::PlayUnavailable => {
                     self.beep_due = false;
                     let shared = Arc::clone(&self.shared);
-                    let said = shared.prompts.get(self.codec).map(|prompts| prompts.unavailable(self.order.language));
+                    let said = shared.prompts.get(self.codec).map(|prompts| match self.mailbox_full {
+                        true => prompts.full(self.order.language),
+                        false => prompts.unavailable(self.order.language),
+                    });
                     self.start_playing(said, Prompt::Greeting, stream, now);
                 }
                 Event::PlayGreeting => {
@@ -442,7 +462,11 @@ impl DepositRun {
         }
         self.player = None;
         self.keep_alive_at = None;
-        let end = if self.unavailable { EndReason::NoRoom } else { self.order.record.end };
+        let end = match (self.unavailable, self.mailbox_full) {
+            (true, true) => EndReason::MailboxFull,
+            (true, false) => EndReason::NoRoom,
+            (false, _) => self.order.record.end,
+        };
         let record = CallRecord { ended_at: Timestamp::now(), end, ..self.order.record.clone() };
         let mut sound = FinishedSound {
             duration_ms: 0,
@@ -478,9 +502,27 @@ fn begin_spool(order: &DepositOrder, codec: Codec, shared: &Shared) -> SpoolSlot
     let jobs = vec![compact_later(envelope.id, envelope.received_at)];
     let recording = NewRecording { envelope, record, format, language, jobs };
     let (reply, answer) = oneshot::channel();
-    let spool = Arc::clone(&shared.spool);
-    shared.runtime.spawn(async move { reply.send(spool.begin(recording).await) });
+    let (spool, store) = (Arc::clone(&shared.spool), Arc::clone(&shared.store));
+    shared.runtime.spawn(async move {
+        let begun = match is_full(store.as_ref(), recording.envelope.mailbox).await {
+            true => Err(NoPlace::MailboxFull),
+            false => spool.begin(recording).await.map_err(NoPlace::from),
+        };
+        reply.send(begun)
+    });
     SpoolSlot::Beginning(answer)
+}
+
+/// Whether a mailbox takes nothing more. Where the store doesn't say, a message is rather too many than lost. What runs is
+/// never cut short: it may go beyond the quota.
+async fn is_full(store: &dyn Store, mailbox: SubscriberId) -> bool {
+    match store.room(mailbox).await {
+        Ok(room) => room.fullness == Fullness::Full,
+        Err(error) => {
+            tracing::warn!(%error, "can't look how full a mailbox is");
+            false
+        }
+    }
 }
 
 /// Makes the recording a message, or logs the call alone, and tells of it.

@@ -22,6 +22,10 @@ pub(crate) struct Greetings {
     pub(crate) unavailable_en: Bytes,
     /// The same in German.
     pub(crate) unavailable_de: Bytes,
+    /// That none can be left because the mailbox is full.
+    pub(crate) full_en: Bytes,
+    /// The same in German.
+    pub(crate) full_de: Bytes,
 }
 
 impl Greetings {
@@ -33,6 +37,8 @@ impl Greetings {
             de: Bytes::from_static(include_bytes!("../../../../assets/greeting-de.wav")),
             unavailable_en: Bytes::from_static(include_bytes!("../../../../assets/unavailable-en.wav")),
             unavailable_de: Bytes::from_static(include_bytes!("../../../../assets/unavailable-de.wav")),
+            full_en: Bytes::from_static(include_bytes!("../../../../assets/full-en.wav")),
+            full_de: Bytes::from_static(include_bytes!("../../../../assets/full-de.wav")),
         }
     }
 }
@@ -47,6 +53,8 @@ pub(super) struct CodecPrompts {
     de: Frames,
     unavailable_en: Frames,
     unavailable_de: Frames,
+    full_en: Frames,
+    full_de: Frames,
     pub(super) beep: Frames,
     pub(super) warning: Frames,
     pub(super) silence: Bytes,
@@ -68,6 +76,14 @@ impl CodecPrompts {
         }
     }
 
+    /// That no message can be left because the mailbox is full.
+    pub(super) fn full(&self, language: Language) -> &Frames {
+        match language {
+            Language::En => &self.full_en,
+            Language::De => &self.full_de,
+        }
+    }
+
     fn encode(codec: Codec, spoken: &Spoken) -> anyhow::Result<Self> {
         let rate = codec.sample_rate();
         let say = |pcm: &Pcm| anyhow::Ok(frames(codec, resample(&pcm.samples, pcm.rate, rate)?)?);
@@ -76,6 +92,8 @@ impl CodecPrompts {
             de: say(&spoken.de)?,
             unavailable_en: say(&spoken.unavailable_en)?,
             unavailable_de: say(&spoken.unavailable_de)?,
+            full_en: say(&spoken.full_en)?,
+            full_de: say(&spoken.full_de)?,
             beep: frames(codec, tones::beep(rate))?,
             warning: frames(codec, tones::warning_beep(rate))?,
             silence: frames(codec, vec![0; codec.frame()])?.first().cloned().unwrap_or_default(),
@@ -97,6 +115,8 @@ impl Prompts {
             de: read("German greeting", &greetings.de)?,
             unavailable_en: read("English announcement", &greetings.unavailable_en)?,
             unavailable_de: read("German announcement", &greetings.unavailable_de)?,
+            full_en: read("English announcement of a full mailbox", &greetings.full_en)?,
+            full_de: read("German announcement of a full mailbox", &greetings.full_de)?,
         };
         // G.711 first: it takes the least time, and it is what callers from outside have.
         let codecs = [Codec::Pcma, Codec::Pcmu, Codec::G722, Codec::Opus];
@@ -125,6 +145,8 @@ struct Spoken {
     de: Pcm,
     unavailable_en: Pcm,
     unavailable_de: Pcm,
+    full_en: Pcm,
+    full_de: Pcm,
 }
 
 struct Pcm {
@@ -165,6 +187,7 @@ mod tests {
             assert!((7.0..9.0).contains(&seconds(made.greeting(Language::De))), "{codec}");
             for language in [Language::En, Language::De] {
                 assert!((6.0..8.0).contains(&seconds(made.unavailable(language))), "{codec}");
+                assert!((7.0..9.0).contains(&seconds(made.full(language))), "{codec}");
             }
             assert_eq!((made.beep.len(), made.warning.len()), (20, 16), "{codec}");
             assert!(made.beep.iter().all(|frame| codec.duration_of(frame) == codec.frame_ticks()), "{codec}");

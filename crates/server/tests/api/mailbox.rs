@@ -1,5 +1,6 @@
-use aftertone_model::{Message, MessageState};
-use aftertone_sync::{ChangeBody, ChangesPage, Forwarded, ProblemCode};
+use aftertone_model::{Fullness, Message, MessageState, OwnKeeping, Timestamp};
+use aftertone_server_store::{Disk, MailboxKeeping, SqliteStore};
+use aftertone_sync::{ChangeBody, ChangesPage, Forwarded, MailboxRoom, ProblemCode};
 use reqwest::{Method, Response};
 use serde_json::json;
 
@@ -32,6 +33,31 @@ async fn a_message_travels_in_the_feed_and_its_state_with_it() {
 
     let stale = phone.get("/v1/changes?since=1.1").await;
     problem(stale, 409, ProblemCode::CursorReset).await;
+}
+
+#[tokio::test]
+async fn whose_mailbox_fills_is_told_by_the_feed_and_at_once() {
+    let world = World::start().await;
+    let phone = world.sign_in("ada").await;
+    let owner = phone.signed_in.me.subscriber.id;
+    let bounds = json!({"used_s": 0, "quota_s": 0, "fullness": "roomy", "trash_days": 30, "heard_days": 0});
+    assert_eq!(phone.json("/v1/me/mailbox").await, bounds);
+    let message = world.leave_message(&phone, b"sound").await;
+    let before = changes(&phone, "").await;
+    let mut doorbell = phone.socket("/v1/doorbell", None).await;
+    // Another program does so, as the command line does.
+    let other = std::sync::Arc::new(Disk);
+    let other = SqliteStore::open(world.folder.path(), other).await.unwrap();
+    let own = OwnKeeping { quota_s: Some(2), heard_days: Some(9), ..Default::default() };
+    other.put_own_keeping(owner, own, Timestamp::now()).await.unwrap();
+    soon(doorbell.receiver.recv()).await.unwrap();
+    let page = changes(&phone, &format!("?since={}", before.cursor)).await;
+    let room = MailboxRoom { used_s: 2, quota_s: 2, fullness: Fullness::Full };
+    assert_eq!(page.changes.into_iter().map(|change| change.body).collect::<Vec<_>>(), [ChangeBody::Room { room }]);
+    let bounds = json!({"used_s": 2, "quota_s": 2, "fullness": "full", "trash_days": 30, "heard_days": 9});
+    assert_eq!(phone.json("/v1/me/mailbox").await, bounds);
+    act(&phone, &message, "delete", "k").await;
+    assert_eq!(phone.json("/v1/me/mailbox").await["fullness"], "roomy");
 }
 
 #[tokio::test]

@@ -264,6 +264,7 @@ impl Device {
                 | ChangeBody::Greeting { .. }
                 | ChangeBody::GreetingRemoved { .. }
                 | ChangeBody::Plan { .. }
+                | ChangeBody::Room { .. }
                 | ChangeBody::Unknown => {}
             }
         }

@@ -914,7 +914,7 @@ entries: Array<DirectoryEntryView>, };
 /**
  * How a call ended, seen from this side.
  */
-export type EndReason = "local_hangup" | "remote_hangup" | "declined" | "busy" | "no_answer" | "cancelled" | "answered_elsewhere" | "diverted" | "no_room" | "failed";
+export type EndReason = "local_hangup" | "remote_hangup" | "declined" | "busy" | "no_answer" | "cancelled" | "answered_elsewhere" | "diverted" | "no_room" | "mailbox_full" | "failed";
 
 /**
  * What the shell tells the interface: always a whole view model, which replaces the last one of its kind.
@@ -1021,6 +1021,11 @@ note: string,
  * When.
  */
 at: string, };
+
+/**
+ * How full a mailbox is.
+ */
+export type Fullness = "roomy" | "filling" | "nearly_full" | "full";
 
 /**
  * A greeting.
@@ -1208,6 +1213,10 @@ offset: number,
  */
 rows: Array<MessageRow>, 
 /**
+ * How full the mailbox is: who can do something about it is told from three quarters on.
+ */
+fullness: Fullness, 
+/**
  * The mailbox was fetched at least once: when it is empty, it really is.
  */
 synced: boolean, 
@@ -1374,7 +1383,11 @@ diverted: Reason | null,
 /**
  * The caller heard that no message could be left, for the server's disk is full.
  */
-no_room: boolean, } | { "type": "declined" } | { "type": "not_reached", 
+no_room: boolean, 
+/**
+ * The caller heard that no message could be left, for the mailbox is full.
+ */
+mailbox_full: boolean, } | { "type": "declined" } | { "type": "not_reached", 
 /**
  * Why.
  */

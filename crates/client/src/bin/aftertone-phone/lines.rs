@@ -98,6 +98,7 @@ impl Teller {
             | Event::MessageExpunged(_)
             | Event::CallRecord { .. }
             | Event::GreetingsChanged
+            | Event::RoomChanged(_)
             | Event::CaughtUp
             | Event::AudioCached(_)
             | Event::ActionRefused { .. }

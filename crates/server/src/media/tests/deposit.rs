@@ -11,6 +11,7 @@ use aftertone_media::{
     rtp::RtpPacket,
     sdp::Direction,
 };
+use aftertone_model::{Fullness, MessageAction, OwnKeeping, Timestamp};
 use bytes::Bytes;
 use tokio::{
     task::yield_now,
@@ -83,6 +84,56 @@ async fn a_full_disk_is_said_before_the_greeting_and_the_owner_sees_it() {
     let record = plane.store.call_records(plane.mailbox, None, 9).await.unwrap().remove(0);
     assert_eq!((record.end, record.message), (aftertone_model::EndReason::NoRoom, None));
     assert!(record.is_missed());
+}
+
+#[tokio::test]
+async fn a_full_mailbox_is_said_before_the_greeting_and_what_runs_is_not_cut_short() {
+    let payloads = speech(Codec::Pcmu);
+    let greetings = tone_greetings(25);
+    let mut plane = Plane::start_with(31_170..=31_179, 2, greetings.clone()).await;
+    let quota = |quota_s| OwnKeeping { quota_s: Some(quota_s), ..OwnKeeping::default() };
+    plane.store.put_own_keeping(plane.mailbox, quota(2), Timestamp::now()).await.unwrap();
+    // Two callers at once: there is room when both begin, and the second ends long after the first has filled it.
+    let mut first = plane.phone(call(21), 1, &[Codec::Pcmu], &[]).await.unwrap();
+    let mut second = plane.phone(call(22), 2, &[Codec::Pcmu], &[]).await.unwrap();
+    plane.deposit(call(21), 1, message(21));
+    plane.deposit(call(22), 2, message(22));
+    first.hear_prompts(PROMPTS).await;
+    first.speak(&payloads).await;
+    plane.close(1);
+    assert_eq!(plane.deposited(call(21)).await, Some(message(21)));
+    assert_eq!(plane.store.room(plane.mailbox).await.unwrap().fullness, Fullness::Full);
+    second.speak(&payloads).await;
+    plane.close(2);
+    assert_eq!(plane.deposited(call(22)).await, Some(message(22)));
+    let (_, file) = plane.sound(message(22)).await;
+    assert!(wav_data(&file).ends_with(&payloads.concat()), "every byte of it, beyond the quota");
+
+    let third = plane.phone(call(23), 3, &[Codec::Pcmu], &[]).await.unwrap();
+    plane.deposit(call(23), 3, message(23));
+    let wav = container::decode(&greetings.full_en).unwrap();
+    let pcm = aftertone_media::resample::resample(&wav.samples, wav.rate, 8_000).unwrap();
+    let expected = crate::media::prompts::frames(Codec::Pcmu, pcm).unwrap();
+    let (heard, _) = third.hear_prompts(expected.len()).await;
+    let heard: Vec<_> = heard.into_iter().map(|packet| packet.payload).collect();
+    assert!(heard[..] == expected[..], "the announcement of a full mailbox, whole, and nothing else");
+    plane.deposit_over(3).await;
+    assert_eq!(plane.deposited(call(23)).await, None);
+    let log = plane.store.call_records(plane.mailbox, None, 9).await.unwrap();
+    let record = log.into_iter().find(|record| record.call == call(23)).unwrap();
+    assert_eq!((record.end, record.message), (aftertone_model::EndReason::MailboxFull, None));
+    assert!(record.is_missed());
+
+    // Somebody deletes, and the next one gets in at once.
+    let delete = MessageAction::Delete;
+    plane.store.act(plane.mailbox, message(21), delete, &"k1".parse().unwrap(), Timestamp::now()).await.unwrap();
+    plane.store.act(plane.mailbox, message(22), delete, &"k2".parse().unwrap(), Timestamp::now()).await.unwrap();
+    let mut fourth = plane.phone(call(24), 4, &[Codec::Pcmu], &[]).await.unwrap();
+    plane.deposit(call(24), 4, message(24));
+    fourth.hear_prompts(PROMPTS).await;
+    fourth.speak(&payloads).await;
+    plane.close(4);
+    assert_eq!(plane.deposited(call(24)).await, Some(message(24)));
 }
 
 #[tokio::test]

@@ -8,7 +8,8 @@ mod mailbox;
 use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use aftertone_client::{
-    CommandError, EventStream, MemorySecrets, SecretStore, ServerAddress, Session, SessionConfig, log_to_stderr, sign_in,
+    CommandError, EventStream, FileSecrets, MemorySecrets, SecretStore, ServerAddress, Session, SessionConfig, load_account,
+    log_to_stderr, sign_in,
 };
 use aftertone_sync::{Credentials, SignIn};
 use clap::{Parser, Subcommand};
@@ -17,7 +18,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{files::Files, lines::Failure};
 
-/// Signs in at a hosted account, does one thing, and signs out again. Every event is one line of JSON on standard output.
+/// Signs in at a hosted account, does one thing, and signs out again (with --data it stays signed in). Every event is one line of JSON on standard output.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -28,7 +29,7 @@ struct Arguments {
     #[arg(long)]
     user: String,
     /// Read the password from the first line of standard input, whatever the environment says.
-    #[arg(long, required_unless_present = "password")]
+    #[arg(long, required_unless_present_any = ["password", "data"])]
     password_stdin: bool,
     /// The password; visible to everybody on this machine.
     #[arg(long, env = "AFTERTONE_PASSWORD", hide_env_values = true)]
@@ -36,6 +37,9 @@ struct Arguments {
     /// Trust the certificate with this SHA-256 and no other.
     #[arg(long, value_name = "HEX")]
     insecure_fingerprint: Option<String>,
+    /// Keep the account in this folder and stay signed in: the next start with it goes on where this one ended, however that was.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -118,10 +122,6 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let password = match arguments.password {
-        Some(password) if !arguments.password_stdin => password,
-        Some(_) | None => read_password()?,
-    };
     let server = ServerAddress::parse(&arguments.server, arguments.insecure_fingerprint.as_deref())
         .map_err(|e| Failure::new("invalid_server", e))?;
     let sound = match &arguments.command {
@@ -135,14 +135,24 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         return Err(Failure::new("internal", "signals can't be handled"));
     };
 
-    let data = tempfile::tempdir().map_err(|e| Failure::new("storage", e))?;
-    let secrets: Arc<dyn SecretStore> = Arc::new(MemorySecrets::default());
-    let credentials = Credentials::Password { user: arguments.user, password };
-    let device = SignIn { credentials, device_name: "aftertone-phone".into() };
-    sign_in(server, device, data.path(), Arc::clone(&secrets)).await.map_err(Failure::from)?;
+    let unusable = |e| Failure::new("storage", e);
+    let passing = tempfile::tempdir().map_err(unusable)?;
+    let (data, secrets): (_, Arc<dyn SecretStore>) = match &arguments.data {
+        Some(folder) => (folder.clone(), Arc::new(FileSecrets::new(folder.join("secrets.json")))),
+        None => (passing.path().to_owned(), Arc::new(MemorySecrets::default())),
+    };
+    if load_account(&data).map_err(unusable)?.is_none() {
+        let password = match arguments.password {
+            Some(password) if !arguments.password_stdin => password,
+            Some(_) | None => read_password()?,
+        };
+        let credentials = Credentials::Password { user: arguments.user, password };
+        let device = SignIn { credentials, device_name: "aftertone-phone".into() };
+        sign_in(server, device, &data, Arc::clone(&secrets)).await.map_err(Failure::from)?;
+    }
 
     let config = SessionConfig {
-        data: data.path().to_owned(),
+        data,
         secrets,
         audio: Arc::new(sound.clone()),
         user_agent: concat!("aftertone-phone/", env!("CARGO_PKG_VERSION")).into(),
@@ -156,7 +166,13 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         _ = terminate.recv() => Ok(()),
     };
     // Calls that still run end here, and are told.
-    let signed_out = session.sign_out().await;
+    let signed_out = match &arguments.data {
+        Some(_) => {
+            session.shut_down().await;
+            Ok(())
+        }
+        None => session.sign_out().await,
+    };
     let mut teller = lines::Teller::default();
     while let Some(event) = events.next().await {
         if tells_calls {

@@ -5,9 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use aftertone_model::{
-    Fullness, Keeping, Message, MessageAction, MessageId, MessageState, OwnKeeping, Standing, SubscriberId, Timestamp,
-};
+use aftertone_model::{Fullness, Keeping, Message, MessageAction, MessageId, MessageState, OwnKeeping, SubscriberId, Timestamp};
 use aftertone_server_store::{
     Acted, Changes, Commits, Disk, Fate, FileLayer, ForwardOrder, Held, Lookup, MailboxKeeping, Rendition, Replaced, SqliteStore,
     Store,
@@ -205,12 +203,53 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Known {
     owner: usize,
-    standing: Standing,
-    /// When it got there.
+    /// What was done to it.
+    history: Vec<MessageAction>,
+    /// When that last changed how it stands.
     since: i64,
+}
+
+impl Known {
+    /// What lies below a deletion, and whether it is deleted: the table of conflicts, read off the whole history and not step
+    /// by step as the product does it.
+    fn standing(&self) -> (MessageState, bool) {
+        let moved = [MessageAction::Delete, MessageAction::Restore];
+        let deleted = self.history.iter().rev().find(|action| moved.contains(action)) == Some(&MessageAction::Delete);
+        // The later one; and listening takes nothing out of the saved ones.
+        let since_new = self.history.rsplit(|action| *action == MessageAction::New).next().unwrap_or_default();
+        let kept = match () {
+            () if since_new.contains(&MessageAction::Save) => MessageState::Saved,
+            () if since_new.contains(&MessageAction::Heard) => MessageState::Heard,
+            () => MessageState::New,
+        };
+        (kept, deleted)
+    }
+
+    fn state(&self) -> MessageState {
+        let (kept, deleted) = self.standing();
+        if deleted { MessageState::Deleted } else { kept }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Is(MessageState),
+    Expunged,
+    Gone,
+}
+
+impl From<Acted> for Outcome {
+    fn from(acted: Acted) -> Self {
+        match acted {
+            Acted::Message(message) => Self::Is(message.state),
+            Acted::Expunged => Self::Expunged,
+            Acted::Gone => Self::Gone,
+            Acted::NotFound | Acted::KeyReused => panic!("{acted:?}"),
+        }
+    }
 }
 
 /// What the documentation says, and nothing else: written without looking at how the store does it.
@@ -238,13 +277,20 @@ impl Reference {
         }
     }
 
-    fn act(&mut self, message: MessageId, action: MessageAction) {
-        let Some(known) = self.there.get_mut(&message) else { return };
-        match known.standing.after(action) {
-            None => self.expunge(message),
-            Some(after) if after != known.standing => *known = Known { standing: after, since: self.now, ..*known },
-            Some(_) => {}
+    /// What the owner is told of it: its state, or that it is expunged by this, or that it had been.
+    fn act(&mut self, message: MessageId, action: MessageAction) -> Outcome {
+        let now = self.now;
+        let Some(known) = self.there.get_mut(&message) else { return Outcome::Gone };
+        if action == MessageAction::Expunge {
+            self.expunge(message);
+            return Outcome::Expunged;
         }
+        let before = known.standing();
+        known.history.push(action);
+        if known.standing() != before {
+            known.since = now;
+        }
+        Outcome::Is(known.state())
     }
 
     fn hold(&mut self, owner: usize, message: Option<MessageId>, on: bool) {
@@ -266,21 +312,17 @@ impl Reference {
         let expunged: Vec<_> = self
             .there
             .iter()
-            .filter(|(_, known)| {
-                known.standing.state() == MessageState::Deleted && over(known, self.keeping[known.owner].trash_days, 30)
-            })
+            .filter(|(_, known)| known.state() == MessageState::Deleted && over(known, self.keeping[known.owner].trash_days, 30))
             .map(|(id, _)| *id)
             .collect();
         let trashed: Vec<_> = self
             .there
             .iter()
-            .filter(|(_, known)| {
-                known.standing.state() == MessageState::Heard && over(known, self.keeping[known.owner].heard_days, 0)
-            })
+            .filter(|(_, known)| known.state() == MessageState::Heard && over(known, self.keeping[known.owner].heard_days, 0))
             .map(|(id, _)| *id)
             .collect();
         expunged.iter().for_each(|id| self.expunge(*id));
-        trashed.iter().for_each(|id| self.act(*id, MessageAction::Delete));
+        trashed.iter().for_each(|id| _ = self.act(*id, MessageAction::Delete));
         (expunged.len(), trashed.len())
     }
 }
@@ -313,15 +355,15 @@ impl Run {
                 let mut recording = recording(person, self.arrived);
                 recording.envelope.received_at = now;
                 self.world.store.commit_recording(recording).await.unwrap();
-                let known = Known { owner: *owner, standing: Standing::NEW, since: self.reference.now };
+                let known = Known { owner: *owner, history: Vec::new(), since: self.reference.now };
                 self.reference.there.insert(message_id(self.arrived), known);
             }
             Step::Act { which, action } => {
                 let Some((message, owner)) = self.any(*which) else { return };
                 self.acts += 1;
                 let key = key(&format!("k{}", self.acts));
-                self.world.store.act(self.owner(owner), message, *action, &key, now).await.unwrap();
-                self.reference.act(message, *action);
+                let acted = self.world.store.act(self.owner(owner), message, *action, &key, now).await.unwrap();
+                assert_eq!(Outcome::from(acted), self.reference.act(message, *action), "{action:?} of {message}");
             }
             Step::Hold { owner, which, on } => {
                 let message = which.and_then(|which| self.any(which)).filter(|(_, of)| of == owner).map(|(id, _)| id);
@@ -350,7 +392,7 @@ impl Run {
             let state = |message: &Message| (message.envelope.id, message.state);
             let held: BTreeMap<_, _> = held.iter().map(state).collect();
             let of_owner = self.reference.there.iter().filter(|(_, known)| known.owner == owner);
-            let expected: BTreeMap<_, _> = of_owner.map(|(id, known)| (*id, known.standing.state())).collect();
+            let expected: BTreeMap<_, _> = of_owner.map(|(id, known)| (*id, known.state())).collect();
             assert_eq!(held, expected, "the mailbox of {owner} after {after:?}");
             let withheld = store.withheld(mailbox).await.unwrap();
             let withheld: BTreeSet<_> = withheld.iter().map(|one| one.message.envelope.id).collect();

@@ -1,10 +1,54 @@
 //! Three devices, a network that loses and doubles, restarts, a server that comes back from a backup: when all is quiet,
 //! everybody sees what the server has, and no key did its work twice.
 
-use aftertone_model::MessageAction;
+use std::collections::BTreeMap;
+
+use aftertone_model::{MessageAction, MessageId, MessageState};
 use proptest::prelude::*;
 
 use crate::world::{Device, Network, Server};
+
+/// What the table of conflicts says of a message to which this was done, in the order in which it reached the server; `None`
+/// once it is gone. Read off the whole history, not step by step as the product does it.
+fn by_the_table(history: &[MessageAction]) -> Option<MessageState> {
+    let last = |wanted: &[MessageAction]| history.iter().rev().find(|action| wanted.contains(action));
+    if history.contains(&MessageAction::Expunge) {
+        // Expunged and anything: gone.
+        return None;
+    }
+    if last(&[MessageAction::Delete, MessageAction::Restore]) == Some(&MessageAction::Delete) {
+        // Deleted and restored: the later one. Heard or saved and deleted: deleted, whatever lies below.
+        return Some(MessageState::Deleted);
+    }
+    // Heard and new: the later one; and listening takes nothing out of the saved ones.
+    let since_new = history.rsplit(|action| *action == MessageAction::New).next().unwrap_or_default();
+    Some(match () {
+        () if since_new.contains(&MessageAction::Save) => MessageState::Saved,
+        () if since_new.contains(&MessageAction::Heard) => MessageState::Heard,
+        () => MessageState::New,
+    })
+}
+
+fn all_by_the_table(server: &Server) -> BTreeMap<MessageId, MessageState> {
+    server.history.iter().filter_map(|(id, history)| Some((*id, by_the_table(history)?))).collect()
+}
+
+#[test]
+fn the_table_is_read_as_it_is_written() {
+    use MessageAction::{Delete, Expunge, Heard, New, Restore, Save};
+    let check = |history: &[MessageAction], expected| assert_eq!(by_the_table(history), expected, "{history:?}");
+    check(&[], Some(MessageState::New));
+    check(&[Heard, New], Some(MessageState::New));
+    check(&[New, Heard], Some(MessageState::Heard));
+    check(&[Heard, Delete], Some(MessageState::Deleted));
+    check(&[Delete, Heard], Some(MessageState::Deleted));
+    check(&[Delete, Heard, Restore], Some(MessageState::Heard));
+    check(&[Delete, Save, Restore], Some(MessageState::Saved));
+    check(&[Save, Heard], Some(MessageState::Saved));
+    check(&[Save, New, Heard], Some(MessageState::Heard));
+    check(&[Restore, Delete], Some(MessageState::Deleted));
+    check(&[Save, Expunge], None);
+}
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -55,7 +99,7 @@ proptest! {
     fn devices_converge(steps in prop::collection::vec(step(), 1..200), page in 1..4_usize) {
         let mut server = Server::new();
         server.page = page;
-        let mut backup = server.clone();
+        let (mut backup, mut restored) = (server.clone(), false);
         let mut devices: Vec<Device> = (1..=3).map(Device::new).collect();
         for step in steps {
             match step {
@@ -69,8 +113,12 @@ proptest! {
                 Step::Wait(device) => devices[device].wait(),
                 Step::Restart(device) => devices[device].restart(),
                 Step::Backup => backup = server.clone(),
-                Step::Restore => server.restore(backup.clone()),
+                Step::Restore => {
+                    server.restore(backup.clone());
+                    restored = true;
+                }
             }
+            prop_assert_eq!(server.view(), all_by_the_table(&server));
         }
         // First every outbox reaches the server, then everybody hears of it.
         for device in &mut devices {
@@ -80,6 +128,11 @@ proptest! {
             device.settle(&mut server);
             prop_assert_eq!(device.view(), server.view());
             prop_assert_eq!(device.waiting(), 0);
+        }
+        prop_assert_eq!(server.view(), all_by_the_table(&server));
+        // Nothing that somebody did is forgotten; a backup alone may not know of it any more.
+        for (key, message) in devices.iter().flat_map(|device| &device.acted).filter(|_| !restored) {
+            prop_assert!(server.has_settled(key, *message), "{key:?} never reached the server");
         }
         prop_assert!(server.done.values().all(|times| *times == 1), "a key did its work twice");
     }

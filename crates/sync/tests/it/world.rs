@@ -25,6 +25,8 @@ pub(crate) struct Server {
     keys: BTreeMap<IdempotencyKey, (MessageId, MessageAction)>,
     /// How often each key changed something.
     pub(crate) done: BTreeMap<IdempotencyKey, u32>,
+    /// What was done to each message, in the order in which it first reached the server.
+    pub(crate) history: BTreeMap<MessageId, Vec<MessageAction>>,
     pub(crate) page: usize,
 }
 
@@ -38,6 +40,7 @@ impl Server {
             feed: BTreeMap::new(),
             keys: BTreeMap::new(),
             done: BTreeMap::new(),
+            history: BTreeMap::new(),
             page: 2,
         }
     }
@@ -46,6 +49,7 @@ impl Server {
         let id = id(number);
         if !self.expunged.contains_key(&id) && !self.held.contains_key(&id) {
             self.held.insert(id, Standing::NEW);
+            self.history.insert(id, Vec::new());
             self.changed(id);
         }
     }
@@ -68,6 +72,7 @@ impl Server {
         };
         self.keys.insert(pending.key.clone(), (id, action));
         *self.done.entry(pending.key.clone()).or_default() += 1;
+        self.history.entry(id).or_default().push(action);
         match standing.after(action) {
             Some(after) => _ = self.held.insert(id, after),
             None => {
@@ -101,6 +106,11 @@ impl Server {
         Cursor { epoch: self.epoch, n: self.n }
     }
 
+    /// Whether what this key stands for was done, or came too late for its message.
+    pub(crate) fn has_settled(&self, key: &IdempotencyKey, message: MessageId) -> bool {
+        self.keys.contains_key(key) || !self.held.contains_key(&message)
+    }
+
     /// Goes back to what a backup knew, as a new life.
     pub(crate) fn restore(&mut self, backup: Self) {
         let epoch = self.epoch + 1;
@@ -130,6 +140,8 @@ pub(crate) struct Device {
     on_its_way: Option<(FetchId, Result<ChangesPage, FetchFailure>)>,
     now: Instant,
     keys: u128,
+    /// Everything that its user ever did on it.
+    pub(crate) acted: Vec<(IdempotencyKey, MessageId)>,
     number: u128,
     pub(crate) fetches: u32,
     pub(crate) caught_up: u32,
@@ -145,6 +157,7 @@ impl Device {
             on_its_way: None,
             now: start(),
             keys: 0,
+            acted: Vec::new(),
             number,
             fetches: 0,
             caught_up: 0,
@@ -158,6 +171,7 @@ impl Device {
         }
         self.keys += 1;
         let key = IdempotencyKey::from_random(self.number << 64 | self.keys);
+        self.acted.push((key.clone(), id(number)));
         self.outbox.push((Pending { key, message: id(number), write: PendingWrite::Action { action } }, false));
     }
 

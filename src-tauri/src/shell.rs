@@ -396,7 +396,7 @@ impl Shell {
     /// Whether the window listens already.
     fn bring_window(&mut self, focus: Focus) -> bool {
         // A new one says so when it does.
-        self.attached &= window::show(&self.app, focus);
+        self.attached &= window::show(&self.app, focus, || self.views());
         self.attached
     }
 

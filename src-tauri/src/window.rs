@@ -14,8 +14,8 @@ pub(crate) enum Focus {
     Leave,
 }
 
-/// Shows the window, and makes it where there is none. Whether it was there.
-pub(crate) fn show(app: &AppHandle, focus: Focus) -> bool {
+/// Shows the window, and makes it where there is none: then its first picture is of `first`. Whether it was there.
+pub(crate) fn show(app: &AppHandle, focus: Focus, first: impl FnOnce() -> Vec<Event>) -> bool {
     if let Some(window) = app.get_webview_window(LABEL) {
         let shown = window.unminimize().and_then(|()| window.show()).and_then(|()| match focus {
             Focus::Take => window.set_focus(),
@@ -31,6 +31,7 @@ pub(crate) fn show(app: &AppHandle, focus: Focus) -> bool {
         .inner_size(1200.0, 760.0)
         .min_inner_size(380.0, 480.0)
         .focused(focus == Focus::Take)
+        .initialization_script(script(&first()))
         // A picture that is dropped is the page's.
         .disable_drag_drop_handler();
     match window.build() {
@@ -43,6 +44,14 @@ pub(crate) fn show(app: &AppHandle, focus: Focus) -> bool {
         Err(error) => tracing::error!(%error, "the window can't be made"),
     }
     false
+}
+
+/// What the page finds when it begins.
+fn script(first: &[Event]) -> String {
+    serde_json::to_string(first).map(|events| format!("window.aftertone = {events};")).unwrap_or_else(|error| {
+        tracing::warn!(%error, "the window has to ask for everything");
+        String::new()
+    })
 }
 
 /// Takes the window off the screen; it ends with the app.

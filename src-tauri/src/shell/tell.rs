@@ -35,14 +35,20 @@ impl Shell {
     }
 
     pub(super) fn tell_all(&mut self) {
-        self.tell_app();
-        self.tell_mailbox();
+        for view in self.views() {
+            window::tell(&self.app, &view);
+        }
+        window::badge(&self.app, self.mailbox.new_messages());
         self.tell_greetings();
         self.tell_rules();
-        window::tell(&self.app, &Event::Playback(self.playback.clone()));
-        window::tell(&self.app, &Event::Player(self.settings.player));
         window::tell(&self.app, &Event::TestMessage(self.test));
         self.tell_settings();
+    }
+
+    /// What the first picture of a window shows.
+    pub(super) fn views(&self) -> Vec<Event> {
+        let first = [Event::App(self.app_view()), Event::Player(self.settings.player), Event::Playback(self.playback.clone())];
+        first.into_iter().chain(self.mailbox_views()).collect()
     }
 
     pub(super) fn tell_settings(&self) {
@@ -62,17 +68,24 @@ impl Shell {
         self.tray.update(connection.as_ref(), self.mailbox.new_messages(), self.settings.language());
     }
 
-    pub(super) fn tell_mailbox(&mut self) {
+    fn mailbox_views(&self) -> Vec<Event> {
         let connection = self.phone.as_ref().map(|phone| connection_view(&phone.session.snapshot().connection));
-        let reachable = connection.is_some_and(|connection| connection == ConnectionView::Connected);
-        for view in self.mailbox.views(reachable) {
+        self.mailbox.views(connection.is_some_and(|connection| connection == ConnectionView::Connected))
+    }
+
+    pub(super) fn tell_mailbox(&mut self) {
+        for view in self.mailbox_views() {
             window::tell(&self.app, &view);
         }
         window::badge(&self.app, self.mailbox.new_messages());
         self.update_tray();
     }
 
-    pub(super) fn tell_app(&mut self) {
+    pub(super) fn tell_app(&self) {
+        window::tell(&self.app, &Event::App(self.app_view()));
+    }
+
+    fn app_view(&self) -> AppView {
         let calls = self.calls.views();
         let account = match &self.phone {
             Some(phone) => {
@@ -86,7 +99,7 @@ impl Shell {
                 provider: self.provider_step,
             },
         };
-        let view = AppView {
+        AppView {
             account,
             connection: self.connection().unwrap_or(ConnectionView::Connecting),
             calls,
@@ -95,8 +108,7 @@ impl Shell {
             new_messages: self.mailbox.new_messages(),
             waiting: self.waiting(),
             version: env!("CARGO_PKG_VERSION").into(),
-        };
-        window::tell(&self.app, &Event::App(view));
+        }
     }
 }
 

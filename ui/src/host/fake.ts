@@ -67,6 +67,7 @@ const holds: Record<Folder, (state: MessageState) => boolean> = {
 
 /** An account in memory, for development and tests. It answers as the shell does, and forgets all at a reload. */
 export class FakeHost implements Host {
+  readonly first: readonly Event[] = [];
   readonly asked: Command[] = [];
   /** The next command of this type fails. */
   readonly failures = new Map<Command["type"], Code>();

@@ -70,6 +70,7 @@ export class Phone {
 
   constructor(host: Host) {
     this.#host = host;
+    for (const event of host.first) this.#hear(event);
   }
 
   async attach(): Promise<void> {

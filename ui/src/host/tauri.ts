@@ -48,8 +48,16 @@ function isCode(value: unknown): value is Code {
   return typeof value === "string" && Object.hasOwn(CODES, value);
 }
 
+declare global {
+  interface Window {
+    /** Put there by the shell as it makes the window. */
+    aftertone?: readonly Event[];
+  }
+}
+
 /** The desktop's shell: one command `perform`, one event `view`. */
 export const tauriHost: Host = {
+  first: window.aftertone ?? [],
   async perform(command: Command): Promise<Code | null> {
     try {
       await invoke("perform", { command });

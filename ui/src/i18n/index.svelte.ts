@@ -19,24 +19,40 @@ function fromSystem(): Language {
   return navigator.language.toLowerCase().startsWith("de") ? "de" : "en";
 }
 
+/** Values that are made when they are first asked for: a formatter takes milliseconds, and a window begins with few of them. */
+function lazily<T extends Record<string, () => unknown>>(makers: T): { readonly [Name in keyof T]: ReturnType<T[Name]> } {
+  const values = {};
+  for (const [name, make] of Object.entries(makers)) {
+    Object.defineProperty(values, name, {
+      configurable: true,
+      get() {
+        const value = make();
+        Object.defineProperty(values, name, { value });
+        return value;
+      },
+    });
+  }
+  return values as { readonly [Name in keyof T]: ReturnType<T[Name]> };
+}
+
 function formats(language: Language) {
   const locale = LOCALES[language];
-  return {
-    time: new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit" }),
-    seconds: new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit", second: "2-digit" }),
-    weekday: new Intl.DateTimeFormat(locale, { weekday: "long" }),
-    weekdayShort: new Intl.DateTimeFormat(locale, { weekday: "short", timeZone: "UTC" }),
-    date: new Intl.DateTimeFormat(locale, { day: "numeric", month: "long" }),
-    dateOfYear: new Intl.DateTimeFormat(locale, { day: "numeric", month: "long", year: "numeric" }),
-    full: new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "short" }),
-    relative: new Intl.RelativeTimeFormat(locale, { numeric: "auto" }),
-    relativeShort: new Intl.RelativeTimeFormat(locale, { style: "short" }),
-    list: new Intl.ListFormat(locale),
-    either: new Intl.ListFormat(locale, { type: "disjunction" }),
-    region: new Intl.DisplayNames(locale, { type: "region" }),
-    shortSeconds: new Intl.NumberFormat(locale, { style: "unit", unit: "second", unitDisplay: "narrow", maximumFractionDigits: 1 }),
-    number: new Intl.NumberFormat(locale, { maximumFractionDigits: 2 }),
-  };
+  return lazily({
+    time: () => new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit" }),
+    seconds: () => new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit", second: "2-digit" }),
+    weekday: () => new Intl.DateTimeFormat(locale, { weekday: "long" }),
+    weekdayShort: () => new Intl.DateTimeFormat(locale, { weekday: "short", timeZone: "UTC" }),
+    date: () => new Intl.DateTimeFormat(locale, { day: "numeric", month: "long" }),
+    dateOfYear: () => new Intl.DateTimeFormat(locale, { day: "numeric", month: "long", year: "numeric" }),
+    full: () => new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "short" }),
+    relative: () => new Intl.RelativeTimeFormat(locale, { numeric: "auto" }),
+    relativeShort: () => new Intl.RelativeTimeFormat(locale, { style: "short" }),
+    list: () => new Intl.ListFormat(locale),
+    either: () => new Intl.ListFormat(locale, { type: "disjunction" }),
+    region: () => new Intl.DisplayNames(locale, { type: "region" }),
+    shortSeconds: () => new Intl.NumberFormat(locale, { style: "unit", unit: "second", unitDisplay: "narrow", maximumFractionDigits: 1 }),
+    number: () => new Intl.NumberFormat(locale, { maximumFractionDigits: 2 }),
+  });
 }
 
 const capital = (text: string) => text.charAt(0).toLocaleUpperCase() + text.slice(1);

@@ -6,6 +6,7 @@ mod authorisation;
 mod backup;
 mod document;
 mod greetings;
+mod hostile;
 mod mailbox;
 mod sockets;
 mod world;

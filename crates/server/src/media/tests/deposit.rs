@@ -136,6 +136,51 @@ async fn a_full_mailbox_is_said_before_the_greeting_and_what_runs_is_not_cut_sho
     assert_eq!(plane.deposited(call(24)).await, Some(message(24)));
 }
 
+/// Whoever finds the port, be it on the caller's own machine: packets that look like theirs, of no format, and empty ones.
+#[tokio::test]
+async fn what_strangers_send_into_a_deposit_is_not_recorded_and_a_flood_hurts_nobody() {
+    let payloads = speech(Codec::Pcmu);
+    let mut plane = Plane::start_with(31_180..=31_189, 1, tone_greetings(25)).await;
+    let mut phone = plane.phone(call(25), 1, &[Codec::Pcmu], &[]).await.unwrap();
+    let mut neighbour = plane.phone(call(26), 2, &[Codec::Pcmu], &[]).await.unwrap();
+    plane.deposit(call(25), 1, message(25));
+    plane.deposit(call(26), 2, message(26));
+    // As phones do, it sends its silence from the answer on: it is known by then.
+    phone.send(Bytes::from(vec![0xff; 160])).await;
+    phone.hear_prompts(PROMPTS).await;
+    let (_, begun) = neighbour.hear_prompts(PROMPTS).await;
+    sleep_until((begun + Duration::from_millis(300)).into()).await;
+    let at = phone.server;
+    // As much as sixty callers send, for as long as this one speaks.
+    let flood = tokio::spawn(async move {
+        let mut stranger = Phone::new(&[Codec::Pcmu]).await;
+        stranger.server = at;
+        let noise = [Bytes::from(vec![0x55; 160]), Bytes::from(vec![0; 1_400]), Bytes::new()];
+        let mut pace = tokio::time::interval(FRAME);
+        loop {
+            pace.tick().await;
+            for n in 0..30 {
+                stranger.send(noise[n % 3].clone()).await;
+                stranger.socket.send_to(&noise[1], at).await.unwrap();
+            }
+        }
+    });
+    tokio::join!(phone.speak(&payloads), neighbour.speak(&payloads));
+    flood.abort();
+    plane.close(1);
+    plane.close(2);
+    for number in [25, 26] {
+        assert_eq!(plane.deposited(call(number)).await, Some(message(number)));
+        let (_, file) = plane.sound(message(number)).await;
+        let (sound, spoken) = (wav_data(&file), payloads.concat());
+        let heard = payloads.iter().filter(|payload| sound.windows(payload.len()).any(|part| part == &payload[..])).count();
+        assert_eq!(heard, payloads.len(), "every packet of {number}");
+        assert!(sound.ends_with(&spoken), "every byte of {number}, in {} bytes of {}", sound.len(), spoken.len());
+        let before = &sound[..sound.len() - spoken.len()];
+        assert!(before.iter().all(|byte| *byte == 0xff), "and nothing of anybody else's");
+    }
+}
+
 #[tokio::test]
 async fn the_greeting_keeps_its_pace() {
     let mut plane = Plane::start_with(31_010..=31_019, 1, Greetings::bundled()).await;

@@ -118,6 +118,12 @@ impl Asterisk {
         self.running.id()
     }
 
+    /// Where the new messages of a mailbox of the context `default` lie.
+    #[must_use]
+    pub fn inbox(&self, mailbox: &str) -> PathBuf {
+        self.folder.path().join("spool/voicemail/default").join(mailbox).join("INBOX")
+    }
+
     /// Runs a command of its console; what it says.
     ///
     /// # Errors

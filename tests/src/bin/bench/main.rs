@@ -5,6 +5,7 @@
 //! seen.
 
 mod app;
+mod deposit;
 mod list;
 mod notify;
 mod quality;
@@ -17,6 +18,7 @@ use anyhow::{Result, bail};
 use serde_json::Value;
 
 const USAGE: &str = "usage: aftertone-bench NAME [ARGUMENTS]
+  deposit [CALLS [SECONDS]]   callers who leave messages at once, ours beside Asterisk's voicemail
   list    a mailbox of 50,000 messages: opening, searching, scrolling
   notify  from the caller's hang-up to the notification and the row
   quality [RUNS]   speech in Opus on bad networks, ours beside baresip
@@ -41,6 +43,7 @@ async fn main() -> ExitCode {
 async fn run(arguments: &[String]) -> Result<Value> {
     let Some((name, arguments)) = arguments.split_first() else { bail!("{USAGE}") };
     match name.as_str() {
+        "deposit" => deposit::run(arguments).await,
         "list" => list::run(arguments).await,
         "notify" => notify::run(arguments).await,
         "quality" => quality::run(arguments).await,

@@ -8,7 +8,7 @@ mod asterisk;
 mod kamailio;
 mod load;
 mod ours;
-mod usage;
+pub(crate) mod usage;
 
 use std::net::SocketAddr;
 

@@ -5,22 +5,22 @@ use std::{collections::BTreeSet, fs};
 use anyhow::{Context, Result};
 
 /// The family of one process, which is looked up anew each time.
-pub(super) struct Usage(u32);
+pub(crate) struct Usage(u32);
 
 impl Usage {
-    pub(super) fn of(process: u32) -> Self {
+    pub(crate) fn of(process: u32) -> Self {
         Self(process)
     }
 
     /// Processor time of its living members, in seconds.
-    pub(super) fn cpu_s(&self) -> Result<f64> {
+    pub(crate) fn cpu_s(&self) -> Result<f64> {
         let ticks: u64 = family(self.0)?.into_iter().filter_map(ticks).sum();
         // USER_HZ is 100 on every Linux of today.
         Ok(ticks as f64 / 100.0)
     }
 
     /// Memory in kB, what is shared counted once (PSS).
-    pub(super) fn memory_kb(&self) -> Result<f64> {
+    pub(crate) fn memory_kb(&self) -> Result<f64> {
         let of = |process: u32| {
             let rollup = fs::read_to_string(format!("/proc/{process}/smaps_rollup")).ok()?;
             rollup.lines().find_map(|line| line.strip_prefix("Pss:")?.split_whitespace().next()?.parse::<u64>().ok())

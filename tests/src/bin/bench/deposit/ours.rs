@@ -1,0 +1,68 @@
+//! Our server, as it is started by default; people have a short greeting of their own.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+
+use aftertone_model::SubscriberId;
+use aftertone_server_store::{Disk, SqliteStore, Store};
+use aftertone_tests::{
+    hosted::{self, Hosted, Person},
+    sound::Sound,
+};
+use anyhow::{Context, Result};
+
+use super::{MAILBOXES, Voicemail};
+use crate::say;
+
+pub(super) struct Ours {
+    hosted: Hosted,
+    /// The same files, read by another program, so that looking costs the server nothing.
+    store: SqliteStore,
+    people: Vec<SubscriberId>,
+    _folder: tempfile::TempDir,
+}
+
+impl Ours {
+    pub(super) fn process(&self) -> Result<u32> {
+        self.hosted.process()
+    }
+}
+
+impl Voicemail for Ours {
+    async fn count(&self) -> Result<usize> {
+        let mut count = 0;
+        for person in &self.people {
+            count += self.store.counts(*person).await?.new as usize;
+        }
+        Ok(count)
+    }
+
+    async fn sounds(&self) -> Result<Vec<PathBuf>> {
+        let mut sounds = Vec::new();
+        for person in &self.people {
+            for message in self.store.messages(*person, None, 9_999).await? {
+                let sound = self.store.sound(*person, message.envelope.id).await?.found();
+                sounds.push(sound.context("a message without a sound")?.path);
+            }
+        }
+        Ok(sounds)
+    }
+}
+
+/// The server, where it is called, and which mailboxes.
+pub(super) async fn start() -> Result<(Ours, SocketAddr, Vec<String>)> {
+    say("ours: starting with its people");
+    let folder = tempfile::tempdir()?;
+    let data = folder.path().join("account");
+    let names: Vec<_> = (1..=MAILBOXES).map(|number| (format!("person{number}"), (1_000 + number).to_string())).collect();
+    for (name, extension) in &names {
+        hosted::add_person(&data, &Person { name, extension, display_name: name, ring_s: 20, language: "en" }).await?;
+    }
+    let hosted = Hosted::start(&data, &[]).await?;
+    for (name, _) in &names {
+        hosted.sign_in(name).await?.greet(&Sound::tone(440.0, 0.6)).await?;
+    }
+    let store = SqliteStore::open(&data, Arc::new(Disk)).await?;
+    let people = store.subscribers().await?.into_iter().map(|person| person.id).collect();
+    let (sip, targets) = (hosted.sip_udp, names.into_iter().map(|(_, extension)| format!("*98{extension}")).collect());
+    Ok((Ours { hosted, store, people, _folder: folder }, sip, targets))
+}

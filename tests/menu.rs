@@ -247,14 +247,22 @@ async fn listens_on_the_own_phone(language: &'static str, other: Language) -> Re
     alice.press("3").await?;
     alice.hears_all("deleted no-more").await?;
     world.state(&message, "deleted").await?;
+    alice.press("3").await?;
+    alice.hears("restored").await?;
+    world.state(&message, "heard").await?;
+    alice.press("3").await?;
+    alice.hears_all("deleted no-more").await?;
+    alice.press("#").await?;
+    alice.hears("main-menu").await?;
     alice.press("#").await?;
     alice.hears("goodbye").await?;
     alice.hung_up().await?;
 
     let one = if language == "de" { "one-feminine" } else { "number-1" };
     let envelope = world.envelope(&message)?;
-    let expected =
-        format!("you-have {one} new-message main-menu message number-1 {envelope} message-menu deleted no-more goodbye");
+    let expected = format!(
+        "you-have {one} new-message main-menu message number-1 {envelope} message-menu deleted no-more restored deleted no-more main-menu goodbye"
+    );
     assert_eq!(alice.story()?, expected);
     let played = alice.so_far()?.part(menu.end_s, help.at_s - menu.end_s);
     let likeness = sound::likeness(&sound::reply()?.part(0.5, 4.0), &played);
@@ -338,6 +346,40 @@ async fn the_star_key_leads_from_the_greeting_into_the_menu() -> Result<()> {
     let record = world.alice.wait_for_records(1, PATIENCE).await?.remove(0);
     assert_eq!((&record["diverted"], &record["message"]), (&json!("offline"), &Value::Null), "{record}");
     assert!(world.alice.messages().await?.is_empty());
+    world.hosted.stop().await
+}
+
+/// Whoever hangs up in their reply has sent it; whoever has pressed a key to throw it away has not.
+#[tokio::test]
+async fn a_reply_is_sent_though_the_line_breaks() -> Result<()> {
+    let world = World::new("en").await?;
+    world.message().await?;
+    let bob = world.hosted.sign_in(BOB.name).await?;
+    let mut alice = world.own_menu(&sound::sentence()?.repeated(CALL_S)).await?;
+    alice.hears("main-menu").await?;
+    alice.press("1").await?;
+    alice.hears("message").await?;
+    for discards in [true, false] {
+        alice.press("*").await?;
+        alice.hears("more-menu").await?;
+        alice.press("1").await?;
+        alice.hears("speak-now").await?;
+        alice.speaks(4.0).await?;
+        if discards {
+            alice.press("#").await?;
+            alice.hears("review-menu").await?;
+            alice.press("*").await?;
+            alice.hears("discarded").await?;
+        }
+    }
+    alice.phone.command("hangup").await?;
+    let replies = bob.wait_for_messages(1, PATIENCE).await?;
+    let [reply] = replies.as_slice() else { anyhow::bail!("{} replies", replies.len()) };
+    assert_eq!((&reply["caller"]["number"], &reply["interrupted"]), (&json!("1001"), &json!(false)), "{reply}");
+    let likeness = likeness(&bob, reply, &sound::sentence()?.part(1.0, 2.0)).await?;
+    assert!(likeness > 0.8, "{likeness:.2} like what Alice said");
+    let incoming = bob.call_records().await?.into_iter().filter(|record| record["direction"] == "incoming").count();
+    assert_eq!(incoming, 1, "what was thrown away is in no log");
     world.hosted.stop().await
 }
 

@@ -108,7 +108,8 @@ impl Exchange {
         call.caller.line = line;
         let signatures =
             if matches!(sender, Sender::Trunk(_) | Sender::Trusted) { signatures(request, &call.party) } else { Vec::new() };
-        self.start(Call { origin, stranger, hops, signatures, ..call }, direct, now);
+        let is_proven = matches!(sender, Sender::Person(_));
+        self.start(Call { origin, is_proven, stranger, hops, signatures, ..call }, direct, now);
         Ok(())
     }
 
@@ -305,6 +306,7 @@ impl Exchange {
             party: by.0,
             shown: by.1,
             origin: None,
+            is_proven: false,
             by_pin: false,
             stranger: None,
             hops: MAX_FORWARDS,
@@ -342,6 +344,9 @@ impl Exchange {
         let Some(call) = self.calls.get_mut(&id) else { return };
         if matches!(call.called, Called::Menu(_)) {
             call.state = State::Deciding(Partner::Mailbox { reason: Reason::Direct });
+            if call.caller.is_answered {
+                return self.transferred(id, Partner::Mailbox { reason: Reason::Direct }, now);
+            }
             return self.describe_caller(id, Vec::new(), now);
         }
         let Some(call) = self.calls.get(&id) else { return };

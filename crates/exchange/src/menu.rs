@@ -1,12 +1,15 @@
 //! The phone menu's number, and calls that are made out of it.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv6Addr},
+};
 
 use aftertone_model::{CallId, Language, Now, SubscriberId};
 use aftertone_sip::{Flow, Request, ResponseParts};
 
 use crate::{
-    Exchange, LegId, MediaCommand, MenuAccess, MenuOrder, Sound,
+    Exchange, LegId, MediaCommand, MenuAccess, MenuCaller, MenuOrder, Sound,
     call::{Call, Called, Partner, State, Tally},
     incoming::Sender,
     party,
@@ -24,11 +27,7 @@ pub(crate) enum Visitor {
 impl Exchange {
     /// Whether the menu is called: by its own number (`own`) or by that of mailboxes.
     pub(crate) fn menu_number(&self, request: &Request, sender: Sender, flow: Flow) -> Option<bool> {
-        let plan = &self.config.dial_plan;
-        let is = |number: &str| {
-            let own = plan.menu_number.as_deref() == Some(number);
-            (own || plan.mailbox_number.as_deref() == Some(number)).then_some(own)
-        };
+        let is = |number: &str| self.names_menu(number);
         match sender {
             // A number of the trunk may stand for it.
             Sender::Trunk(line) => self.trunk_meaning(line, request, is),
@@ -36,6 +35,13 @@ impl Exchange {
                 is(&request.uri.user()?).filter(|_| self.is_local(&request.uri, flow))
             }
         }
+    }
+
+    /// The menu's own number (`true`), or that of mailboxes.
+    pub(crate) fn names_menu(&self, number: &str) -> Option<bool> {
+        let plan = &self.config.dial_plan;
+        let own = plan.menu_number.as_deref() == Some(number);
+        (own || plan.mailbox_number.as_deref() == Some(number)).then_some(own)
     }
 
     /// Who may do without a PIN: never by a caller's number, but by credentials or a device's connection.
@@ -111,9 +117,30 @@ fn is_own_device(call: &Call, owner: SubscriberId) -> bool {
     matches!(call.called, Called::Menu(Visitor::Owner(person)) if person == owner)
 }
 
-/// Who tries PINs: an address that nobody vouches for, a number, or one of our people who shows none.
-fn who(call: &Call) -> Option<String> {
-    let number = Some(&call.party.number).filter(|number| !number.is_empty());
-    let address = call.stranger.map(|address| address.to_string());
-    address.or_else(|| number.cloned()).or_else(|| call.origin.map(|person| person.to_string()))
+/// Who tries PINs. Of a caller whom nobody vouches for only the address counts, of our people only whom they have proved to be;
+/// a number is somebody else's with each trunk or peer that says it.
+fn who(call: &Call) -> MenuCaller {
+    if let Some(address) = call.stranger {
+        return MenuCaller::Known(format!("address {}", network(address)));
+    }
+    if let Some(person) = call.origin.filter(|_| call.is_proven) {
+        return MenuCaller::Known(format!("person {person}"));
+    }
+    let way = match call.caller.line {
+        Some(line) => format!("trunk {}", line.0),
+        None => format!("peer {}", network(call.caller.flow.remote.ip())),
+    };
+    if call.party.number.is_empty() {
+        MenuCaller::Nameless(way)
+    } else {
+        MenuCaller::Known(format!("{} by {way}", call.party.number))
+    }
+}
+
+/// What one subscriber of a network has: an address of IPv4, or 64 bits of one of IPv6.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+    }
 }

@@ -190,8 +190,19 @@ pub struct MenuOrder {
     pub access: MenuAccess,
     /// The language of what is said before a mailbox is open.
     pub language: Language,
-    /// Who tries PINs, as far as that is known; a number may be forged.
-    pub caller: Option<String>,
+    /// Who tries PINs, as far as that is known.
+    pub caller: MenuCaller,
+}
+
+/// Who tries PINs. The names are for counting alone, and never the same for two ways that somebody may come: what a caller says
+/// of themselves is worth as much as who passes it on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MenuCaller {
+    /// Somebody who can be told from others: a person by their device, a number by where it is said, an address (of IPv6 the
+    /// network, of which its owner has as many addresses as they like: RFC 6177).
+    Known(String),
+    /// Everybody who comes this way and shows no number.
+    Nameless(String),
 }
 
 /// How somebody came to the phone menu.

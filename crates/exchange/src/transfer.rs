@@ -24,6 +24,7 @@ use crate::{
     ended::{End, called_party},
     incoming::{MAX_FORWARDS, Sender, offer_of},
     media::Purpose,
+    menu::Visitor,
     party,
     requests::call_headers,
     ringing::GivenUp,
@@ -149,6 +150,7 @@ impl Exchange {
             party,
             shown,
             origin,
+            is_proven: false,
             by_pin: false,
             stranger: None,
             hops: MAX_FORWARDS,
@@ -184,6 +186,10 @@ impl Exchange {
             let (person, reason) = self.mailbox_named(uri, by.person, flow).ok_or(ResponseParts::new(404))?;
             let person = self.directory.person(person).ok_or(ResponseParts::new(404))?;
             return Ok((Called::Person(Box::new(person.subscriber.clone())), Some(reason)));
+        }
+        if is_local && self.names_menu(&user).is_some() {
+            // Whoever is connected with it is not the one who has connected them: they enter mailbox and PIN.
+            return Ok((Called::Menu(Visitor::Anybody), None));
         }
         let number = self.config.dial_plan.number(&user);
         let mailbox = self.live_mailbox(&user).filter(|_| is_local);

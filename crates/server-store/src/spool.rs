@@ -402,6 +402,13 @@ impl SpoolHandle {
         answer.await.unwrap_or(Err(FinishError::Closed))
     }
 
+    /// Throws the recording away: whoever made it wants nobody to hear it, and no call is logged.
+    pub fn discard(mut self) {
+        self.open = false;
+        // Without a writer the spool is closed, and the next start finds the recording.
+        let _ = self.writer.send(writer::Command::Discard { id: self.id });
+    }
+
     fn queue(&self, bytes: usize) -> Result<(), AppendError> {
         if self.health.broken.load(Ordering::Relaxed) {
             return Err(AppendError::Broken);

@@ -7,7 +7,7 @@ use std::{
 
 use aftertone_model::Subscriber;
 use aftertone_server_store::{HashedPassword, Store, StoreError};
-use aftertone_voicemail::{Guesses, Pin};
+use aftertone_voicemail::{Guesser, Guesses, Pin};
 use tokio::sync::Semaphore;
 
 /// The PINs of an account, as the phone menu and the API see them.
@@ -41,7 +41,7 @@ impl Pins {
         &self,
         store: &dyn Store,
         mailbox: &str,
-        caller: Option<&str>,
+        caller: &Guesser,
         pin: &Pin,
     ) -> Result<Checked, StoreError> {
         if let Err(wait) = self.guesses().try_now(mailbox, caller, Instant::now()) {

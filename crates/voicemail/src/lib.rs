@@ -15,7 +15,7 @@ pub mod prompt;
 pub mod spoken;
 
 pub use deposit::{Deposit, DepositLimits, Ending, Event, Output, Tally};
-pub use guesses::Guesses;
+pub use guesses::{Guesser, Guesses};
 pub use menu::{
     Access, Answer, Ask, Clip, Command, GreetingUse, Item, Menu, MenuEvent, MenuLimits, MenuOutput, Place, Profile, command,
 };

@@ -33,7 +33,9 @@ pub struct MenuLimits {
     pub tries: u8,
     /// The store failed that hasn't answered by then.
     pub answer: Duration,
-    /// What plays longer is stuck.
+    /// The same where sound is made of sound: a reply, or a message with words before it.
+    pub work: Duration,
+    /// What plays longer is stuck, unless it is a message: that may last so much longer than it is long.
     pub playing: Duration,
     /// A pause in a message.
     pub pause: Duration,
@@ -55,12 +57,14 @@ impl Default for MenuLimits {
             repeats: 2,
             tries: 3,
             answer: Duration::from_secs(20),
-            playing: Duration::from_secs(1200),
+            work: Duration::from_secs(120),
+            playing: Duration::from_secs(300),
             pause: Duration::from_secs(120),
             recording: Duration::from_secs(180),
             name: Duration::from_secs(10),
             silence: Duration::from_secs(8),
-            call: Duration::from_secs(3600),
+            // Longer than the longest message (an hour) with everything before it.
+            call: Duration::from_secs(4 * 3600),
         }
     }
 }
@@ -160,7 +164,7 @@ pub enum Ask {
     },
     /// Every message that is not deleted, the oldest first: [`Answer::Messages`].
     List,
-    /// Do this with a message: [`Answer::Done`] or [`Answer::Refused`], when it is gone.
+    /// Do this with a message: [`Answer::Acted`] or [`Answer::Refused`], when it is gone.
     Act(MessageId, MessageAction),
     /// Whether somebody has this extension: [`Answer::Done`] or [`Answer::Refused`].
     Find(String),
@@ -173,7 +177,9 @@ pub enum Ask {
         /// With what was recorded last before it.
         introduced: bool,
     },
-    /// Leave what was recorded last in the mailbox of this extension: [`Answer::Done`].
+    /// Make the place for a reply to this extension, where it is durable while it is spoken: [`Answer::Done`].
+    BeginReply(String),
+    /// Leave what was recorded last in the mailbox of this extension: [`Answer::Done`]. Asked again, it is left there once.
     Reply(String),
     /// Greet callers with what was recorded last: [`Answer::Done`].
     Greet(GreetingUse),
@@ -203,6 +209,8 @@ pub enum Answer {
         /// The oldest first.
         items: Vec<Item>,
     },
+    /// It is done with the message, which is in this state by now: another device may have had a say in it.
+    Acted(MessageState),
     /// It is done.
     Done,
     /// It could not be done.
@@ -226,12 +234,17 @@ pub enum MenuEvent {
     /// Play messages at so many percent of their speed, now and from now on.
     Speed(u16),
     /// Record from here on, in place of what was recorded before, and report with `handle_sound`.
-    Record,
+    Record {
+        /// To the place that [`Ask::BeginReply`] has made; otherwise it stays in memory until it is kept.
+        spooled: bool,
+    },
     /// The recording ends.
     StopRecording,
+    /// Throw away what was recorded.
+    Discard,
     /// Ask, and answer with `handle_answer`.
     Ask(Ask),
-    /// Note that sound of a message was heard. Its failure needs no report.
+    /// Note that sound of a message was heard, deleted or not. Its failure needs no report.
     Heard(MessageId),
     /// It is over: hang up, unless the call goes on with somebody else. The last event.
     Over {
@@ -310,7 +323,10 @@ enum Wish {
     List(Option<Folder>),
     Act(MessageAction),
     Find,
-    Forward,
+    Forward {
+        introduced: bool,
+    },
+    BeginReply,
     Keep(Purpose),
     EndTemporary,
     SetPin,
@@ -418,16 +434,19 @@ impl Menu {
         }
     }
 
-    /// So much of a message's sound was played that it counts as heard.
+    /// So much of a message's sound was sent that it counts as heard.
     pub fn handle_heard(&mut self, message: MessageId) {
-        let is_over = self.state == State::Over;
-        if let Some(item) = self.inbox.items.iter_mut().find(|item| item.id == message)
-            && item.state == MessageState::New
-            && !is_over
-        {
-            item.state = MessageState::Heard;
-            self.events.push_back(MenuEvent::Heard(message));
+        if self.state == State::Over {
+            return;
         }
+        let Some(item) = self.inbox.items.iter_mut().find(|item| item.id == message) else { return };
+        match item.state {
+            MessageState::New => item.state = MessageState::Heard,
+            // What is listened to in the trash isn't new any more when it is restored.
+            MessageState::Deleted => {}
+            MessageState::Heard | MessageState::Saved => return,
+        }
+        self.events.push_back(MenuEvent::Heard(message));
     }
 
     /// What the listener was heard to do during the last `duration`, which ends now.
@@ -452,10 +471,13 @@ impl Menu {
         }
     }
 
-    /// The listener hung up, or we have to stop: nothing is told any more.
+    /// The listener hung up, or we have to stop: nothing is told any more. A reply that they haven't thrown away is sent.
     pub fn handle_hang_up(&mut self) {
-        self.state = State::Over;
         self.events.clear();
+        if self.state != State::Over {
+            self.send_unsent();
+        }
+        self.state = State::Over;
     }
 
     /// Time has come.
@@ -508,11 +530,12 @@ impl Menu {
             (Wish::LogIn, Answer::Refused) => self.wrong(now),
             (Wish::Open | Wish::LogIn, Answer::Locked) => self.leave(vec![Phrase::Locked.into()], now),
             (Wish::List(folder), Answer::Messages { today, items }) => self.listed(folder, today, items, now),
-            (Wish::Act(action), Answer::Done) => self.acted(action, now),
-            (Wish::Act(_) | Wish::Forward, Answer::Refused) => self.message_is_gone(now),
+            (Wish::Act(action), Answer::Acted(state)) => self.acted(action, state, now),
+            (Wish::Act(_) | Wish::Forward { .. }, Answer::Refused) => self.message_is_gone(now),
             (Wish::Find, Answer::Done) => self.go_to(Place::Introduction, Vec::new(), now),
             (Wish::Find, Answer::Refused) => self.enter(Entry::ForwardTo, vec![Phrase::NobodyThere.into()], now),
-            (Wish::Forward, Answer::Done) => self.go_to(Place::Message, vec![Phrase::Forwarded.into()], now),
+            (Wish::Forward { .. }, Answer::Done) => self.forwarded(now),
+            (Wish::BeginReply, Answer::Done) => self.prepare_recording(Purpose::Reply, now),
             (Wish::Keep(purpose), Answer::Done) => self.kept(purpose, now),
             (Wish::EndTemporary, Answer::Done) => self.temporary_ended(now),
             (Wish::SetPin, Answer::Done) => self.go_to_main(vec![Phrase::PinChanged.into()], now),
@@ -528,8 +551,11 @@ impl Menu {
         match wish {
             Wish::Open | Wish::LogIn | Wish::List(None) => self.leave(said, now),
             Wish::List(Some(_)) | Wish::SetPin => self.go_to_main(said, now),
-            Wish::Act(_) | Wish::Find | Wish::Forward | Wish::Dial => self.go_to(Place::Message, said, now),
-            Wish::Keep(purpose) => self.go_to(recording::home(purpose), said, now),
+            // What was said is still there, and may be kept in a moment.
+            Wish::Keep(_) | Wish::Forward { introduced: true } => self.go_to(Place::Review, said, now),
+            Wish::Act(_) | Wish::Find | Wish::Forward { introduced: false } | Wish::BeginReply | Wish::Dial => {
+                self.go_to(Place::Message, said, now)
+            }
             Wish::EndTemporary => self.go_to(Place::Options, said, now),
         }
     }
@@ -593,7 +619,19 @@ impl Menu {
 
     fn ask(&mut self, ask: Ask, wish: Wish, now: Instant) {
         self.state = State::Asking(wish);
-        self.until = Some(now + self.limits.answer);
+        let limit = match wish {
+            Wish::Forward { .. } | Wish::Keep(_) => self.limits.work,
+            Wish::Open
+            | Wish::LogIn
+            | Wish::List(_)
+            | Wish::Act(_)
+            | Wish::Find
+            | Wish::BeginReply
+            | Wish::EndTemporary
+            | Wish::SetPin
+            | Wish::Dial => self.limits.answer,
+        };
+        self.until = Some(now + limit);
         self.events.push_back(MenuEvent::Ask(ask));
     }
 
@@ -603,8 +641,14 @@ impl Menu {
         self.again = menu;
         self.playing = true;
         self.paused = false;
-        self.until = Some(now + self.limits.playing);
+        self.until = Some(now + self.longest_playing());
         self.events.push_back(MenuEvent::Play { language: self.profile.language, clips });
+    }
+
+    /// A message may be as long as it likes; everything else is short.
+    fn longest_playing(&self) -> Duration {
+        let message = self.inbox.current().filter(|_| self.state == State::At(Place::Playing));
+        self.limits.playing + message.map_or(Duration::ZERO, |item| item.length)
     }
 
     fn go_to(&mut self, place: Place, first: Vec<Clip>, now: Instant) {
@@ -633,10 +677,9 @@ impl Menu {
     }
 
     fn leave(&mut self, mut first: Vec<Clip>, now: Instant) {
-        if self.recording.as_ref().is_some_and(Recording::runs) {
-            self.events.push_back(MenuEvent::StopRecording);
+        if self.send_unsent() {
+            first.push(Phrase::Sent.into());
         }
-        self.recording = None;
         self.state = State::Leaving;
         first.push(Phrase::Goodbye.into());
         self.say(first, Vec::new(), now);

@@ -134,6 +134,8 @@ phrases! {
     From = "from",
     /// The caller showed no number.
     FromUnknown = "from-unknown",
+    /// The caller showed an address instead of a number.
+    FromAddress = "from-address",
     /// Before the number of who forwarded it.
     ForwardedBy = "forwarded-by",
     /// Before the length.

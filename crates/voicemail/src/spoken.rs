@@ -64,7 +64,7 @@ pub fn count(of: u32, forms: Forms, language: Language) -> Words {
     words
 }
 
-/// A telephone number, digit by digit; `None` if there is no digit in it.
+/// A telephone number, digit by digit; `None` if it is none, as an address (`ada1@example.com`) isn't.
 #[must_use]
 pub fn digits(number: &str) -> Option<Words> {
     let word = |c: char| match c {
@@ -73,7 +73,8 @@ pub fn digits(number: &str) -> Option<Words> {
         '#' => Some(Phrase::Hash.into()),
         _ => c.to_digit(10).map(below_hundred),
     };
-    number.chars().any(|c| c.is_ascii_digit()).then(|| number.chars().filter_map(word).collect())
+    let is_number = number.chars().all(|c| c.is_ascii_digit() || "+*# -()./".contains(c));
+    (is_number && number.chars().any(|c| c.is_ascii_digit())).then(|| number.chars().filter_map(word).collect())
 }
 
 /// When something was, as somebody says it today: both by the clock of the listener's time zone.
@@ -205,6 +206,11 @@ mod tests {
         check("*98#1", Some("star number-9 number-8 hash number-1"));
         check("", None);
         check("anna", None);
+        check("ada1@elsewhere.example", None);
+        check(
+            "+49 30 12-34.5/6",
+            Some("plus number-4 number-9 number-3 number-0 number-1 number-2 number-3 number-4 number-5 number-6"),
+        );
         check("+", None);
     }
 

@@ -1,6 +1,8 @@
 //! Who gets into the phone menu, with a PIN or without, and whom one calls out of it.
 
-use aftertone_exchange::{Directory, ExchangeConfig, LegId, MediaCommand, MenuAccess, MenuOrder, Person, TrunkAccount};
+use aftertone_exchange::{
+    Directory, ExchangeConfig, LegId, MediaCommand, MenuAccess, MenuCaller, MenuOrder, Person, TrunkAccount,
+};
 use aftertone_model::{Direction, EndReason, Language, Trunk};
 use aftertone_sip::{NameAddr, ReferTo, Uri};
 
@@ -15,6 +17,14 @@ fn menu(world: &World) -> (LegId, MenuOrder) {
         [(leg, order)] => (*leg, order.clone()),
         other => panic!("{} menus", other.len()),
     }
+}
+
+fn known(name: &str) -> MenuCaller {
+    MenuCaller::Known(name.into())
+}
+
+fn person_of(name: &str) -> MenuCaller {
+    known(&format!("person {}", id(name)))
 }
 
 fn dialled(world: &mut World, leg: LegId, owner: &str, number: &str) -> bool {
@@ -58,7 +68,7 @@ fn the_mailbox_number_asks_everybody_for_mailbox_and_pin() {
     let cleo = world.registered("cleo", 13);
     let call = world.call(cleo, "*98");
     let (_, order) = menu(&world);
-    let expected = MenuOrder { access: MenuAccess::Anybody, language: Language::De, caller: Some("1003".into()) };
+    let expected = MenuOrder { access: MenuAccess::Anybody, language: Language::De, caller: person_of("cleo") };
     assert_eq!(order, expected);
     world.hang_up(cleo, call);
     world.check_clean();
@@ -84,7 +94,25 @@ fn a_callers_number_opens_no_mailbox() {
     assert_eq!(world.plane.menus.pop().unwrap().1.access, MenuAccess::Anybody);
     world.call_as(peer, "<sip:1001@pbx.example>".parse().unwrap(), Uri::sip("*97", DOMAIN));
     let (_, order) = world.plane.menus.pop().unwrap();
-    assert_eq!((order.access, order.caller.as_deref()), (MenuAccess::Anybody, Some("1001")));
+    assert_eq!((order.access, order.caller), (MenuAccess::Anybody, known("1001 by peer 10.0.0.99")));
+}
+
+/// Nobody is made to wait for what somebody else says in their name, and whoever says nothing waits with those of their way.
+#[test]
+fn a_number_counts_with_who_says_it() {
+    let trusting = |config: &mut ExchangeConfig| config.trusted = vec!["10.0.0.99/32".parse().unwrap()];
+    let mut world = World::with(trusting);
+    let (anna, peer) = (world.registered("anna", 11), anonymous_peer(&mut world));
+    let mut callers = Vec::new();
+    let mut calls = |world: &mut World, phone, from: &str| {
+        world.call_as(phone, from.parse().unwrap(), Uri::sip("*98", DOMAIN));
+        callers.push(world.plane.menus.pop().unwrap().1.caller);
+    };
+    calls(&mut world, anna, "<sip:1001@example.org>");
+    calls(&mut world, peer, "<sip:1001@example.org>");
+    calls(&mut world, peer, "<sip:anonymous@anonymous.invalid>");
+    let nameless = MenuCaller::Nameless("peer 10.0.0.99".into());
+    assert_eq!(callers, [person_of("anna"), known("1001 by peer 10.0.0.99"), nameless]);
 }
 
 #[test]
@@ -94,7 +122,32 @@ fn strangers_are_known_by_their_address_and_not_by_what_they_say() {
     world.phones[mallory.0].credentials = None;
     world.call_as(mallory, "<sip:+49301001@elsewhere.example>".parse().unwrap(), Uri::sip("*98", DOMAIN));
     let (_, order) = menu(&world);
-    assert_eq!((order.access, order.caller.as_deref()), (MenuAccess::Anybody, Some("203.0.113.9")));
+    assert_eq!((order.access, order.caller), (MenuAccess::Anybody, known("address 203.0.113.9")));
+    // Whoever has a network has all addresses of it.
+    for (address, network) in [("[2001:db8:1:2:3:4:5:6]:5060", "2001:db8:1:2::"), ("[2001:db8:1:2::9]:5060", "2001:db8:1:2::")] {
+        let mut world = World::with(|config| config.open = true);
+        let mallory = world.phone_at("mallory", address);
+        world.phones[mallory.0].credentials = None;
+        world.call_as(mallory, "<sip:+49301001@elsewhere.example>".parse().unwrap(), Uri::sip("*98", DOMAIN));
+        assert_eq!(menu(&world).1.caller, known(&format!("address {network}")));
+    }
+}
+
+#[test]
+fn whoever_is_connected_with_the_menus_number_enters_mailbox_and_pin() {
+    for number in ["*98", "*97"] {
+        let (mut world, provider) = with_provider(&[], everybody());
+        let (anna, ben) = (world.registered("anna", 11), world.registered("ben", 12));
+        let call = world.call(anna, "ben");
+        let at_ben = world.rings(ben);
+        world.answer(ben, at_ben);
+        let referral = world.refers(anna, call, ReferTo::new(Uri::sip(number, DOMAIN)));
+        assert_eq!(menu(&world).1.access, MenuAccess::Anybody);
+        assert!(world.told(anna, referral).contains(&"final 200".to_owned()), "{:?}", world.told(anna, referral));
+        assert!(world.incoming(provider).is_none(), "it is no number of the outside");
+        world.hang_up(ben, at_ben);
+        world.check_clean();
+    }
 }
 
 /// With a provider where a number stands for the menu.
@@ -122,7 +175,9 @@ fn a_number_of_a_trunk_leads_to_the_menu_and_never_past_the_pin() {
         let contact = Uri::sip("4930", "10.0.0.1");
         let call = world.provider_calls(provider, &contact, "+49301099", "<sip:+49301001@provider.example>");
         let (_, order) = menu(&world);
-        assert_eq!((order.access, order.caller.as_deref()), (MenuAccess::Anybody, Some("+49301001")), "{name}");
+        let MenuCaller::Known(caller) = order.caller else { panic!("{:?}", order.caller) };
+        assert_eq!(order.access, MenuAccess::Anybody, "{name}");
+        assert!(caller.starts_with("+49301001 by trunk "), "{caller}");
         world.hang_up(provider, call);
     }
 }
@@ -134,7 +189,7 @@ fn the_star_key_has_a_way_from_each_greeting_unless_there_is_no_menu() {
     world.call(anna, "cleo");
     let order = world.deposit().1.menu.clone().expect("a way into the menu");
     assert_eq!(order.access, MenuAccess::Mailbox("1003".parse().unwrap()));
-    assert_eq!((order.language, order.caller.as_deref()), (Language::De, Some("1001")));
+    assert_eq!((order.language, order.caller), (Language::De, person_of("anna")));
     let mut off = World::with(|config| (config.dial_plan.menu_number, config.dial_plan.mailbox_number) = (None, None));
     let anna = off.registered("anna", 11);
     off.call(anna, "cleo");

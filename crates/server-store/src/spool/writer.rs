@@ -36,6 +36,9 @@ pub(super) enum Command {
     Abandon {
         id: MessageId,
     },
+    Discard {
+        id: MessageId,
+    },
     Stop,
 }
 
@@ -95,6 +98,7 @@ impl Writer {
             }
             Command::Finish { id, sound, reply } => self.finish(id, sound, reply),
             Command::Abandon { id } => self.abandon(id),
+            Command::Discard { id } => self.discard(id),
             Command::Stop => {}
         }
     }
@@ -159,6 +163,18 @@ impl Writer {
         recording.sync(id);
         drop(recording.file);
         let _ = self.finisher.send(finish::Command::Abandoned { id });
+    }
+
+    /// The sidecar goes first: without it nothing can make a message of the sound.
+    fn discard(&mut self, id: MessageId) {
+        let Some(recording) = self.close(id) else { return };
+        drop(recording.file);
+        let names = Names::new(&self.shared, id);
+        let removed = self.shared.files.remove(&names.begun()).and_then(|()| names.clear());
+        if let Err(error) = removed.and_then(|()| self.shared.files.sync_dir(&self.shared.config.spool_dir)) {
+            tracing::error!(message = %id, %error, "a recording that was thrown away stays in the spool");
+        }
+        self.shared.release(id);
     }
 
     fn close(&mut self, id: MessageId) -> Option<Recording> {

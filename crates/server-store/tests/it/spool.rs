@@ -140,6 +140,23 @@ async fn equal_sounds_are_kept_once() {
 }
 
 #[tokio::test]
+async fn what_is_thrown_away_leaves_nothing() {
+    let world = world(Arc::new(Disk)).await;
+    let (dir, store) = (world.dir.path(), world.store.clone());
+    let spool = start(Arc::new(Disk), store.clone(), dir).unwrap();
+    let handle = spool.begin(new_recording(&world, 1)).await.unwrap();
+    record_pieces(&handle, 1, 6);
+    handle.discard();
+    spool.close().await;
+    assert_eq!(spool_files(dir), [""; 0]);
+    assert!(store.messages(world.anna.id, None, 10).await.unwrap().is_empty());
+    assert!(store.call_records(world.anna.id, None, 10).await.unwrap().is_empty(), "and no call is logged");
+    let again = start(Arc::new(Disk), store, dir).unwrap();
+    assert_eq!(again.recover().await.unwrap(), Recovered::default());
+    assert!(again.begin(new_recording(&world, 1)).await.is_ok());
+}
+
+#[tokio::test]
 async fn under_a_second_only_the_call_is_logged() {
     let world = world(Arc::new(Disk)).await;
     let (dir, store) = (world.dir.path(), world.store.clone());

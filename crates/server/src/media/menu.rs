@@ -6,12 +6,13 @@ mod player;
 mod tape;
 
 use std::{
+    collections::BTreeMap,
     convert::Infallible,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use aftertone_exchange::{MenuAccess, MenuOrder};
+use aftertone_exchange::{MenuAccess, MenuCaller, MenuOrder};
 use aftertone_media::{
     Codec,
     dtmf::{Digit, DtmfReceiver, ToneReceiver},
@@ -20,14 +21,15 @@ use aftertone_media::{
 };
 use aftertone_model::{Language, MessageId, Subscriber, SubscriberId};
 use aftertone_server_store::Lookup;
-use aftertone_voicemail::{Access, Answer, Ask, Clip, Menu, MenuEvent, MenuLimits, MenuOutput};
+use aftertone_sync::IdempotencyKey;
+use aftertone_voicemail::{Access, Answer, Ask, Clip, Guesser, Menu, MenuEvent, MenuLimits, MenuOutput};
 use anyhow::Context;
 use tokio::sync::{mpsc, oneshot};
 
 use self::{
     asks::{Asker, Replied},
     player::{Player, Track},
-    tape::{Tape, Taped},
+    tape::{Place, Tape, Taped},
 };
 use super::{
     Shared,
@@ -45,13 +47,21 @@ const LEAD_IN: Duration = Duration::from_millis(300);
 /// One listener.
 pub(super) struct MenuRun {
     access: MenuAccess,
-    caller: Option<String>,
+    caller: Guesser,
     menu: Menu,
     codec: Codec,
     player: Player,
     owner: Option<Subscriber>,
+    /// Where the next reply is recorded to.
+    place: Option<Place>,
     tape: Option<Tape>,
     taped: Option<Arc<Taped>>,
+    /// What was recorded last, once it was listened to.
+    played_back: Option<PcmSlot>,
+    /// The message that was played last: who hears it again needn't have it decoded again.
+    last: Option<(MessageId, PcmSlot)>,
+    /// Of what was forwarded to whom in this call.
+    forwards: BTreeMap<(MessageId, String), IdempotencyKey>,
     reply: Option<oneshot::Receiver<Replied>>,
     started: bool,
     flows_since: Option<Instant>,
@@ -98,13 +108,17 @@ impl MenuRun {
         };
         Some(Self {
             access: order.access,
-            caller: order.caller,
+            caller: guesser(order.caller),
             menu: Menu::new(access, order.language, MenuLimits::default()),
             codec,
             player: Player::new(codec, now).ok()?,
             owner: None,
+            place: None,
             tape: None,
             taped: None,
+            played_back: None,
+            last: None,
+            forwards: BTreeMap::new(),
             reply: None,
             started: false,
             flows_since: None,
@@ -212,11 +226,16 @@ impl MenuRun {
         if let Some(owner) = replied.owner {
             self.owner = Some(owner);
         }
+        self.place = replied.place;
         self.menu.handle_answer(replied.answer, now);
     }
 
     fn record(&mut self, packet: &RtpPacket, now: Instant) {
         let heard = self.tape.as_mut().map_or_else(Heard::new, |tape| tape.push(packet, now));
+        self.hear(heard, now);
+    }
+
+    fn hear(&mut self, heard: Heard, now: Instant) {
         for (sound, duration) in heard {
             self.menu.handle_sound(sound, duration, now);
         }
@@ -232,11 +251,13 @@ impl MenuRun {
                 MenuEvent::Pause(paused) => self.player.pause(paused, now),
                 MenuEvent::Skip(ms) => self.player.skip(ms),
                 MenuEvent::Speed(percent) => self.player.set_speed(percent),
-                MenuEvent::Record => {
-                    self.taped = None;
-                    self.tape = Tape::new(self.codec, now).ok();
+                MenuEvent::Record { spooled } => {
+                    (self.taped, self.played_back) = (None, None);
+                    let place = self.place.take().filter(|_| spooled);
+                    self.tape = Tape::new(self.codec, now, place).ok();
                 }
                 MenuEvent::StopRecording => self.taped = self.tape.take().map(|tape| Arc::new(tape.finish())),
+                MenuEvent::Discard => self.discard(),
                 MenuEvent::Ask(Ask::Dial(number)) => effects.dial = self.owner.as_ref().map(|owner| (owner.id, number)),
                 MenuEvent::Ask(ask) => self.ask(ask),
                 MenuEvent::Heard(message) => self.note_heard(message),
@@ -248,10 +269,26 @@ impl MenuRun {
         }
     }
 
+    fn discard(&mut self) {
+        (self.place, self.played_back) = (None, None);
+        if let Some(tape) = self.tape.take() {
+            tape.discard();
+        }
+        self.taped.take().inspect(|taped| taped.discard());
+    }
+
+    /// The listener hung up, or the plane stops: what they said in reply is sent.
+    pub(super) fn end(mut self, now: Instant) {
+        let heard = self.tape.as_mut().map_or_else(Heard::new, Tape::flush);
+        self.hear(heard, now);
+        self.menu.handle_hang_up();
+        self.drain(now, &mut MenuEffects::default());
+    }
+
     fn ask(&mut self, ask: Ask) {
         let (reply, answer) = oneshot::channel();
         self.reply = Some(answer);
-        let (asker, finisher) = (self.asker(), self.finisher.clone());
+        let (asker, finisher) = (Asker { key: self.key_of(&ask), ..self.asker() }, self.finisher.clone());
         self.shared.runtime.spawn(async move {
             // The listener may have hung up meanwhile: what was asked for is done all the same.
             let _ = reply.send(asker.answer(ask).await);
@@ -267,17 +304,29 @@ impl MenuRun {
         });
     }
 
+    /// Whoever presses the key again because it took long gets nothing twice.
+    fn key_of(&mut self, ask: &Ask) -> IdempotencyKey {
+        let fresh = || IdempotencyKey::from_random(rand::random());
+        match (ask, &self.taped) {
+            (Ask::Forward { introduced: true, .. }, Some(taped)) => taped.key.clone(),
+            (Ask::Forward { message, to, .. }, _) => self.forwards.entry((*message, to.clone())).or_insert_with(fresh).clone(),
+            (_, _) => fresh(),
+        }
+    }
+
     fn asker(&self) -> Asker {
         Asker {
             shared: Arc::clone(&self.shared),
             access: self.access.clone(),
             caller: self.caller.clone(),
             owner: self.owner.clone(),
+            codec: self.codec,
             taped: self.taped.clone(),
+            key: IdempotencyKey::from_random(rand::random()),
         }
     }
 
-    fn track(&self, clip: Clip, language: Language) -> Track {
+    fn track(&mut self, clip: Clip, language: Language) -> Track {
         let (rate, runtime) = (self.codec.sample_rate(), &self.shared.runtime);
         match clip {
             Clip::Prompt(prompt) => Track { sound: self.shared.speech.get(prompt, language, rate, runtime), message: None },
@@ -287,28 +336,48 @@ impl MenuRun {
         }
     }
 
-    fn recorded(&self) -> PcmSlot {
+    fn recorded(&mut self) -> PcmSlot {
+        if let Some(slot) = &self.played_back {
+            return Arc::clone(slot);
+        }
         let Some(taped) = self.taped.clone() else { return ready(Vec::new()) };
         let (slot, rate) = (PcmSlot::default(), self.codec.sample_rate());
         speech::fill(Arc::clone(&slot), &self.shared.runtime, move || speech::decoded(&taped.bytes, rate));
-        slot
+        Arc::clone(self.played_back.insert(slot))
     }
 
     /// The sound of a message, read while its envelope is said.
-    fn message(&self, message: MessageId) -> PcmSlot {
+    fn message(&mut self, message: MessageId) -> PcmSlot {
+        if let Some((_, slot)) = self.last.as_ref().filter(|(last, _)| *last == message) {
+            return Arc::clone(slot);
+        }
         let Some(owner) = self.owner.as_ref().map(|owner| owner.id) else { return ready(Vec::new()) };
         let slot = PcmSlot::default();
+        self.last = Some((message, Arc::clone(&slot)));
         let filling = Arc::clone(&slot);
         let (shared, rate) = (Arc::clone(&self.shared), self.codec.sample_rate());
         self.shared.runtime.spawn(async move {
+            let turn = Arc::clone(&shared.decoding).acquire_owned().await;
+            if Arc::strong_count(&filling) == 1 {
+                // The listener went on to another one meanwhile.
+                return;
+            }
             let found = shared.store.sound(owner, message).await;
             speech::fill(filling, &shared.runtime, move || {
+                let _turn = turn;
                 let Lookup::Found(sound) = found? else { anyhow::bail!("the message is gone") };
                 let bytes = std::fs::read(&sound.path).context("the message's file")?;
                 speech::decoded(&bytes, rate)
             });
         });
         slot
+    }
+}
+
+fn guesser(caller: MenuCaller) -> Guesser {
+    match caller {
+        MenuCaller::Known(name) => Guesser::Known(name),
+        MenuCaller::Nameless(way) => Guesser::Nameless(way),
     }
 }
 

@@ -53,7 +53,10 @@ use aftertone_exchange::{Described, LegId, MediaCommand, MediaFailure, MediaRequ
 use aftertone_media::Codec;
 use aftertone_model::{CallId, MessageId, SubscriberId};
 use aftertone_server_store::{Spool, Store};
-use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::{
+    Semaphore,
+    mpsc::{self, error::TrySendError},
+};
 
 pub(crate) use self::prompts::Greetings;
 use crate::{load::Lateness, pins::Pins, public::Public};
@@ -69,6 +72,8 @@ use crate::config::Encryption;
 
 /// So many events may wait for the exchange's loop before reports take a detour.
 const EVENTS: usize = 1024;
+/// So many messages are decoded for listeners at once: each takes a core for a moment, and is whole in memory.
+const DECODING: usize = 2;
 
 /// How the media plane is set up. Ports are UDP where nothing else is said.
 pub(crate) struct MediaConfig {
@@ -178,6 +183,7 @@ impl MediaPlane {
             prompts: Prompts::start(&config.greetings)?,
             sounds: Sounds::default(),
             speech: Speech::default(),
+            decoding: Arc::new(Semaphore::new(DECODING)),
             pins: config.pins,
             events,
             crossings: OnceLock::new(),
@@ -271,6 +277,8 @@ struct Shared {
     prompts: Prompts,
     sounds: Sounds,
     speech: Speech,
+    /// Whole messages are decoded for listeners, few at once.
+    decoding: Arc<Semaphore>,
     pins: Arc<Pins>,
     events: mpsc::Sender<MediaEvent>,
     /// To each worker, for packets from the others' legs.

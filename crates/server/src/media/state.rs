@@ -405,8 +405,9 @@ impl State {
             webrtc.peer.close(&self.sockets);
         }
         match leg.usage {
+            Usage::Idle | Usage::Across { .. } => {}
             // What was asked of the store by phone is done all the same.
-            Usage::Idle | Usage::Across { .. } | Usage::Menu(_) => {}
+            Usage::Menu(run) => run.end(now),
             Usage::Deposit(run) => run.end(interrupted, now),
             Usage::Bridged { to, .. } => {
                 if let Some(other) = self.legs.get_mut(&to) {

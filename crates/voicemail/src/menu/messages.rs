@@ -28,6 +28,10 @@ impl Inbox {
     pub(super) fn current(&self) -> Option<&Item> {
         self.items.get(self.at)
     }
+
+    fn has_next(&self) -> bool {
+        self.at + 1 < self.items.len()
+    }
 }
 
 fn is_in(folder: Folder, item: &Item) -> bool {
@@ -103,7 +107,8 @@ impl Menu {
         words.extend(spoken::moment(item.received, self.inbox.today, language));
         match spoken::digits(&item.number) {
             Some(digits) => words.extend([Prompt::from(Phrase::From)].into_iter().chain(digits)),
-            None => words.push(Phrase::FromUnknown.into()),
+            None if item.number.is_empty() => words.push(Phrase::FromUnknown.into()),
+            None => words.push(Phrase::FromAddress.into()),
         }
         if let Some(digits) = item.forwarded_by.as_deref().and_then(spoken::digits) {
             words.extend([Prompt::from(Phrase::ForwardedBy)].into_iter().chain(digits));
@@ -154,13 +159,11 @@ impl Menu {
         self.ask(Ask::Act(item.id, action), Wish::Act(action), now);
     }
 
-    pub(super) fn acted(&mut self, action: MessageAction, now: Instant) {
-        let (state, said) = match action {
-            MessageAction::Save => (MessageState::Saved, Phrase::Saved),
-            MessageAction::Delete => (MessageState::Deleted, Phrase::Deleted),
-            MessageAction::Restore | MessageAction::Heard | MessageAction::New | MessageAction::Expunge => {
-                (MessageState::Heard, Phrase::Restored)
-            }
+    pub(super) fn acted(&mut self, action: MessageAction, state: MessageState, now: Instant) {
+        let said = match action {
+            MessageAction::Save => Phrase::Saved,
+            MessageAction::Delete => Phrase::Deleted,
+            MessageAction::Restore | MessageAction::Heard | MessageAction::New | MessageAction::Expunge => Phrase::Restored,
         };
         let at = self.inbox.at;
         if let Some(item) = self.inbox.items.get_mut(at) {
@@ -168,6 +171,10 @@ impl Menu {
         }
         // Who knows Asterisk's menu presses 6 for the next one.
         let goes_on = self.profile.layout == MenuLayout::Aftertone && said != Phrase::Restored;
+        if goes_on && said == Phrase::Deleted && !self.inbox.has_next() {
+            // The main menu lists it no more: here it can still be restored.
+            return self.go_to(Place::Message, vec![said.into(), Phrase::NoMore.into()], now);
+        }
         let said = vec![said.into()];
         if goes_on { self.next(said, now) } else { self.go_to(Place::Message, said, now) }
     }
@@ -185,7 +192,7 @@ impl Menu {
     }
 
     fn next(&mut self, mut first: Vec<Clip>, now: Instant) {
-        if self.inbox.at + 1 < self.inbox.items.len() {
+        if self.inbox.has_next() {
             self.inbox.at += 1;
             return self.play_message(first, now);
         }
@@ -205,6 +212,7 @@ impl Menu {
 
     fn skip(&mut self, place: Place, ms: i32, now: Instant) {
         if place == Place::Playing {
+            self.until = Some(now + self.longest_playing());
             self.events.push_back(MenuEvent::Skip(ms));
         } else {
             self.not_here(place, now);
@@ -226,7 +234,7 @@ impl Menu {
     /// After a pause.
     pub(super) fn go_on(&mut self, now: Instant) {
         self.paused = false;
-        self.until = Some(now + self.limits.playing);
+        self.until = Some(now + self.longest_playing());
         self.events.push_back(MenuEvent::Pause(false));
     }
 
@@ -263,6 +271,11 @@ impl Menu {
 
     pub(super) fn forward(&mut self, introduced: bool, now: Instant) {
         let Some(message) = self.inbox.current().map(|item| item.id) else { return self.go_to_main(Vec::new(), now) };
-        self.ask(Ask::Forward { message, to: self.number.clone(), introduced }, Wish::Forward, now);
+        self.ask(Ask::Forward { message, to: self.number.clone(), introduced }, Wish::Forward { introduced }, now);
+    }
+
+    pub(super) fn forwarded(&mut self, now: Instant) {
+        self.recording = None;
+        self.go_to(Place::Message, vec![Phrase::Forwarded.into()], now);
     }
 }

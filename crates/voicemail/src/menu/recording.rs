@@ -51,7 +51,25 @@ pub(super) fn home(purpose: Purpose) -> Place {
 
 impl Menu {
     pub(super) fn record(&mut self, purpose: Purpose, now: Instant) {
-        self.recording = None;
+        self.throw_away();
+        match self.reply_to().filter(|_| purpose == Purpose::Reply) {
+            Some(to) => self.ask(Ask::BeginReply(to), Wish::BeginReply, now),
+            None => self.prepare_recording(purpose, now),
+        }
+    }
+
+    fn throw_away(&mut self) {
+        if self.recording.take().is_some() {
+            self.events.push_back(MenuEvent::Discard);
+        }
+    }
+
+    fn reply_to(&self) -> Option<String> {
+        self.inbox.current().and_then(|item| item.reply_to.clone())
+    }
+
+    /// Where it is to be recorded to is there.
+    pub(super) fn prepare_recording(&mut self, purpose: Purpose, now: Instant) {
         self.state = State::Recording(purpose);
         self.say(vec![Phrase::SpeakNow.into()], vec![Clip::Beep], now);
     }
@@ -66,7 +84,7 @@ impl Menu {
         let tally = Tally::default();
         self.recording = Some(Recording { purpose, end_at: Some(now + longest), quiet_since: now, tally, limits });
         self.until = None;
-        self.events.push_back(MenuEvent::Record);
+        self.events.push_back(MenuEvent::Record { spooled: purpose == Purpose::Reply });
     }
 
     pub(super) fn recording_key(&mut self, purpose: Purpose, key: char, now: Instant) {
@@ -74,7 +92,11 @@ impl Menu {
         match key {
             _ if runs => self.stop_recording(purpose, now),
             '#' => self.say(Vec::new(), vec![Clip::Beep], now),
-            '*' => self.go_to(home(purpose), vec![Phrase::Discarded.into()], now),
+            '*' => {
+                // Of a reply there is a place already.
+                self.events.push_back(MenuEvent::Discard);
+                self.go_to(home(purpose), vec![Phrase::Discarded.into()], now);
+            }
             _ => {}
         }
     }
@@ -88,7 +110,7 @@ impl Menu {
         if is_enough {
             return self.go_to(Place::Review, Vec::new(), now);
         }
-        self.recording = None;
+        self.throw_away();
         self.go_to(home(purpose), vec![Phrase::NothingRecorded.into()], now);
     }
 
@@ -101,16 +123,15 @@ impl Menu {
     /// Throws away what was recorded; or forwards nothing, before an introduction was made.
     pub(super) fn discard(&mut self, now: Instant) {
         let home = self.recorded().map_or(Place::Message, home);
-        self.recording = None;
+        self.throw_away();
         self.go_to(home, vec![Phrase::Discarded.into()], now);
     }
 
     pub(super) fn keep(&mut self, now: Instant) {
         let Some(purpose) = self.recorded() else { return };
-        self.recording = None;
         let ask = match purpose {
             Purpose::Introduction => return self.forward(true, now),
-            Purpose::Reply => match self.inbox.current().and_then(|item| item.reply_to.clone()) {
+            Purpose::Reply => match self.reply_to() {
                 Some(to) => Ask::Reply(to),
                 None => return self.go_to(Place::Message, vec![Phrase::NoReply.into()], now),
             },
@@ -118,6 +139,21 @@ impl Menu {
             Purpose::Name => Ask::Name,
         };
         self.ask(ask, Wish::Keep(purpose), now);
+    }
+
+    /// A reply that was spoken, and neither sent nor thrown away, is sent; whether there was one. Other recordings are nothing
+    /// without their last key: half a greeting greets nobody.
+    pub(super) fn send_unsent(&mut self) -> bool {
+        let is_being_kept = matches!(self.state, State::Asking(Wish::Keep(_)));
+        let Some(recording) = self.recording.take().filter(|_| !is_being_kept) else { return false };
+        let is_enough = recording.tally.is_enough(&recording.limits);
+        if recording.runs() {
+            self.events.push_back(MenuEvent::StopRecording);
+        }
+        let to = self.reply_to().filter(|_| recording.purpose == Purpose::Reply && is_enough);
+        let is_sent = to.is_some();
+        self.events.push_back(to.map_or(MenuEvent::Discard, |to| MenuEvent::Ask(Ask::Reply(to))));
+        is_sent
     }
 
     fn recorded(&self) -> Option<Purpose> {
@@ -138,6 +174,7 @@ impl Menu {
     }
 
     pub(super) fn kept(&mut self, purpose: Purpose, now: Instant) {
+        self.recording = None;
         let said = match purpose {
             Purpose::Reply => Phrase::Sent,
             Purpose::Introduction => Phrase::Forwarded,

@@ -16,6 +16,7 @@ struct Line {
     profile: Profile,
     items: Vec<Item>,
     refuses: bool,
+    fails: bool,
 }
 
 fn id(number: u128) -> MessageId {
@@ -53,7 +54,18 @@ impl Line {
         let items = vec![item(1, MessageState::New), item(2, MessageState::Heard), item(3, MessageState::New)];
         let menu = Menu::new(access, Language::En, MenuLimits::default());
         let said = Vec::new();
-        Self { menu, start, now: start, said, asked: Vec::new(), events: Vec::new(), profile, items, refuses: false }
+        Self {
+            menu,
+            start,
+            now: start,
+            said,
+            asked: Vec::new(),
+            events: Vec::new(),
+            profile,
+            items,
+            refuses: false,
+            fails: false,
+        }
     }
 
     /// In the main menu of the own mailbox.
@@ -107,14 +119,25 @@ impl Line {
     fn answer(&mut self, ask: &Ask) -> Answer {
         match ask {
             _ if self.refuses => Answer::Refused,
+            _ if self.fails => Answer::Failed,
             Ask::Open => Answer::Opened(self.profile.clone()),
             Ask::LogIn { mailbox, pin } if mailbox == "1001" && pin.expose() == "482159" => Answer::Opened(self.profile.clone()),
             Ask::LogIn { .. } => Answer::Refused,
             Ask::List => Answer::Messages { today: date(2026, 11, 29), items: self.items.clone() },
             Ask::Find(extension) if extension == "1003" => Answer::Done,
             Ask::Find(_) => Answer::Refused,
-            Ask::Act(..)
-            | Ask::Forward { .. }
+            Ask::Act(message, action) => {
+                let Some(item) = self.items.iter_mut().find(|item| item.id == *message) else { return Answer::Refused };
+                item.state = match action {
+                    Action::Save => MessageState::Saved,
+                    Action::Delete => MessageState::Deleted,
+                    Action::Restore | Action::New | Action::Expunge => MessageState::New,
+                    Action::Heard => MessageState::Heard,
+                };
+                Answer::Acted(item.state)
+            }
+            Ask::Forward { .. }
+            | Ask::BeginReply(_)
             | Ask::Reply(_)
             | Ask::Greet(_)
             | Ask::EndTemporary
@@ -136,8 +159,9 @@ impl Line {
                 MenuEvent::Pause(_)
                 | MenuEvent::Skip(_)
                 | MenuEvent::Speed(_)
-                | MenuEvent::Record
+                | MenuEvent::Record { .. }
                 | MenuEvent::StopRecording
+                | MenuEvent::Discard
                 | MenuEvent::Heard(_)
                 | MenuEvent::Over { .. } => {}
             }
@@ -236,6 +260,30 @@ fn messages_are_played_the_oldest_first_and_are_heard_once_they_sounded() {
     line.press("4").hears(&format!("none-before message number-1 {HEADER} SOUND"));
 }
 
+/// Restored, it is what the store says; and the store is told of what was heard in the trash.
+#[test]
+fn what_was_heard_while_it_was_deleted_is_not_new_any_more() {
+    let mut line = Line::own(MenuLayout::Asterisk);
+    line.press("17").menu.handle_heard(id(1));
+    line.drain();
+    assert_eq!(line.events.last(), Some(&MenuEvent::Heard(id(1))));
+    line.press("7").hears("restored message-menu-asterisk");
+    assert_eq!(line.menu.inbox.current().map(|item| item.state), Some(MessageState::New), "as the store said, and not guessed");
+    line.menu.handle_heard(id(1));
+    line.drain();
+    assert_eq!(line.events.iter().filter(|event| **event == MenuEvent::Heard(id(1))).count(), 2);
+}
+
+#[test]
+fn a_long_message_is_played_to_its_end() {
+    let mut line = Line::new(Access::Device, MenuLayout::Aftertone);
+    line.items[0].length = Duration::from_secs(3600);
+    line.start();
+    line.press("1").wait(3600).hears(&format!("message number-1 {HEADER} SOUND"));
+    line.press("75").wait(100).press("5").wait(3600).hears(&format!("message number-1 {HEADER} SOUND"));
+    line.wait(301).hears("message-menu");
+}
+
 #[test]
 fn check_envelope() {
     let mut line = Line::new(Access::Device, MenuLayout::Aftertone);
@@ -247,6 +295,10 @@ fn check_envelope() {
         "urgent received yesterday at number-14 o-clock number-5 from-unknown forwarded-by number-1 number-0 number-0 number-3";
     line.press("1").hears(&format!("message number-1 {envelope} SOUND"));
     line.press("0").hears(&format!("{envelope} length one-feminine minute one-feminine second message-menu"));
+    let mut address = Line::new(Access::Device, MenuLayout::Aftertone);
+    address.items[0].number = "ada1@elsewhere.example".into();
+    address.start();
+    address.press("1").hears("message number-1 received yesterday at number-14 o-clock number-5 from-address SOUND");
 }
 
 #[test]
@@ -257,6 +309,11 @@ fn check_delete_restore_and_save() {
     line.press("3").asked_last(&Ask::Act(id(1), Action::Restore)).hears("restored message-menu");
     line.press("2").asked_last(&Ask::Act(id(1), Action::Save)).hears(&format!("saved message number-2 {HEADER} SOUND"));
     line.press("2").hears("saved no-more main-menu");
+    // Behind the last one nothing leads back to it.
+    let mut last = Line::own(MenuLayout::Aftertone);
+    last.press("163").asked_last(&Ask::Act(id(3), Action::Delete)).hears("deleted no-more message-menu");
+    last.press("3").asked_last(&Ask::Act(id(3), Action::Restore)).hears("restored message-menu");
+    last.press("3#").hears("main-menu");
     let mut asterisk = Line::own(MenuLayout::Asterisk);
     asterisk.press("17").asked_last(&Ask::Act(id(1), Action::Delete)).hears("deleted message-menu-asterisk");
     asterisk.press("7").asked_last(&Ask::Act(id(1), Action::Restore)).hears("restored message-menu-asterisk");
@@ -311,10 +368,76 @@ fn check_reply() {
     line.press("#").asked_last(&Ask::Reply("1002".into())).hears("sent message-menu");
     line.press("*1").played().wait(9).hears("nothing-recorded message-menu");
     line.press("*1").press("*").hears("discarded message-menu");
+    assert_eq!(line.asked.iter().filter(|ask| **ask == Ask::BeginReply("1002".into())).count(), 4, "each one has a place");
+    let discards = line.events.iter().filter(|event| **event == MenuEvent::Discard).count();
+    assert_eq!(discards, 3, "the one that was recorded again, the silent one, and the one that was given up");
     let mut stranger = Line::new(Access::Device, MenuLayout::Aftertone);
     stranger.items[0].reply_to = None;
     stranger.start();
     stranger.press("1*1").hears("no-reply message-menu");
+}
+
+#[test]
+fn a_reply_that_was_spoken_is_sent_whenever_the_listener_goes() {
+    let begin = || {
+        let mut line = Line::own(MenuLayout::Aftertone);
+        line.press("1*1").played();
+        line
+    };
+    let reply = || MenuEvent::Ask(Ask::Reply("1002".into()));
+    let mut cut = begin();
+    cut.speak(2).menu.handle_hang_up();
+    cut.drain();
+    assert!(cut.events.ends_with(&[MenuEvent::StopRecording, reply()]), "{:?}", cut.events);
+    let mut in_review = begin();
+    in_review.speak(2).press("#").menu.handle_hang_up();
+    in_review.drain();
+    assert_eq!(in_review.events.last(), Some(&reply()));
+    let mut asleep = begin();
+    asleep.speak(2).press("#").hears("review-menu").played().wait(9).played().wait(9).played().wait(9).hears("sent goodbye");
+    assert_eq!(asleep.asked.last(), Some(&Ask::Reply("1002".into())));
+    // Neither what is no reply yet nor what was thrown away, and nothing twice.
+    let mut short = begin();
+    short.menu.handle_hang_up();
+    short.drain();
+    assert!(short.events.ends_with(&[MenuEvent::StopRecording, MenuEvent::Discard]));
+    let mut discarded = begin();
+    discarded.speak(2).press("#*").menu.handle_hang_up();
+    discarded.drain();
+    assert!(!discarded.events.contains(&reply()));
+    let mut sent = begin();
+    sent.speak(2).press("##").hears("sent message-menu").menu.handle_hang_up();
+    sent.drain();
+    assert_eq!(sent.events.iter().filter(|event| **event == reply()).count(), 1);
+}
+
+#[test]
+fn what_could_not_be_kept_can_be_kept_once_more() {
+    let mut line = Line::own(MenuLayout::Aftertone);
+    line.press("1*1").played().speak(2).press("#");
+    line.fails = true;
+    line.press("2").hears("failed review-menu").press("1").hears("RECORDING review-menu");
+    line.fails = false;
+    line.press("2").asked_last(&Ask::Reply("1002".into())).hears("sent message-menu");
+    line.press("*31003#1").played().speak(2).press("#");
+    line.fails = true;
+    line.press("2").hears("failed review-menu");
+    line.fails = false;
+    let forward = Ask::Forward { message: id(1), to: "1003".into(), introduced: true };
+    line.press("2").asked_last(&forward).hears("forwarded message-menu");
+    line.press("#31").played().speak(2).press("#");
+    line.fails = true;
+    line.press("2").hears("failed review-menu").press("*").hears("discarded options-menu");
+}
+
+/// A slow store isn't pressed again for what it is doing.
+#[test]
+fn making_sound_of_sound_may_take_its_time() {
+    let mut line = Line::own(MenuLayout::Aftertone);
+    line.press("1*1").played().speak(2).press("#");
+    line.menu.handle_digit('2', line.now);
+    while let MenuOutput::Event(_) = line.menu.poll_output() {}
+    line.wait(119).hears("review-menu").wait(2).hears("failed review-menu");
 }
 
 #[test]
@@ -387,7 +510,7 @@ fn a_store_that_does_not_answer_ends_nothing_but_the_wish() {
 #[test]
 fn a_call_has_an_end() {
     let mut line = Line::own(MenuLayout::Aftertone);
-    while !line.is_over() && line.now < line.start + Duration::from_secs(4000) {
+    while !line.is_over() && line.now < line.start + Duration::from_secs(4 * 3600 + 30) {
         line.wait(5).press("A");
     }
     assert!(line.is_over());
@@ -468,7 +591,7 @@ proptest! {
     fn with_media_that_never_end_it_ends_too(keys in "[0-9*#]{0,60}", asterisk: bool) {
         let layout = if asterisk { MenuLayout::Asterisk } else { MenuLayout::Aftertone };
         let mut line = Line::own(layout);
-        line.press(&keys).wait(4000);
+        line.press(&keys).wait(4 * 3600 + 30);
         prop_assert!(line.is_over(), "{:?}", line.menu);
     }
 }

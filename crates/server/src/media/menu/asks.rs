@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use aftertone_exchange::MenuAccess;
 use aftertone_media::{
+    Codec,
     container::{self, Pcm},
     level::Peaks,
     resample::resample,
@@ -13,16 +14,16 @@ use aftertone_model::{
     Subscriber, SubscriberId, Timestamp,
 };
 use aftertone_server_store::{
-    Acted, Finished, FinishedSound, ForwardOrder, ForwardOutcome, Lookup, NewRecording, NewSound, SoundFormat,
+    Acted, FinishError, Finished, ForwardOrder, ForwardOutcome, Lookup, NewRecording, NewSound, SoundFormat,
 };
 use aftertone_sync::IdempotencyKey;
-use aftertone_voicemail::{Answer, Ask, Item, Profile};
+use aftertone_voicemail::{Answer, Ask, Guesser, Item, Profile};
 use anyhow::{Context, bail};
 use jiff::tz::TimeZone;
 
 use super::{
     super::{MediaEvent, Shared, recording::Recording},
-    tape::Taped,
+    tape::{Place, Sending, Taped},
 };
 use crate::{jobs::compact_later, pins::Checked};
 
@@ -34,15 +35,16 @@ const BREATH: Duration = Duration::from_millis(400);
 const JOINED_RATE: u32 = 48_000;
 
 /// An answer, with whose mailbox is open from now on.
-#[derive(Debug)]
 pub(super) struct Replied {
     pub(super) answer: Answer,
     pub(super) owner: Option<Subscriber>,
+    /// Where a reply is recorded to.
+    pub(super) place: Option<Place>,
 }
 
 impl From<Answer> for Replied {
     fn from(answer: Answer) -> Self {
-        Self { answer, owner: None }
+        Self { answer, owner: None, place: None }
     }
 }
 
@@ -50,9 +52,12 @@ impl From<Answer> for Replied {
 pub(super) struct Asker {
     pub(super) shared: Arc<Shared>,
     pub(super) access: MenuAccess,
-    pub(super) caller: Option<String>,
+    pub(super) caller: Guesser,
     pub(super) owner: Option<Subscriber>,
+    pub(super) codec: Codec,
     pub(super) taped: Option<Arc<Taped>>,
+    /// Of a forward: the same again is the same.
+    pub(super) key: IdempotencyKey,
 }
 
 impl Asker {
@@ -74,7 +79,7 @@ impl Asker {
         Ok(match ask {
             Ask::Open => self.open().await?,
             Ask::LogIn { mailbox, pin } => {
-                match self.shared.pins.check(self.shared.store.as_ref(), &mailbox, self.caller.as_deref(), &pin).await? {
+                match self.shared.pins.check(self.shared.store.as_ref(), &mailbox, &self.caller, &pin).await? {
                     Checked::Right(subscriber) => self.opened(subscriber).await?,
                     Checked::Wrong => Answer::Refused.into(),
                     Checked::TooMany => Answer::Locked.into(),
@@ -87,6 +92,7 @@ impl Asker {
                 None => Answer::Refused.into(),
             },
             Ask::Forward { message, to, introduced } => self.forward(message, &to, introduced).await?.into(),
+            Ask::BeginReply(to) => self.begin_reply(&to).await?,
             Ask::Reply(to) => self.reply(&to).await?.into(),
             Ask::Greet(greeting) => self.greet(greeting).await?.into(),
             Ask::EndTemporary => self.end_temporary().await?.into(),
@@ -129,7 +135,7 @@ impl Asker {
         let (extension, language) = (subscriber.extension.as_str().to_owned(), subscriber.language);
         let profile = Profile { extension, language, layout: menu.layout, has_temporary };
         tracing::info!(mailbox = %subscriber.id, "a mailbox is opened by phone");
-        Ok(Replied { answer: Answer::Opened(profile), owner: Some(subscriber) })
+        Ok(Replied { answer: Answer::Opened(profile), owner: Some(subscriber), place: None })
     }
 
     async fn list(&self) -> anyhow::Result<Answer> {
@@ -164,7 +170,7 @@ impl Asker {
         }
         self.changed(mailbox).await;
         Ok(match acted {
-            Acted::Message(_) => Answer::Done,
+            Acted::Message(message) => Answer::Acted(message.state),
             Acted::Expunged | Acted::Gone | Acted::NotFound => Answer::Refused,
             Acted::KeyReused => Answer::Failed,
         })
@@ -178,7 +184,7 @@ impl Asker {
         let mailbox = self.owner()?.id;
         let Some(recipient) = self.find(to).await? else { return Ok(Answer::Refused) };
         let sound = if introduced { Some(self.introduced(message).await?) } else { None };
-        let key = IdempotencyKey::from_random(rand::random());
+        let key = self.key.clone();
         let order = ForwardOrder { mailbox, message, to: vec![recipient.id], note: String::new(), sound, key };
         Ok(match self.shared.store.forward(order, Timestamp::now()).await? {
             ForwardOutcome::Done(_) => {
@@ -197,27 +203,50 @@ impl Asker {
         tokio::task::spawn_blocking(move || join(&taped.bytes, &std::fs::read(&sound.path)?)).await?
     }
 
-    /// What was recorded becomes a message, in the same way as a caller's.
+    /// From here on a crash leaves what was said of the reply.
+    async fn begin_reply(&self, to: &str) -> anyhow::Result<Replied> {
+        let place = self.begin(to).await?;
+        Ok(Replied { answer: Answer::Done, owner: None, place: Some(place) })
+    }
+
+    async fn begin(&self, to: &str) -> anyhow::Result<Place> {
+        let recipient = self.find(to).await?.context("nobody has this extension any more")?;
+        let (recording, record) = reply_of(self.owner()?, &recipient, self.codec);
+        Ok(Place::new(self.shared.spool.begin(recording).await?, record))
+    }
+
+    /// What was recorded becomes a message, in the same way as a caller's, and once, however often that is asked for.
     async fn reply(&self, to: &str) -> anyhow::Result<Answer> {
-        let (owner, taped) = (self.owner()?, self.taped()?);
-        let Some(recipient) = self.find(to).await? else { return Ok(Answer::Failed) };
-        let (recording, record) = reply_of(owner, &recipient, taped);
-        let handle = self.shared.spool.begin(recording).await?;
-        handle.append(taped.bytes.clone())?;
-        let (duration_ms, peaks, header_bytes) = (taped.duration_ms, taped.peaks.clone(), taped.header_bytes);
-        let sound = FinishedSound { duration_ms, peaks, header_bytes, record, interrupted: false };
-        Ok(match handle.finish(sound).await? {
-            Finished::Message(_) => {
-                self.changed(recipient.id).await;
-                Answer::Done
+        let taped = self.taped()?;
+        let mut sending = taped.sending.lock().await;
+        let place = match std::mem::replace(&mut *sending, Sending::InMemory) {
+            Sending::Sent => {
+                *sending = Sending::Sent;
+                return Ok(Answer::Done);
             }
-            Finished::TooShort | Finished::Expunged => Answer::Failed,
-        })
+            Sending::Spooled(place) => *place,
+            Sending::InMemory => {
+                let mut place = self.begin(to).await?;
+                place.append(taped.bytes.clone());
+                place
+            }
+        };
+        let recipient = place.recipient();
+        match place.finish(taped).await {
+            Ok(Finished::Message(_)) => {}
+            Ok(Finished::TooShort | Finished::Expunged) => return Ok(Answer::Failed),
+            // It stays in the spool, which tries again.
+            Err(error @ (FinishError::File(_) | FinishError::Store(_))) => tracing::error!(%error, "a reply is no message yet"),
+            Err(error) => return Err(error.into()),
+        }
+        *sending = Sending::Sent;
+        self.changed(recipient).await;
+        Ok(Answer::Done)
     }
 }
 
 /// As a call that went to the mailbox at once.
-fn reply_of(owner: &Subscriber, recipient: &Subscriber, taped: &Taped) -> (NewRecording, CallRecord) {
+fn reply_of(owner: &Subscriber, recipient: &Subscriber, codec: Codec) -> (NewRecording, CallRecord) {
     let (call, now) = (CallId::from_random(rand::random()), Timestamp::now());
     let party = Caller { number: owner.extension.as_str().to_owned(), name: Some(owner.display_name.clone()) };
     let envelope = Envelope {
@@ -241,7 +270,7 @@ fn reply_of(owner: &Subscriber, recipient: &Subscriber, taped: &Taped) -> (NewRe
         diverted: Some(Reason::Direct),
         message: None,
     };
-    let format = SoundFormat { media_type: Recording::media_type(taped.codec).into(), codec: taped.codec.name().into() };
+    let format = SoundFormat { media_type: Recording::media_type(codec).into(), codec: codec.name().into() };
     let jobs = vec![compact_later(envelope.id, now)];
     (NewRecording { envelope, record: record.clone(), format, language: recipient.language, jobs }, record)
 }

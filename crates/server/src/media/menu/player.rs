@@ -22,7 +22,7 @@ const FRAME: Duration = Duration::from_millis(20);
 const LOST_PLACE: Duration = Duration::from_millis(200);
 /// Who is sent nothing else is sent silence so often: it keeps NATs open.
 const KEEP_ALIVE: Duration = Duration::from_secs(1);
-/// So much of a message counts as heard; of a shorter one all of it.
+/// Of whose sound so much was sent is heard; a shorter message, when half of it was.
 const HEARD: Duration = Duration::from_secs(1);
 
 /// A clip.
@@ -109,6 +109,8 @@ impl Player {
             return;
         }
         let samples = ms.unsigned_abs() as usize * self.codec.sample_rate() as usize / 1000;
+        // What waits to be sent is not sent any more.
+        self.sent = self.sent.saturating_sub(self.buffer.len());
         self.position = if ms < 0 { self.position.saturating_sub(samples) } else { self.position + samples };
         self.buffer.clear();
     }
@@ -128,7 +130,8 @@ impl Player {
             if std::mem::take(&mut self.begins) {
                 self.timestamp = stream.timestamp_at(self.due, self.codec.clock_rate());
             }
-            let is_idle = self.paused || self.tracks.is_empty();
+            // Who holds the call hears nothing: it stands still.
+            let is_idle = self.paused || self.tracks.is_empty() || !agreed.direction.sends();
             let frame = if is_idle { vec![0; self.codec.frame()] } else { self.frame(&mut progress) };
             self.send(&frame, agreed, stream, out);
             self.due += if is_idle { KEEP_ALIVE } else { FRAME };
@@ -154,7 +157,6 @@ impl Player {
             };
             let Some(sound) = track.sound.get().cloned() else { break };
             if self.position >= sound.len() {
-                progress.heard = progress.heard.or(track.message.filter(|_| !self.told && self.sent > 0));
                 self.tracks.pop_front();
                 self.begin_track();
                 continue;
@@ -179,7 +181,8 @@ impl Player {
         self.sent += next.saturating_sub(self.position);
         // At the very end nothing more comes of it.
         self.position = if next > self.position { next } else { sound.len() };
-        let enough = HEARD.as_secs() as usize * self.codec.sample_rate() as usize;
+        let second = HEARD.as_secs() as usize * self.codec.sample_rate() as usize;
+        let enough = second.min(sound.len() / 2);
         let is_heard = self.sent >= enough && !self.told;
         self.told |= is_heard;
         is_heard.then_some(message)
@@ -188,5 +191,124 @@ impl Player {
     fn begin_track(&mut self) {
         (self.position, self.sent, self.told) = (0, 0, false);
         self.stretch = Stretch::new(self.codec.sample_rate());
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{super::super::describe::read_rtp_offer, *};
+
+    /// A listener who gets packets in virtual time.
+    struct Line {
+        player: Player,
+        agreed: Agreed,
+        stream: SendStream,
+        now: Instant,
+        heard: Vec<MessageId>,
+        packets: usize,
+    }
+
+    impl Line {
+        fn new() -> Self {
+            let now = Instant::now();
+            let mut line = Self {
+                player: Player::new(Codec::Pcmu, now).unwrap(),
+                agreed: agreed("sendrecv"),
+                stream: SendStream::new(1),
+                now,
+                heard: Vec::new(),
+                packets: 0,
+            };
+            line.serve(20);
+            line
+        }
+
+        /// A message of so many milliseconds begins.
+        fn plays(&mut self, ms: usize) -> &mut Self {
+            let sound = PcmSlot::default();
+            sound.set(vec![900; ms * 8].into()).unwrap();
+            self.player.play(vec![Track { sound, message: Some(message()) }], self.now);
+            self
+        }
+
+        fn serve(&mut self, ms: u64) -> &mut Self {
+            for _ in 0..ms / 20 {
+                self.now += FRAME;
+                let mut out = Vec::new();
+                let progress = self.player.serve(&self.agreed, &mut self.stream, self.now, &mut out);
+                self.heard.extend(progress.heard);
+                self.packets += out.len();
+            }
+            self
+        }
+
+        fn holds(&mut self, holds: bool) -> &mut Self {
+            self.agreed = agreed(if holds { "sendonly" } else { "sendrecv" });
+            self
+        }
+    }
+
+    fn message() -> MessageId {
+        MessageId::from_random(1)
+    }
+
+    /// The other end does this with its media.
+    fn agreed(direction: &str) -> Agreed {
+        let offer = format!(
+            "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\na={direction}\r\n"
+        );
+        Agreed::answered(&read_rtp_offer(&offer, &[Codec::Pcmu]).unwrap().1)
+    }
+
+    #[test]
+    fn a_message_was_heard_when_a_second_of_it_was_sent() {
+        let mut line = Line::new();
+        line.plays(5000).serve(900);
+        assert_eq!(line.heard, []);
+        line.serve(4500);
+        assert_eq!(line.heard, [message()], "and once");
+        let mut short = Line::new();
+        short.plays(600).serve(240);
+        assert_eq!(short.heard, []);
+        assert_eq!(short.serve(400).heard, [message()], "there is no second of it");
+    }
+
+    #[test]
+    fn nothing_was_heard_of_what_was_skipped() {
+        let mut line = Line::new();
+        line.plays(5000).serve(200).player.skip(10_000);
+        assert_eq!(line.serve(2000).heard, []);
+        let mut restless = Line::new();
+        restless.plays(60_000);
+        for _ in 0..4 {
+            restless.serve(200).player.skip(5000);
+        }
+        assert_eq!(restless.heard, []);
+    }
+
+    #[test]
+    fn who_holds_the_call_misses_nothing() {
+        let mut line = Line::new();
+        line.plays(5000).serve(500).holds(true).serve(20_000);
+        assert_eq!(line.heard, []);
+        let before = line.packets;
+        line.holds(false).serve(1600);
+        assert_eq!(line.heard, [message()], "it goes on where it was, within a second");
+        line.serve(6000);
+        assert!((225..=235).contains(&(line.packets - before)), "the other 4.5 s are played: {}", line.packets - before);
+    }
+
+    /// Only the slot that a listener still waits for is worth a core.
+    #[test]
+    fn a_slot_tells_whether_somebody_waits_for_it() {
+        let mut line = Line::new();
+        let slot = PcmSlot::default();
+        line.player.play(vec![Track { sound: Arc::clone(&slot), message: None }], line.now);
+        assert_eq!(Arc::strong_count(&slot), 2);
+        line.plays(100);
+        assert_eq!(Arc::strong_count(&slot), 1);
     }
 }

@@ -120,8 +120,17 @@ async fn leave_one(data: &Path) -> Result<()> {
     let file = format!("{id}.wav");
     std::fs::write(store.blobs_dir().join(&file), &sound)?;
     let party = Caller { number: "+4930901820".into(), name: None };
-    let envelope =
-        Envelope { id, call, mailbox: owner, caller: party.clone(), received_at: at, reason: Reason::NoAnswer, urgent: false };
+    let envelope = Envelope {
+        id,
+        call,
+        mailbox: owner,
+        caller: party.clone(),
+        received_at: at,
+        reason: Reason::NoAnswer,
+        urgent: false,
+        private: false,
+        call_back: None,
+    };
     let record = CallRecord {
         call,
         owner,

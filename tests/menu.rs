@@ -383,6 +383,87 @@ async fn a_reply_is_sent_though_the_line_breaks() -> Result<()> {
     world.hosted.stop().await
 }
 
+/// A caller hears their message, records it once more, and says what is to be thought of it. Its owner sees that and hears it, and
+/// is told why it goes to nobody else.
+#[tokio::test]
+async fn a_caller_chooses_what_becomes_of_the_message() -> Result<()> {
+    let world = World::new("de").await?;
+    let account = "<sip:+4930901821@elsewhere.example>;regint=0;audio_codecs=PCMU".to_owned();
+    let phone = world.phone(account, "foreign", &sound::sentence()?.repeated(CALL_S)).await?;
+    let mut caller = world.listen(phone, &format!("sip:*981001@{};transport=udp", world.hosted.sip_udp)).await?;
+    // Past the greeting.
+    caller.phone.hears(0.4, PATIENCE).await?;
+    caller.press("#").await?;
+    caller.speaks(9.0).await?;
+    caller.press("#").await?;
+    caller.hears("deposit-menu").await?;
+    caller.press("3").await?;
+    caller.speaks(6.0).await?;
+    caller.press("#").await?;
+    let menu = caller.hears("deposit-menu").await?;
+    caller.press("1").await?;
+    let again = caller.hears("deposit-menu").await?;
+    let played = caller.so_far()?.part(menu.end_s, again.at_s - menu.end_s);
+    let likeness_s = sound::likeness(&sound::sentence()?.part(1.0, 2.0), &played);
+    assert!(likeness_s > 0.8, "the caller hears {likeness_s:.2} like what they said");
+    for (key, said) in [("4", "marked-urgent"), ("5", "marked-private"), ("4", "not-urgent"), ("4", "marked-urgent")] {
+        caller.press(key).await?;
+        caller.hears(said).await?;
+    }
+    caller.press("6").await?;
+    caller.hears("enter-number").await?;
+    caller.press("03017#").await?;
+    caller.hears_all("number-noted number-0 number-3 number-0 number-1 number-7").await?;
+    caller.phone.command("hangup").await?;
+
+    let messages = world.alice.wait_for_messages(1, PATIENCE).await?;
+    let [message] = messages.as_slice() else { anyhow::bail!("{} messages", messages.len()) };
+    let marks = (&message["urgent"], &message["private"], &message["call_back"], &message["interrupted"]);
+    assert_eq!(marks, (&json!(true), &json!(true), &json!("03017"), &json!(false)), "{message}");
+    assert!((3_000..7_500).contains(&message["duration_ms"].as_u64().unwrap_or(0)), "the last one alone: {message}");
+    let refused = world
+        .alice
+        .send(
+            Method::POST,
+            &format!("messages/{}/forward", message["id"].as_str().context("no id")?),
+            Some(&json!({"to": ["1002"], "note": ""})),
+        )
+        .await?;
+    assert_eq!(refused.status(), 422);
+    assert_eq!(refused.json::<Value>().await?["code"], "private_message");
+    assert_eq!(world.alice.call_records().await?.len(), 1, "one call, however often it was recorded");
+
+    let mut alice = world.own_menu(&Sound::silence(CALL_S)).await?;
+    alice.hears("main-menu").await?;
+    alice.press("1").await?;
+    alice.hears_all("message number-1 urgent private received").await?;
+    alice.hears_all("call-back-at number-0 number-3 number-0 number-1 number-7").await?;
+    alice.press("*").await?;
+    alice.hears("more-menu").await?;
+    alice.press("3").await?;
+    alice.hears("cannot-forward").await?;
+    alice.phone.command("hangup").await?;
+    world.hosted.stop().await
+}
+
+/// Whoever presses nothing has sent it too, and hears that.
+#[tokio::test]
+async fn a_caller_who_chooses_nothing_has_sent_the_message() -> Result<()> {
+    let world = World::new("en").await?;
+    let account = "<sip:+4930901821@elsewhere.example>;regint=0;audio_codecs=PCMU".to_owned();
+    let phone = world.phone(account, "foreign", &sound::sentence()?.repeated(CALL_S)).await?;
+    let mut caller = world.listen(phone, &format!("sip:*981001@{};transport=udp", world.hosted.sip_udp)).await?;
+    caller.phone.hears(0.4, PATIENCE).await?;
+    caller.press("#").await?;
+    caller.speaks(6.0).await?;
+    caller.press("#").await?;
+    caller.hears_all("deposit-menu message-sent").await?;
+    caller.hung_up().await?;
+    let message = world.alice.wait_for_messages(1, PATIENCE).await?.remove(0);
+    assert_eq!((&message["urgent"], &message["private"], &message["call_back"]), (&json!(false), &json!(false), &Value::Null));
+    world.hosted.stop().await
+}
+
 /// What of `wanted` is in the sound of a message.
 async fn likeness(api: &Api, message: &Value, wanted: &Sound) -> Result<f64> {
     let id = message["id"].as_str().context("no id")?;

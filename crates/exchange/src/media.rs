@@ -352,6 +352,8 @@ fn deposit_order(
         received_at: call.started_at,
         reason,
         urgent: false,
+        private: false,
+        call_back: None,
     };
     let record = CallRecord {
         call: call.id,
@@ -365,5 +367,13 @@ fn deposit_order(
         diverted: Some(reason),
         message: None,
     };
-    DepositOrder { envelope, record, language: callee.language, greeting: None, longest: Duration::ZERO, menu: None }
+    DepositOrder {
+        envelope,
+        record,
+        language: callee.language,
+        greeting: None,
+        longest: Duration::ZERO,
+        menu: None,
+        choices: true,
+    }
 }

@@ -181,6 +181,8 @@ pub struct DepositOrder {
     pub longest: Duration,
     /// Where the star key leads from the greeting.
     pub menu: Option<MenuOrder>,
+    /// The hash key does not hang up after the message, but lets the caller choose what becomes of it.
+    pub choices: bool,
 }
 
 /// What the phone menu needs to begin.

@@ -22,7 +22,7 @@ pub use id::{CallId, DeviceId, GreetingId, InvalidId, MessageId, SubscriberId};
 pub use keeping::{Fullness, Keeping, OwnKeeping};
 pub use log::{CallRecord, Direction, EndReason};
 pub use menu::MenuLayout;
-pub use message::{Envelope, ForwardNote, Message, MessageAction, MessageState, Reason, Standing};
+pub use message::{Envelope, ForwardNote, Marks, Message, MessageAction, MessageState, Reason, Standing};
 pub use plan::{
     Answer, AnsweringRule, CallerGroup, Callers, Dates, GreetingRule, Hours, OwnDay, Plan, RING_CYCLE_S, RingTime, Span,
     Temporary, Weekday, When,

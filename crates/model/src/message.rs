@@ -123,6 +123,38 @@ pub struct Envelope {
     pub reason: Reason,
     /// The caller marked it urgent.
     pub urgent: bool,
+    /// The caller marked it private: it can't be forwarded.
+    #[serde(default)]
+    pub private: bool,
+    /// Under what number the caller wants to be called back, where they have left one.
+    #[serde(default)]
+    pub call_back: Option<String>,
+}
+
+/// What a caller says of their message once it is spoken.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marks {
+    /// It is urgent.
+    pub urgent: bool,
+    /// Nobody else is to hear it.
+    pub private: bool,
+    /// The number to call back, in digits.
+    pub call_back: Option<String>,
+}
+
+impl Envelope {
+    /// What the caller said of it.
+    #[must_use]
+    pub fn marks(&self) -> Marks {
+        Marks { urgent: self.urgent, private: self.private, call_back: self.call_back.clone() }
+    }
+
+    /// With what the caller says of it.
+    #[must_use]
+    pub fn marked(self, marks: Marks) -> Self {
+        let Marks { urgent, private, call_back } = marks;
+        Self { urgent, private, call_back, ..self }
+    }
 }
 
 /// Who forwarded a message, and what they wrote.

@@ -113,6 +113,9 @@ pub(crate) async fn forward(
         Lookup::Gone => return Ok(ForwardOutcome::Gone),
         Lookup::NotFound => return Ok(ForwardOutcome::NotFound),
     };
+    if stored.message.envelope.private {
+        return Ok(ForwardOutcome::Private);
+    }
     let mut recipients = Vec::with_capacity(to.len());
     for id in to {
         let Some(recipient) = users::get(&mut *connection, id).await? else { return Ok(ForwardOutcome::UnknownRecipient) };

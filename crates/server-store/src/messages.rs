@@ -36,6 +36,12 @@ pub(crate) const SCHEMA_1: &str = "
     ) STRICT;
 ";
 
+/// What callers say of their messages once they are spoken.
+pub(crate) const SCHEMA_MARKS: &str = "
+    ALTER TABLE messages ADD COLUMN private INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE messages ADD COLUMN call_back TEXT NOT NULL DEFAULT ''; -- the number to call back, or ''
+";
+
 /// A message with what its owner doesn't see.
 pub(crate) struct StoredMessage {
     pub(crate) message: Message,
@@ -53,6 +59,8 @@ pub(crate) fn from_row(row: &SqliteRow) -> Result<StoredMessage, StoreError> {
         received_at: row.time("received_ns")?,
         reason: row.word_as("reason")?,
         urgent: row.flag("urgent")?,
+        private: row.flag("private")?,
+        call_back: row.maybe_string("call_back")?,
     };
     let message = Message {
         envelope,
@@ -71,8 +79,9 @@ pub(crate) async fn insert(connection: &mut SqliteConnection, message: &Message,
     let arrived = forwarded.as_ref().map_or(envelope.received_at, |note| note.at);
     sqlx::query(
         "INSERT INTO messages (id, mailbox, call, caller_number, caller_name, received_ns, arrived_ns, reason, urgent,
-            duration_ms, kept, deleted, peaks, content, media_type, forwarded, interrupted)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?)",
+            duration_ms, kept, deleted, peaks, content, media_type, forwarded, interrupted,
+            private, call_back)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(envelope.id.to_string())
     .bind(envelope.mailbox.to_string())
@@ -90,6 +99,8 @@ pub(crate) async fn insert(connection: &mut SqliteConnection, message: &Message,
     .bind(media_type)
     .bind(json(forwarded.as_ref()))
     .bind(i64::from(*interrupted))
+    .bind(i64::from(envelope.private))
+    .bind(envelope.call_back.as_deref().unwrap_or_default())
     .execute(connection)
     .await?;
     Ok(())

@@ -25,6 +25,7 @@ const STEPS: &[&[&str]] = &[
     &[greetings::SCHEMA],
     &[menus::SCHEMA],
     &[keeping::SCHEMA, holds::SCHEMA],
+    &[messages::SCHEMA_MARKS],
 ];
 
 /// One row: which life of the database this is. A copy that was made as a backup says so, and gets a new epoch when it

@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aftertone_model::{CallRecord, Envelope, Language, Message, MessageId};
+use aftertone_model::{CallRecord, Envelope, Language, Marks, Message, MessageId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
@@ -97,6 +97,8 @@ pub struct FinishedSound {
     pub record: CallRecord,
     /// It broke off before the caller hung up.
     pub interrupted: bool,
+    /// What the caller said of it.
+    pub marks: Marks,
 }
 
 /// What became of a recording.
@@ -400,6 +402,13 @@ impl SpoolHandle {
         let command = writer::Command::Finish { id: self.id, sound: Box::new(sound), reply };
         self.writer.send(command).map_err(|_| FinishError::Closed)?;
         answer.await.unwrap_or(Err(FinishError::Closed))
+    }
+
+    /// The file, once everything that was appended before is in it. It is the recording's own: read it, and soon.
+    pub fn file(&self) -> impl Future<Output = Option<PathBuf>> + Send + 'static {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.writer.send(writer::Command::Reach { id: self.id, reply });
+        async move { if sent.is_ok() { answer.await.ok() } else { None } }
     }
 
     /// Throws the recording away: whoever made it wants nobody to hear it, and no call is logged.

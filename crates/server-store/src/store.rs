@@ -292,6 +292,8 @@ pub enum ForwardOutcome {
     Gone,
     /// It never was in this mailbox.
     NotFound,
+    /// Its caller marked it private; nothing was delivered.
+    Private,
     /// The key was used for another write of this mailbox.
     KeyReused,
 }

@@ -148,6 +148,7 @@ pub fn settle(result: Result<(), SendFailure>) -> Settled {
         ProblemCode::BadRequest
         | ProblemCode::CursorReset
         | ProblemCode::UnknownRecipient
+        | ProblemCode::PrivateMessage
         | ProblemCode::TooLarge
         | ProblemCode::UnsupportedSound
         | ProblemCode::SoundTooLong

@@ -335,6 +335,8 @@ pub enum ProblemCode {
     CursorReset,
     /// A forward names somebody who doesn't exist.
     UnknownRecipient,
+    /// The caller marked the message private: it can't be forwarded.
+    PrivateMessage,
     /// The body is larger than allowed.
     TooLarge,
     /// It is no sound file that is known, or nothing can be heard in it.

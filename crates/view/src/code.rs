@@ -63,6 +63,8 @@ pub enum Code {
     Gone,
     /// A forward names somebody who doesn't exist.
     UnknownRecipient,
+    /// The caller marked the message private: it can't be forwarded.
+    PrivateMessage,
     /// The sound is not on this device yet, and can't be fetched now.
     SoundMissing,
     /// It is no sound file that is known, or nothing can be heard in it.
@@ -89,6 +91,7 @@ impl From<ProblemCode> for Code {
             ProblemCode::RateLimited => Self::RateLimited,
             ProblemCode::NotFound | ProblemCode::Gone => Self::Gone,
             ProblemCode::UnknownRecipient => Self::UnknownRecipient,
+            ProblemCode::PrivateMessage => Self::PrivateMessage,
             ProblemCode::StorageFull => Self::StorageFull,
             ProblemCode::Internal | ProblemCode::Unknown => Self::Server,
             ProblemCode::UnsupportedSound => Self::UnsupportedSound,

@@ -26,6 +26,10 @@ pub struct MessageRow {
     pub reason: Reason,
     /// The caller marked it urgent.
     pub urgent: bool,
+    /// The caller marked it private: it can't be forwarded.
+    pub private: bool,
+    /// The number that the caller left to be called back.
+    pub call_back: Option<String>,
     /// How it came here, if somebody forwarded it.
     pub forwarded: Option<ForwardedView>,
     /// The recording broke off before the caller hung up.
@@ -111,6 +115,8 @@ impl MessageRow {
             state: (*state).into(),
             reason: envelope.reason.into(),
             urgent: envelope.urgent,
+            private: envelope.private,
+            call_back: envelope.call_back.clone(),
             forwarded: forwarded.as_ref().map(ForwardedView::from),
             interrupted: *interrupted,
             playable,

@@ -20,6 +20,8 @@ fn message(n: u8, state: MessageState, number: &str, name: Option<&str>) -> Mess
             received_at: at(n.into()),
             reason: Reason::NoAnswer,
             urgent: false,
+            private: false,
+            call_back: None,
         },
         duration_ms: 4200,
         state,

@@ -45,7 +45,7 @@ pub struct MenuLimits {
     pub name: Duration,
     /// So much silence in a row ends a recording.
     pub silence: Duration,
-    /// The longest call.
+    /// The longest call: longer than the longest message and all before it.
     pub call: Duration,
 }
 
@@ -63,7 +63,6 @@ impl Default for MenuLimits {
             recording: Duration::from_secs(180),
             name: Duration::from_secs(10),
             silence: Duration::from_secs(8),
-            // Longer than the longest message (an hour) with everything before it.
             call: Duration::from_secs(4 * 3600),
         }
     }
@@ -108,6 +107,10 @@ pub struct Item {
     pub length: Duration,
     /// The caller said so.
     pub urgent: bool,
+    /// The caller said so: it can't be forwarded.
+    pub private: bool,
+    /// The number that the caller left to be called back.
+    pub call_back: Option<String>,
     /// The extension of who forwarded it.
     pub forwarded_by: Option<String>,
     /// The extension that a reply goes to; `None` where nobody of the account left or forwarded it.
@@ -235,7 +238,7 @@ pub enum MenuEvent {
     Speed(u16),
     /// Record from here on, in place of what was recorded before, and report with `handle_sound`.
     Record {
-        /// To the place that [`Ask::BeginReply`] has made; otherwise it stays in memory until it is kept.
+        /// To the place that [`Ask::BeginReply`] has made; otherwise in memory.
         spooled: bool,
     },
     /// The recording ends.

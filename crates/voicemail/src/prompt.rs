@@ -112,6 +112,12 @@ phrases! {
     Message = "message",
     /// The caller said that it is urgent.
     Urgent = "urgent",
+    /// The caller said that nobody else is to hear it.
+    Private = "private",
+    /// Before the number that the caller left.
+    CallBackAt = "call-back-at",
+    /// It is private.
+    CannotForward = "cannot-forward",
     /// Before date and time.
     Received = "received",
     /// The day.
@@ -198,6 +204,22 @@ phrases! {
     Connecting = "connecting",
     /// The number can't or may not be called.
     CannotCall = "cannot-call",
+    /// What a caller may do with the message that they have spoken.
+    DepositMenu = "deposit-menu",
+    /// Done.
+    MarkedUrgent = "marked-urgent",
+    /// Undone.
+    NotUrgent = "not-urgent",
+    /// Done.
+    MarkedPrivate = "marked-private",
+    /// Undone.
+    NotPrivate = "not-private",
+    /// Asks for the number that the caller wants to be called back at.
+    EnterNumber = "enter-number",
+    /// Before that number.
+    NumberNoted = "number-noted",
+    /// A caller's message is sent.
+    MessageSent = "message-sent",
     /// Before the beep of a recording.
     SpeakNow = "speak-now",
     /// Nothing was said.

@@ -126,7 +126,9 @@ impl Shell {
     pub(super) async fn call_back(&mut self, message: MessageId) -> Result<(), Code> {
         let session = self.session().ok_or(Code::NotSignedIn)?;
         let message = session.message(message).await.map_err(|error| command_code(&error))?.ok_or(Code::Gone)?;
-        self.dial(&message.envelope.caller.number).await
+        let envelope = message.envelope;
+        // The caller knows best where they are to be reached.
+        self.dial(envelope.call_back.as_deref().unwrap_or(&envelope.caller.number)).await
     }
 
     pub(super) fn forward(&self, messages: Vec<MessageId>, to: Vec<String>, note: String, reply: Reply) {

@@ -96,6 +96,8 @@ interface Left {
   state: MessageState;
   reason: Reason;
   urgent?: boolean;
+  private?: boolean;
+  callBack?: string;
   interrupted?: boolean;
   playable?: boolean;
   note?: { from: PartyView; text: string; ago: Ago };
@@ -112,7 +114,7 @@ const LEFT: readonly Left[] = [
     reason: "offline",
     note: { from: party("1002", "Amelie Brandt"), text: "The delivery you asked about is at dock two. Can you sign for it today?", ago: { minutes: 81 } },
   },
-  { party: party("1000", "Reception"), ago: { minutes: DAY - 100 }, seconds: 14, state: "heard", reason: "no_answer" },
+  { party: party("1000", "Reception"), ago: { minutes: DAY - 100 }, seconds: 14, state: "heard", reason: "no_answer", private: true, callBack: "+49 170 5550199" },
   { party: party("+1 415 555 0134"), ago: { minutes: DAY + 40 }, seconds: 67, state: "saved", reason: "declined" },
   { party: party(""), ago: { minutes: DAY + 9 * HOUR }, seconds: 3, state: "heard", reason: "direct" },
   { party: party("1007", "Daniel Okafor"), ago: { minutes: 2 * DAY + 3 * HOUR }, seconds: 31, state: "heard", reason: "no_answer", interrupted: true },
@@ -147,6 +149,8 @@ export function messages(now: number, more = 140): MessageRow[] {
     state: left.state,
     reason: left.reason,
     urgent: left.urgent ?? false,
+    private: left.private ?? false,
+    call_back: left.callBack ?? null,
     forwarded: left.note ? { from: left.note.from, note: left.note.text, at: at(now, left.note.ago) } : null,
     interrupted: left.interrupted ?? false,
     playable: left.playable ?? true,

@@ -238,6 +238,8 @@ export class FakeHost implements Host {
       state: "new",
       reason: "no_answer",
       urgent: false,
+      private: false,
+      call_back: null,
       forwarded: null,
       interrupted: false,
       playable: true,
@@ -332,6 +334,7 @@ export class FakeHost implements Host {
         this.#undo.delete(command.toast);
         return this.#sendMailbox();
       case "forward":
+        if (this.#messages.some((row) => row.private && command.messages.includes(row.id))) return "private_message";
         if (this.#app.connection.type === "offline") return this.#toast({ type: "forward_waits" });
         return this.#toast({ type: "forwarded", to: command.to.map((to) => this.#people.find(({ user }) => user === to)?.name ?? to) });
       case "leave_test_message":

@@ -34,6 +34,7 @@ const CODES: Record<Code, true> = {
   no_such_call: true,
   gone: true,
   unknown_recipient: true,
+  private_message: true,
   sound_missing: true,
   unsupported_sound: true,
   sound_too_long: true,

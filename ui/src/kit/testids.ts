@@ -85,6 +85,7 @@ export const ids = {
   failed: "failed",
   tryAgain: "try-again",
   message: "message",
+  messageMarks: "message-marks",
   rate: "rate",
   volume: "volume",
   skipSilence: "skip-silence",

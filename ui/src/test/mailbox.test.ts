@@ -13,6 +13,19 @@ describe("the mailbox", () => {
     expect(world.all("new-count")[0]?.textContent).toContain("3");
   });
 
+  test("a private message says so, can't be forwarded, and is called back at the number that was left", async () => {
+    const world = await World.open();
+    await world.click("folder-all");
+    const row = (await screen.findAllByTestId("message-row")).find(({ textContent }) => textContent.includes("Reception"));
+    if (row === undefined) throw new Error("no row");
+    expect(row.textContent).toContain("Private");
+    expect(row.textContent).toContain("Call back at +49 170 5550199");
+    await world.user.click(row);
+    await waitFor(() => expect(world.get("message").dataset["messageId"]).toBe(row.dataset["messageId"]));
+    expect(world.get("message-marks").textContent).toContain("can't be forwarded");
+    expect(world.get("forward")).toHaveProperty("disabled", true);
+  });
+
   test("playing marks as heard, and the message stays under the listener’s hands", async () => {
     const world = await World.open();
     await world.click("play");

@@ -14,6 +14,8 @@ pub(crate) fn message(number: u128, state: MessageState) -> Message {
         received_at: Timestamp::constant(1_700_000_000 + i64::try_from(number).unwrap(), 0),
         reason: Reason::NoAnswer,
         urgent: false,
+        private: false,
+        call_back: None,
     };
     let media_type = "audio/wav".into();
     Message { envelope, duration_ms: 4200, state, peaks: vec![1, 2], media_type, forwarded: None, interrupted: false }

@@ -149,6 +149,8 @@ pub(crate) fn message(number: u128, state: MessageState) -> Message {
         received_at: at,
         reason: Reason::NoAnswer,
         urgent: false,
+        private: false,
+        call_back: None,
     };
     Message {
         envelope,

@@ -110,11 +110,12 @@ impl Finisher {
         }
     }
 
-    fn finish(&self, recording: NewRecording, sound: FinishedSound, broken: bool) -> Result<Finished, FinishError> {
+    fn finish(&self, mut recording: NewRecording, sound: FinishedSound, broken: bool) -> Result<Finished, FinishError> {
+        let FinishedSound { duration_ms, peaks, header_bytes, record, interrupted, marks } = sound;
+        recording.envelope = recording.envelope.marked(marks);
         if broken {
-            return self.repair(recording, sound.record);
+            return self.repair(recording, record);
         }
-        let FinishedSound { duration_ms, peaks, header_bytes, record, interrupted } = sound;
         let names = Names::new(&self.shared, recording.envelope.id);
         let sound = if duration_ms < SHORTEST_MESSAGE_MS {
             None

@@ -1,6 +1,7 @@
 use std::{
     collections::BTreeMap,
     io,
+    path::PathBuf,
     sync::{Arc, atomic::Ordering, mpsc},
     time::Instant,
 };
@@ -38,6 +39,11 @@ pub(super) enum Command {
     },
     Discard {
         id: MessageId,
+    },
+    /// Everything before it is done.
+    Reach {
+        id: MessageId,
+        reply: oneshot::Sender<PathBuf>,
     },
     Stop,
 }
@@ -99,6 +105,12 @@ impl Writer {
             Command::Finish { id, sound, reply } => self.finish(id, sound, reply),
             Command::Abandon { id } => self.abandon(id),
             Command::Discard { id } => self.discard(id),
+            Command::Reach { id, reply } => {
+                if let Some(open) = self.open.get(&id) {
+                    // Whoever asked may be gone.
+                    let _ = reply.send(Names::new(&self.shared, id).sound(&open.recording.format));
+                }
+            }
             Command::Stop => {}
         }
     }

@@ -61,6 +61,8 @@ pub(crate) fn envelope(to: &Subscriber, number: u128) -> Envelope {
         received_at: at(i64::try_from(number).unwrap()),
         reason: Reason::NoAnswer,
         urgent: number % 2 == 1,
+        private: number == 99,
+        call_back: (number % 3 == 2).then(|| format!("+4930{number}")),
     }
 }
 

@@ -65,7 +65,14 @@ pub(crate) fn new_recording(world: &World, number: u128) -> NewRecording {
 pub(crate) fn finished(world: &World, number: u128, sound: usize) -> FinishedSound {
     let mut record = record(&envelope(&world.anna, number));
     record.ended_at = at(500);
-    FinishedSound { duration_ms: ms(sound), peaks: vec![9; 120], header_bytes: HEADER as u64, record, interrupted: false }
+    FinishedSound {
+        duration_ms: ms(sound),
+        peaks: vec![9; 120],
+        header_bytes: HEADER as u64,
+        record,
+        interrupted: false,
+        marks: envelope(&world.anna, number).marks(),
+    }
 }
 
 /// The sound of message `number`: `pieces` of half a second.

@@ -239,6 +239,27 @@ async fn a_forward_to_somebody_unknown_delivers_nothing() {
 }
 
 #[tokio::test]
+async fn what_the_caller_said_of_a_message_is_kept_and_a_private_one_stays_where_it_is() {
+    let World { dir: _dir, store, anna, ben, .. } = world(Arc::new(Disk)).await;
+    for number in [99, 5] {
+        store.commit_recording(recording(&anna, number)).await.unwrap();
+    }
+    let kept = store.message(anna.id, message_id(5)).await.unwrap().found().unwrap().envelope;
+    assert_eq!((kept.private, kept.call_back.as_deref(), kept.urgent), (false, Some("+49305"), true));
+    let private = store.message(anna.id, message_id(99)).await.unwrap().found().unwrap().envelope;
+    assert_eq!((private.private, private.call_back), (true, None));
+    let forward = |message, key| {
+        let order = ForwardOrder { mailbox: anna.id, message, to: vec![ben.id], note: String::new(), sound: None, key };
+        store.forward(order, at(5))
+    };
+    assert_eq!(forward(message_id(99), key("f")).await.unwrap(), ForwardOutcome::Private);
+    assert_eq!(store.counts(ben.id).await.unwrap(), MailboxCounts::default());
+    assert!(matches!(forward(message_id(5), key("g")).await.unwrap(), ForwardOutcome::Done(_)));
+    let forwarded = store.messages(ben.id, None, 9).await.unwrap().remove(0);
+    assert_eq!(forwarded.envelope.call_back.as_deref(), Some("+49305"), "with the number to call");
+}
+
+#[tokio::test]
 async fn nobody_reaches_a_message_of_another_mailbox() {
     let World { dir: _dir, store, anna, ben, .. } = world(Arc::new(Disk)).await;
     store.commit_recording(recording(&anna, 5)).await.unwrap();
@@ -428,6 +449,7 @@ async fn databases_of_every_earlier_version_open() {
         (2, include_str!("../schemas/2.sql")),
         (5, include_str!("../schemas/5.sql")),
         (6, include_str!("../schemas/6.sql")),
+        (7, include_str!("../schemas/7.sql")),
     ];
     for (number, sql) in schemas {
         let dir = tempfile::tempdir().unwrap();
@@ -446,6 +468,7 @@ async fn databases_of_every_earlier_version_open() {
         assert!(store.check_password("1001", "a long sentence").await.unwrap().is_some(), "version {number}");
         let message = store.messages(anna.id, None, 9).await.unwrap().remove(0);
         assert_eq!((message.state, message.envelope.caller.name.as_deref()), (MessageState::Saved, Some("Zoë")));
+        assert_eq!((message.envelope.private, message.envelope.call_back), (false, None));
         assert_eq!(store.sound(anna.id, message.envelope.id).await.unwrap().found().unwrap().bytes, 8_058);
         assert_eq!(store.call_records(anna.id, None, 9).await.unwrap()[0].message, Some(message.envelope.id));
         let Changes::Page(page) = store.changes(anna.id, None, 9).await.unwrap() else { panic!("a reset") };

@@ -167,7 +167,7 @@ pub(super) enum KeyProblem {
 #[derive(utoipa::IntoResponses)]
 #[expect(dead_code, reason = "read by the derive alone")]
 pub(super) enum ForwardProblems {
-    /// A recipient doesn't exist (`unknown_recipient`), the key was used for another write, or the body is not the expected
+    /// A recipient doesn't exist (`unknown_recipient`), the message is private (`private_message`), the key was used for another write, or the body is not the expected
     /// JSON (`bad_request`). Nothing was delivered.
     #[response(status = 422, content_type = "application/problem+json")]
     Unprocessable(Problem),

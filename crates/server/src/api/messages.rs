@@ -147,6 +147,9 @@ pub(super) async fn forward(
         ForwardOutcome::UnknownRecipient => Err(unknown_recipient("somebody")),
         ForwardOutcome::Gone => Err(ApiError::gone()),
         ForwardOutcome::NotFound => Err(ApiError::not_found("message")),
+        ForwardOutcome::Private => {
+            Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, ProblemCode::PrivateMessage, "its caller marked it private"))
+        }
         ForwardOutcome::KeyReused => Err(key_reused()),
     }
 }

@@ -111,6 +111,7 @@ fn title(code: ProblemCode) -> &'static str {
         ProblemCode::Gone => "Gone",
         ProblemCode::CursorReset => "The cursor is not of this feed",
         ProblemCode::UnknownRecipient => "Unknown recipient",
+        ProblemCode::PrivateMessage => "The message is private",
         ProblemCode::TooLarge => "Too large",
         ProblemCode::UnsupportedSound => "Not a sound that is known",
         ProblemCode::SoundTooLong => "The sound is too long",

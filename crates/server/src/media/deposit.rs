@@ -1,5 +1,7 @@
 //! A deposit on a leg: plays what the answering machine says, records what the caller says, and hands both over at the end.
 
+mod choosing;
+
 use std::{
     convert::Infallible,
     mem,
@@ -13,12 +15,13 @@ use aftertone_media::{
     dtmf::{Digit, DtmfReceiver, ToneReceiver},
     rtp::RtpPacket,
 };
-use aftertone_model::{CallRecord, EndReason, Envelope, Fullness, SubscriberId, Timestamp};
+use aftertone_model::{CallRecord, EndReason, Envelope, Fullness, Marks, SubscriberId, Timestamp};
 use aftertone_server_store::{BeginError, Finished, FinishedSound, NewRecording, SpoolHandle, Store};
 use aftertone_voicemail::{Deposit, DepositLimits, Ending, Event, Output};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
+use self::choosing::{Choosing, Kept};
 use super::{
     MediaEvent, Shared,
     describe::{Agreed, Meaning},
@@ -68,6 +71,10 @@ pub(super) struct DepositRun {
     dtmf: DtmfReceiver,
     /// For callers without telephone events.
     tones: Option<ToneReceiver>,
+    /// What was recorded and is not handed over yet.
+    kept: Option<Kept>,
+    /// The caller chooses what becomes of it, or records it anew.
+    choosing: Option<Choosing>,
     shared: Arc<Shared>,
     /// A shutdown waits for it.
     finisher: mpsc::Sender<Infallible>,
@@ -144,6 +151,8 @@ impl DepositRun {
             keep_alive_at: None,
             dtmf: DtmfReceiver::default(),
             tones: ToneReceiver::new(codec).ok(),
+            kept: None,
+            choosing: None,
             shared,
             finisher,
             over: false,
@@ -164,7 +173,8 @@ impl DepositRun {
         let waits = !self.started || self.beep_due;
         let waiting = waits.then(|| *self.look_at.get_or_insert(now + FRAME));
         let player = self.player.as_ref().map(|player| player.due);
-        [machine, waiting, player, self.keep_alive_at].into_iter().flatten().min()
+        let choosing = self.choosing.as_mut().and_then(|choosing| choosing.timeout(now));
+        [machine, waiting, player, choosing, self.keep_alive_at].into_iter().flatten().min()
     }
 
     /// Time has come. `flows` says whether packets get through.
@@ -178,6 +188,7 @@ impl DepositRun {
         self.keep_alive(agreed, stream, now, &mut effects);
         self.machine.handle_timeout(now);
         self.drain(stream, now, &mut effects);
+        self.choose(agreed, stream, now, &mut effects);
         effects
     }
 
@@ -222,6 +233,9 @@ impl DepositRun {
 
     /// Without a menu behind it the star key means nothing.
     fn key(&mut self, digit: Digit, now: Instant) {
+        if let Some(choosing) = self.choosing.as_mut().filter(|choosing| !choosing.records) {
+            return choosing.choices.handle_digit(digit.as_char(), now);
+        }
         if digit.as_char() != '*' || self.order.menu.is_some() {
             self.machine.handle_digit(digit.as_char(), now);
         }
@@ -240,6 +254,8 @@ impl DepositRun {
                 self.finish(ending, keep);
             }
         }
+        // The machine was over before: what waits is sent.
+        self.send();
     }
 
     fn start(&mut self, flows: bool, now: Instant) {
@@ -313,6 +329,9 @@ impl DepositRun {
                     self.start_playing(warning, Prompt::Warning, stream, now);
                 }
                 Event::Stop { ending, keep } => {
+                    if self.goes_on(ending, keep, now) {
+                        continue;
+                    }
                     self.finish(ending, keep);
                     effects.over = !matches!(ending, Ending::HungUp | Ending::Menu);
                     let keys = Keys { dtmf: mem::take(&mut self.dtmf), tones: self.tones.take() };
@@ -320,6 +339,7 @@ impl DepositRun {
                 }
             }
         }
+        self.drain_choices(stream, now, effects);
     }
 
     /// Beeps once the message's sidecar is durable, and never if it can't be.
@@ -455,11 +475,16 @@ impl DepositRun {
         }
     }
 
-    /// Completes the file and hands it over; the worker waits for nothing.
+    /// Completes the file and hands it over, with what the caller has said of it; the worker waits for nothing.
     fn finish(&mut self, ending: Ending, keep: bool) {
-        if mem::replace(&mut self.over, true) {
-            return;
-        }
+        let recorded = self.complete(ending, keep);
+        tracing::info!(call = %self.order.envelope.call, ?ending, keep, duration_ms = recorded.sound.duration_ms, "a deposit ended");
+        self.replace(recorded, keep);
+        self.send();
+    }
+
+    /// What was recorded, as a whole file.
+    fn complete(&mut self, ending: Ending, keep: bool) -> Kept {
         self.player = None;
         self.keep_alive_at = None;
         let end = match (self.unavailable, self.mailbox_full) {
@@ -468,13 +493,9 @@ impl DepositRun {
             (false, _) => self.order.record.end,
         };
         let record = CallRecord { ended_at: Timestamp::now(), end, ..self.order.record.clone() };
-        let mut sound = FinishedSound {
-            duration_ms: 0,
-            peaks: Vec::new(),
-            header_bytes: 0,
-            record,
-            interrupted: ending == Ending::Interrupted,
-        };
+        let interrupted = ending == Ending::Interrupted;
+        let marks = Marks::default();
+        let mut sound = FinishedSound { duration_ms: 0, peaks: Vec::new(), header_bytes: 0, record, interrupted, marks };
         let spool = mem::replace(&mut self.spool, SpoolSlot::None);
         if let (Some(recording), SpoolSlot::Ready(handle)) = (self.recording.take(), &spool)
             && let Err(error) = recording.complete(handle, &mut sound)
@@ -485,7 +506,18 @@ impl DepositRun {
             // The spool makes no message of less than a second.
             sound.duration_ms = 0;
         }
-        tracing::info!(call = %self.order.envelope.call, ?ending, keep, duration_ms = sound.duration_ms, "a deposit ended");
+        Kept::new(spool, sound)
+    }
+
+    /// Hands over what is kept, once.
+    fn send(&mut self) {
+        let Some(kept) = self.kept.take() else { return };
+        self.over = true;
+        let Kept { spool, mut sound, .. } = kept;
+        if let Some(choosing) = self.choosing.take() {
+            sound.marks = choosing.choices.marks().clone();
+        }
+        sound.record.ended_at = Timestamp::now();
         let (shared, finisher, envelope) = (Arc::clone(&self.shared), self.finisher.clone(), self.order.envelope.clone());
         self.shared.runtime.spawn(async move {
             commit(&shared, spool, sound, envelope).await;
@@ -557,7 +589,8 @@ async fn commit(shared: &Shared, spool: SpoolSlot, sound: FinishedSound, envelop
 pub(super) fn give_up(shared: &Arc<Shared>, order: DepositOrder) {
     let (shared, finisher) = (Arc::clone(shared), shared.finisher());
     let record = CallRecord { ended_at: Timestamp::now(), ..order.record };
-    let sound = FinishedSound { duration_ms: 0, peaks: Vec::new(), header_bytes: 0, record, interrupted: false };
+    let sound =
+        FinishedSound { duration_ms: 0, peaks: Vec::new(), header_bytes: 0, record, interrupted: false, marks: Marks::default() };
     shared.runtime.clone().spawn(async move {
         commit(&shared, SpoolSlot::None, sound, order.envelope).await;
         drop(finisher);

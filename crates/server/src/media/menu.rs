@@ -2,7 +2,7 @@
 
 mod asks;
 mod greetings;
-mod player;
+pub(super) mod player;
 mod tape;
 
 use std::{
@@ -330,7 +330,7 @@ impl MenuRun {
         let (rate, runtime) = (self.codec.sample_rate(), &self.shared.runtime);
         match clip {
             Clip::Prompt(prompt) => Track { sound: self.shared.speech.get(prompt, language, rate, runtime), message: None },
-            Clip::Beep => Track { sound: ready(tones::beep(rate)), message: None },
+            Clip::Beep => Track { sound: speech::ready(tones::beep(rate)), message: None },
             Clip::Recording => Track { sound: self.recorded(), message: None },
             Clip::Message(message) => Track { sound: self.message(message), message: Some(message) },
         }
@@ -340,7 +340,7 @@ impl MenuRun {
         if let Some(slot) = &self.played_back {
             return Arc::clone(slot);
         }
-        let Some(taped) = self.taped.clone() else { return ready(Vec::new()) };
+        let Some(taped) = self.taped.clone() else { return speech::ready(Vec::new()) };
         let (slot, rate) = (PcmSlot::default(), self.codec.sample_rate());
         speech::fill(Arc::clone(&slot), &self.shared.runtime, move || speech::decoded(&taped.bytes, rate));
         Arc::clone(self.played_back.insert(slot))
@@ -351,7 +351,7 @@ impl MenuRun {
         if let Some((_, slot)) = self.last.as_ref().filter(|(last, _)| *last == message) {
             return Arc::clone(slot);
         }
-        let Some(owner) = self.owner.as_ref().map(|owner| owner.id) else { return ready(Vec::new()) };
+        let Some(owner) = self.owner.as_ref().map(|owner| owner.id) else { return speech::ready(Vec::new()) };
         let slot = PcmSlot::default();
         self.last = Some((message, Arc::clone(&slot)));
         let filling = Arc::clone(&slot);
@@ -379,11 +379,4 @@ fn guesser(caller: MenuCaller) -> Guesser {
         MenuCaller::Known(name) => Guesser::Known(name),
         MenuCaller::Nameless(way) => Guesser::Nameless(way),
     }
-}
-
-fn ready(pcm: Vec<i16>) -> PcmSlot {
-    let slot = PcmSlot::default();
-    // A slot is filled once, and this one is new.
-    drop(slot.set(pcm.into()));
-    slot
 }

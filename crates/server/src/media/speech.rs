@@ -31,6 +31,14 @@ impl Speech {
     }
 }
 
+/// Sound that is there already.
+pub(super) fn ready(pcm: Vec<i16>) -> PcmSlot {
+    let slot = PcmSlot::default();
+    // A slot is filled once, and this one is new.
+    drop(slot.set(pcm.into()));
+    slot
+}
+
 /// Makes sound beside the workers; what can't be made is silence, and logged.
 pub(super) fn fill(
     slot: PcmSlot,

@@ -80,7 +80,17 @@ impl World {
             message: None,
         };
         let recording = FinishedRecording {
-            envelope: Envelope { id, call, mailbox: owner, caller, received_at: at, reason: Reason::NoAnswer, urgent: false },
+            envelope: Envelope {
+                id,
+                call,
+                mailbox: owner,
+                caller,
+                received_at: at,
+                reason: Reason::NoAnswer,
+                urgent: false,
+                private: false,
+                call_back: None,
+            },
             sound: Sound {
                 content: format!("pcmu-{id}"),
                 file,

@@ -321,6 +321,8 @@ pub(crate) fn message(id: MessageId, state: MessageState) -> Message {
         received_at: Timestamp::UNIX_EPOCH,
         reason: Reason::NoAnswer,
         urgent: false,
+        private: false,
+        call_back: None,
     };
     Message {
         envelope,

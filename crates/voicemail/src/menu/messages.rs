@@ -24,6 +24,13 @@ pub(super) struct Inbox {
     at: usize,
 }
 
+impl Item {
+    /// The caller knows best where they are to be reached.
+    fn number_to_call(&self) -> &str {
+        self.call_back.as_deref().unwrap_or(&self.number)
+    }
+}
+
 impl Inbox {
     pub(super) fn current(&self) -> Option<&Item> {
         self.items.get(self.at)
@@ -103,12 +110,18 @@ impl Menu {
         if item.urgent {
             words.push(Phrase::Urgent.into());
         }
+        if item.private {
+            words.push(Phrase::Private.into());
+        }
         words.push(Phrase::Received.into());
         words.extend(spoken::moment(item.received, self.inbox.today, language));
         match spoken::digits(&item.number) {
             Some(digits) => words.extend([Prompt::from(Phrase::From)].into_iter().chain(digits)),
             None if item.number.is_empty() => words.push(Phrase::FromUnknown.into()),
             None => words.push(Phrase::FromAddress.into()),
+        }
+        if let Some(digits) = item.call_back.as_deref().and_then(spoken::digits) {
+            words.extend([Prompt::from(Phrase::CallBackAt)].into_iter().chain(digits));
         }
         if let Some(digits) = item.forwarded_by.as_deref().and_then(spoken::digits) {
             words.extend([Prompt::from(Phrase::ForwardedBy)].into_iter().chain(digits));
@@ -134,6 +147,7 @@ impl Menu {
             Command::Reply if item.reply_to.is_none() => self.go_to(Place::Message, vec![Phrase::NoReply.into()], now),
             Command::Reply => self.record(Purpose::Reply, now),
             Command::CallBack => self.connect(&item, now),
+            Command::Forward if item.private => self.go_to(Place::Message, vec![Phrase::CannotForward.into()], now),
             Command::Forward => self.enter(Entry::ForwardTo, Vec::new(), now),
             Command::Introduce => self.record(Purpose::Introduction, now),
             Command::Forthwith => self.forward(false, now),
@@ -257,7 +271,7 @@ impl Menu {
     }
 
     fn connect(&mut self, item: &Item, now: Instant) {
-        if spoken::digits(&item.number).is_none() {
+        if spoken::digits(item.number_to_call()).is_none() {
             return self.go_to(Place::Message, vec![Phrase::CannotCall.into()], now);
         }
         self.state = State::Connecting;
@@ -265,7 +279,9 @@ impl Menu {
     }
 
     pub(super) fn dial(&mut self, now: Instant) {
-        let Some(number) = self.inbox.current().map(|item| item.number.clone()) else { return self.go_to_main(Vec::new(), now) };
+        let Some(number) = self.inbox.current().map(|item| item.number_to_call().to_owned()) else {
+            return self.go_to_main(Vec::new(), now);
+        };
         self.ask(Ask::Dial(number), Wish::Dial, now);
     }
 

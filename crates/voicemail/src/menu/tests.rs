@@ -31,6 +31,8 @@ fn item(number: u128, state: MessageState) -> Item {
         received: date(2026, 11, 28).at(14, 5, 0, 0),
         length: Duration::from_secs(61),
         urgent: false,
+        private: false,
+        call_back: None,
         forwarded_by: None,
         reply_to: Some("1002".into()),
     }
@@ -295,6 +297,12 @@ fn check_envelope() {
         "urgent received yesterday at number-14 o-clock number-5 from-unknown forwarded-by number-1 number-0 number-0 number-3";
     line.press("1").hears(&format!("message number-1 {envelope} SOUND"));
     line.press("0").hears(&format!("{envelope} length one-feminine minute one-feminine second message-menu"));
+    let mut marked = Line::new(Access::Device, MenuLayout::Aftertone);
+    (marked.items[0].private, marked.items[0].call_back) = (true, Some("17".into()));
+    marked.start();
+    marked.press("1").hears(&format!("message number-1 private {HEADER} call-back-at number-1 number-7 SOUND"));
+    marked.press("*3").hears("cannot-forward message-menu");
+    marked.press("*2").played().asked_last(&Ask::Dial("17".into()));
     let mut address = Line::new(Access::Device, MenuLayout::Aftertone);
     address.items[0].number = "ada1@elsewhere.example".into();
     address.start();

@@ -429,7 +429,7 @@ estimated_ms: number, };
 /**
  * Why a command failed: only what the interface has a sentence or a reaction for.
  */
-export type Code = "not_signed_in" | "already_signed_in" | "wrong_credentials" | "bad_invitation" | "bad_picture" | "bad_server" | "not_encrypted" | "rate_limited" | "dns" | "connect" | "tls" | "server" | "storage_full" | "provider_dns" | "provider_connect" | "provider_tls" | "provider_credentials" | "provider_refused" | "own_failed" | "token_missing" | "storage_broken" | "storage_too_new" | "secrets_locked" | "secrets_missing" | "bad_number" | "no_such_call" | "gone" | "unknown_recipient" | "sound_missing" | "unsupported_sound" | "sound_too_long" | "conflict" | "weak_pin" | "file_failed" | "audio_device" | "internal";
+export type Code = "not_signed_in" | "already_signed_in" | "wrong_credentials" | "bad_invitation" | "bad_picture" | "bad_server" | "not_encrypted" | "rate_limited" | "dns" | "connect" | "tls" | "server" | "storage_full" | "provider_dns" | "provider_connect" | "provider_tls" | "provider_credentials" | "provider_refused" | "own_failed" | "token_missing" | "storage_broken" | "storage_too_new" | "secrets_locked" | "secrets_missing" | "bad_number" | "no_such_call" | "gone" | "unknown_recipient" | "private_message" | "sound_missing" | "unsupported_sound" | "sound_too_long" | "conflict" | "weak_pin" | "file_failed" | "audio_device" | "internal";
 
 /**
  * What the interface asks for. The answer is `()` or a [`Code`](crate::Code); what it changes comes as an [`Event`](crate::Event).
@@ -1290,6 +1290,14 @@ reason: Reason,
  * The caller marked it urgent.
  */
 urgent: boolean, 
+/**
+ * The caller marked it private: it can't be forwarded.
+ */
+private: boolean, 
+/**
+ * The number that the caller left to be called back.
+ */
+call_back: string | null, 
 /**
  * How it came here, if somebody forwarded it.
  */

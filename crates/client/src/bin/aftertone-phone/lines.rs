@@ -174,6 +174,8 @@ pub(crate) fn message(message: &Message) {
             "received_at": envelope.received_at.to_string(),
             "call": envelope.call.to_string(),
             "urgent": envelope.urgent,
+            "private": envelope.private,
+            "call_back": envelope.call_back,
             "interrupted": message.interrupted,
             "forwarded": message.forwarded.as_ref().map(|note| json!({ "from": note.from.number, "note": note.note })),
         }),

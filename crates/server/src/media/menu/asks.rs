@@ -192,6 +192,8 @@ impl Asker {
                 Answer::Done
             }
             ForwardOutcome::UnknownRecipient | ForwardOutcome::Gone | ForwardOutcome::NotFound => Answer::Refused,
+            // Nobody is asked whom to forward it to.
+            ForwardOutcome::Private => Answer::Failed,
             ForwardOutcome::KeyReused => Answer::Failed,
         })
     }
@@ -257,6 +259,8 @@ fn reply_of(owner: &Subscriber, recipient: &Subscriber, codec: Codec) -> (NewRec
         received_at: now,
         reason: Reason::Direct,
         urgent: false,
+        private: false,
+        call_back: None,
     };
     let record = CallRecord {
         call,
@@ -286,6 +290,8 @@ fn item(message: &Message, zone: &TimeZone, extensions: &BTreeSet<&str>) -> Item
         received: zone.to_datetime(message.envelope.received_at),
         length: Duration::from_millis(message.duration_ms),
         urgent: message.envelope.urgent,
+        private: message.envelope.private,
+        call_back: message.envelope.call_back.clone(),
         forwarded_by: forwarder,
         reply_to,
     }

@@ -26,23 +26,23 @@ const KEEP_ALIVE: Duration = Duration::from_secs(1);
 const HEARD: Duration = Duration::from_secs(1);
 
 /// A clip.
-pub(super) struct Track {
-    pub(super) sound: PcmSlot,
+pub(in super::super) struct Track {
+    pub(in super::super) sound: PcmSlot,
     /// It is this message's.
-    pub(super) message: Option<MessageId>,
+    pub(in super::super) message: Option<MessageId>,
 }
 
 /// What happened while packets were made.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Progress {
+pub(in super::super) struct Progress {
     /// All clips are over.
-    pub(super) is_over: bool,
+    pub(in super::super) is_over: bool,
     /// So much of this message was sent that it was heard.
-    pub(super) heard: Option<MessageId>,
+    pub(in super::super) heard: Option<MessageId>,
 }
 
 /// What a listener hears. Everything goes through one encoder, so that there is no seam between two clips.
-pub(super) struct Player {
+pub(in super::super) struct Player {
     codec: Codec,
     encoder: Encoder,
     tracks: VecDeque<Track>,
@@ -62,7 +62,7 @@ pub(super) struct Player {
 }
 
 impl Player {
-    pub(super) fn new(codec: Codec, now: Instant) -> Result<Self, CodecError> {
+    pub(in super::super) fn new(codec: Codec, now: Instant) -> Result<Self, CodecError> {
         Ok(Self {
             codec,
             encoder: Encoder::new(codec)?,
@@ -81,7 +81,7 @@ impl Player {
     }
 
     /// Plays these in place of what plays.
-    pub(super) fn play(&mut self, tracks: Vec<Track>, now: Instant) {
+    pub(in super::super) fn play(&mut self, tracks: Vec<Track>, now: Instant) {
         self.tracks = tracks.into();
         self.buffer.clear();
         self.paused = false;
@@ -92,19 +92,19 @@ impl Player {
         }
     }
 
-    pub(super) fn pause(&mut self, paused: bool, now: Instant) {
+    pub(in super::super) fn pause(&mut self, paused: bool, now: Instant) {
         self.paused = paused;
         if !paused {
             (self.due, self.begins) = (now, true);
         }
     }
 
-    pub(super) fn set_speed(&mut self, percent: u16) {
+    pub(in super::super) fn set_speed(&mut self, percent: u16) {
         self.speed = percent;
     }
 
     /// Moves in the message that plays.
-    pub(super) fn skip(&mut self, ms: i32) {
+    pub(in super::super) fn skip(&mut self, ms: i32) {
         if self.tracks.front().is_none_or(|track| track.message.is_none()) {
             return;
         }
@@ -116,12 +116,18 @@ impl Player {
     }
 
     /// When to call [`Self::serve`].
-    pub(super) fn due(&self) -> Instant {
+    pub(in super::super) fn due(&self) -> Instant {
         self.due
     }
 
     /// Sends what is due. Deadlines are absolute, so that no delay adds up.
-    pub(super) fn serve(&mut self, agreed: &Agreed, stream: &mut SendStream, now: Instant, out: &mut Vec<RtpPacket>) -> Progress {
+    pub(in super::super) fn serve(
+        &mut self,
+        agreed: &Agreed,
+        stream: &mut SendStream,
+        now: Instant,
+        out: &mut Vec<RtpPacket>,
+    ) -> Progress {
         let mut progress = Progress::default();
         while self.due <= now && !progress.is_over {
             if now > self.due + LOST_PLACE {

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use aftertone_media::{Codec, codec::CodecError, rtp::RtpPacket};
-use aftertone_model::{CallRecord, SubscriberId, Timestamp};
+use aftertone_model::{CallRecord, Marks, SubscriberId, Timestamp};
 use aftertone_server_store::{FinishError, Finished, FinishedSound, SpoolHandle};
 use aftertone_sync::IdempotencyKey;
 use tokio::sync::Mutex;
@@ -82,7 +82,9 @@ impl Place {
         let record = CallRecord { ended_at: Timestamp::now(), ..self.record.clone() };
         let Some(handle) = self.handle.take() else { return Err(FinishError::Missing) };
         let (duration_ms, peaks, header_bytes) = (taped.duration_ms, taped.peaks.clone(), taped.header_bytes);
-        handle.finish(FinishedSound { duration_ms, peaks, header_bytes, record, interrupted: false }).await
+        handle
+            .finish(FinishedSound { duration_ms, peaks, header_bytes, record, interrupted: false, marks: Marks::default() })
+            .await
     }
 }
 

@@ -199,6 +199,8 @@ impl Plane {
             received_at: now,
             reason: Reason::NoAnswer,
             urgent: false,
+            private: false,
+            call_back: None,
         };
         let record = CallRecord {
             call,
@@ -213,7 +215,7 @@ impl Plane {
             message: None,
         };
         let (greeting, longest) = (self.greeting.clone(), Duration::from_secs(300));
-        DepositOrder { envelope, record, language: Language::En, greeting, longest, menu: None }
+        DepositOrder { envelope, record, language: Language::En, greeting, longest, menu: None, choices: false }
     }
 
     pub(super) fn close(&self, leg: u64) {

@@ -145,6 +145,8 @@ fn message(nth: u64) -> Result<Message> {
             received_at,
             reason: Reason::NoAnswer,
             urgent: nth % 50 == 7,
+            private: false,
+            call_back: None,
         },
         duration_ms: 4_000 + nth % 60 * 1_000,
         state,

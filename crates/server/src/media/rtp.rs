@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    io::Read,
     net::{IpAddr, SocketAddr},
     rc::Rc,
     time::{Duration, Instant},
@@ -9,14 +10,17 @@ use std::{
 
 use aftertone_exchange::MediaFailure;
 use aftertone_media::sdp::{Crypto, Suite};
+use socket2::SockRef;
 use tokio::task::JoinHandle;
 
-use super::{ports::PortPair, reports::Reports, srtp::Srtp};
+use super::{ports::PortPair, reports::Reports, srtp::Srtp, worker::LARGEST_DATAGRAM};
 
 /// A source that is silent for so long may have been moved by its NAT.
 const MOVED_AFTER: Duration = Duration::from_secs(2);
 /// So many packets in a row make a source that nothing else speaks for.
 const BELIEVED_AFTER: u32 = 10;
+/// So much can lie unread at the end of a call: a second.
+const MOST_UNREAD: usize = 50;
 
 /// The sockets of one leg. The task that reads them ends with it.
 pub(super) struct RtpLeg {
@@ -40,6 +44,19 @@ impl RtpLeg {
     pub(super) fn accept(&mut self, from: SocketAddr, ssrc: u32, now: Instant) -> bool {
         let is_authentic = self.srtp.is_some();
         self.latch.accept(from, ssrc, is_authentic, now)
+    }
+
+    /// What has arrived and was not read yet, with where it came from.
+    pub(super) fn unread(&self) -> Vec<(SocketAddr, Vec<u8>)> {
+        // Past the runtime, which learns of packets only between tasks.
+        let socket = SockRef::from(&self.sockets.rtp);
+        let mut buffer = [0; LARGEST_DATAGRAM];
+        let next = || {
+            let from = socket.peek_sender().ok()?.as_socket()?;
+            let length = (&*socket).read(&mut buffer).ok()?;
+            Some((from, buffer.get(..length)?.to_vec()))
+        };
+        std::iter::from_fn(next).take(MOST_UNREAD).collect()
     }
 
     /// Our key for a line of a description.

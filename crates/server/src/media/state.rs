@@ -392,6 +392,7 @@ impl State {
     }
 
     fn close(&mut self, id: LegId, interrupted: bool, now: Instant) {
+        self.read_rest(id, now);
         self.set_timer(Timer::Deposit(id), None);
         self.set_timer(Timer::Menu(id), None);
         self.set_timer(Timer::Play(id), None);
@@ -414,6 +415,17 @@ impl State {
                     other.usage = Usage::Idle;
                 }
             }
+        }
+    }
+
+    /// A BYE overtakes the last packets of its call, which come by another socket: they belong to the message.
+    fn read_rest(&mut self, id: LegId, now: Instant) {
+        let unread = match self.legs.get(&id) {
+            Some(Leg { transport: Transport::Rtp(rtp), usage, .. }) if usage.is_mailbox() => rtp.unread(),
+            Some(_) | None => return,
+        };
+        for (from, datagram) in unread {
+            self.handle_rtp_datagram(id, from, &datagram, now);
         }
     }
 

@@ -32,7 +32,7 @@ use super::{
 };
 
 /// Larger datagrams are none of ours: an Ethernet frame holds less.
-const LARGEST_DATAGRAM: usize = 2048;
+pub(super) const LARGEST_DATAGRAM: usize = 2048;
 
 /// What the plane tells a worker.
 pub(super) enum Order {

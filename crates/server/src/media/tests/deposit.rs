@@ -67,6 +67,34 @@ async fn a_caller_leaves_a_message_that_is_kept_to_the_bit() {
     assert_eq!(container::decode(&file).unwrap().samples.len(), sound.len());
 }
 
+/// The hang-up comes by another socket than the sound, and may be read first.
+#[tokio::test]
+async fn the_last_packets_are_kept_though_the_hang_up_overtakes_them() {
+    const CALLS: u64 = 8;
+    let payloads = speech(Codec::Pcmu);
+    let (said, last) = payloads[..60].split_at(55);
+    let mut plane = Plane::start(31_180..=31_199).await;
+    let mut phones = Vec::new();
+    for leg in 1..=CALLS {
+        phones.push(plane.phone(call(leg.into()), leg, &[Codec::Pcmu], &[]).await.unwrap());
+        plane.deposit(call(leg.into()), leg, message(leg.into()));
+    }
+    futures_util::future::join_all(phones.iter_mut().map(async |phone| {
+        phone.hear_prompts(PROMPTS).await;
+        phone.speak(said).await;
+    }))
+    .await;
+    for (leg, phone) in (1..=CALLS).zip(&mut phones) {
+        for payload in last {
+            phone.send(payload.clone()).await;
+        }
+        plane.close(leg);
+        assert_eq!(plane.deposited(call(leg.into())).await, Some(message(leg.into())));
+        let (_, file) = plane.sound(message(leg.into())).await;
+        assert!(wav_data(&file).ends_with(&last.concat()), "every byte of call {leg}");
+    }
+}
+
 #[tokio::test]
 async fn a_full_disk_is_said_before_the_greeting_and_the_owner_sees_it() {
     let greetings = tone_greetings(25);

@@ -45,6 +45,12 @@ impl Window {
         .await?;
         let client = ClientBuilder::new(hyper_util_connector()).capabilities(capabilities).connect(&url).await;
         let client = client.with_context(|| format!("starting the app; its words are in {}", log.display()))?;
+        process::eventually("the page is loaded", PATIENCE, || async {
+            // What is asked while it takes the place of the empty one is cut off.
+            let state = client.execute("return location.protocol + document.readyState", Vec::new()).await;
+            Ok(state.is_ok_and(|state| state == "tauri:complete").then_some(()))
+        })
+        .await?;
         Ok(Self { client, _driver: driver })
     }
 

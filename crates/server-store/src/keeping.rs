@@ -91,6 +91,8 @@ pub trait MailboxKeeping: Send + Sync + 'static {
     async fn own_keeping(&self, mailbox: SubscriberId) -> Result<OwnKeeping, StoreError>;
     /// Says what is kept of a mailbox; noted in the audit log.
     async fn put_own_keeping(&self, mailbox: SubscriberId, own: OwnKeeping, now: Timestamp) -> Result<(), StoreError>;
+    /// How full a mailbox is; where it has no limit, nothing is counted.
+    async fn fullness(&self, mailbox: SubscriberId) -> Result<Fullness, StoreError>;
     /// How much room a mailbox has.
     async fn room(&self, mailbox: SubscriberId) -> Result<MailboxRoom, StoreError>;
     /// Expunges what was long enough in the trash, and puts there what was heard long enough ago: of each mailbox a few
@@ -172,6 +174,14 @@ pub(crate) async fn of(connection: &mut SqliteConnection, mailbox: SubscriberId)
     Ok(own(&mut *connection, mailbox).await?.over(account(connection).await?))
 }
 
+/// How full a mailbox is; where it has no limit, nothing is counted.
+pub(crate) async fn fullness(connection: &mut SqliteConnection, mailbox: SubscriberId) -> Result<Fullness, StoreError> {
+    match of(connection, mailbox).await?.quota_s {
+        0 => Ok(Fullness::Roomy),
+        quota_s => Ok(Fullness::of(used_ms(connection, mailbox).await?, quota_s)),
+    }
+}
+
 /// How much room a mailbox has.
 pub(crate) async fn room(connection: &mut SqliteConnection, mailbox: SubscriberId) -> Result<MailboxRoom, StoreError> {
     let quota_s = of(connection, mailbox).await?.quota_s;
@@ -191,14 +201,12 @@ async fn used_ms(executor: impl SqliteExecutor<'_>, mailbox: SubscriberId) -> Re
 /// Puts into the feed how full a mailbox is, if that isn't what was told last; whether it wasn't. To be called in every
 /// transaction that changes what a mailbox holds outside the trash, or may hold.
 pub(crate) async fn tell(connection: &mut SqliteConnection, mailbox: SubscriberId) -> Result<bool, StoreError> {
-    let quota_s = of(connection, mailbox).await?.quota_s;
     let told = sqlx::query("SELECT told FROM fullness WHERE mailbox = ?")
         .bind(mailbox.to_string())
         .fetch_optional(&mut *connection)
         .await?;
     let told: Fullness = told.map(|row| row.word_as("told")).transpose()?.unwrap_or_default();
-    // Without a limit nothing need be counted.
-    let fullness = if quota_s == 0 { Fullness::Roomy } else { Fullness::of(used_ms(&mut *connection, mailbox).await?, quota_s) };
+    let fullness = fullness(connection, mailbox).await?;
     if fullness == told {
         return Ok(false);
     }

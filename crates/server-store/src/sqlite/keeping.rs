@@ -1,4 +1,4 @@
-use aftertone_model::{Keeping, OwnKeeping, SubscriberId, Timestamp};
+use aftertone_model::{Fullness, Keeping, OwnKeeping, SubscriberId, Timestamp};
 use aftertone_sync::MailboxRoom;
 use async_trait::async_trait;
 
@@ -26,6 +26,10 @@ impl MailboxKeeping for SqliteStore {
         let mut tx = self.begin().await?;
         keeping::put_own(&mut tx, mailbox, own, now).await?;
         Ok(tx.commit().await?)
+    }
+
+    async fn fullness(&self, mailbox: SubscriberId) -> Result<Fullness, StoreError> {
+        keeping::fullness(&mut *self.readers.begin().await?, mailbox).await
     }
 
     async fn room(&self, mailbox: SubscriberId) -> Result<MailboxRoom, StoreError> {

@@ -548,8 +548,8 @@ fn begin_spool(order: &DepositOrder, codec: Codec, shared: &Shared) -> SpoolSlot
 /// Whether a mailbox takes nothing more. Where the store doesn't say, a message is rather too many than lost. What runs is
 /// never cut short: it may go beyond the quota.
 async fn is_full(store: &dyn Store, mailbox: SubscriberId) -> bool {
-    match store.room(mailbox).await {
-        Ok(room) => room.fullness == Fullness::Full,
+    match store.fullness(mailbox).await {
+        Ok(fullness) => fullness == Fullness::Full,
         Err(error) => {
             tracing::warn!(%error, "can't look how full a mailbox is");
             false

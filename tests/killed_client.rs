@@ -130,6 +130,7 @@ async fn leave_one(data: &Path) -> Result<()> {
         urgent: false,
         private: false,
         call_back: None,
+        test: false,
     };
     let record = CallRecord {
         call,

@@ -49,6 +49,8 @@ pub(crate) struct Call {
     pub(crate) origin: Option<SubscriberId>,
     /// `origin` has shown who they are, by credentials or by their device's connection.
     pub(crate) is_proven: bool,
+    /// The server made it, because the called person wanted to try their mailbox.
+    pub(crate) is_test: bool,
     /// It is made in the name of `origin` by whoever knows their PIN, on a phone that isn't theirs: it has none of their rights.
     pub(crate) by_pin: bool,
     /// Where it came from, if nobody vouches for it.

@@ -212,11 +212,14 @@ fn reasons(headers: &Headers) -> Headers {
 
 /// What goes into the call logs: the called person's, the caller's if that is one of ours, and those of people whom the call
 /// was forwarded to. The mailbox's owner gets theirs with the deposit. Somebody who called their own mailbox needs no record
-/// beside that, nor does who listened to it by phone.
+/// beside that, nor does who listened to it by phone; a test call is none of anybody's.
 fn records(call: &Call, end: &End, ended_at: Timestamp) -> Vec<CallRecord> {
     let callee = call.callee().map(|callee| callee.id);
     let is_own = callee.is_some() && call.origin == callee;
     let mut records = Vec::new();
+    if call.is_test {
+        return records;
+    }
     if let Some(callee) = callee.filter(|_| !is_own)
         && let Some(outcome) = callee_outcome(call, end, callee)
     {

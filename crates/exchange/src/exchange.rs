@@ -107,6 +107,8 @@ pub struct Exchange {
     pub(crate) connections: BTreeMap<ConnectionId, Option<(SubscriberId, DeviceId)>>,
     /// Connections whose other end has shown a name that is believed.
     pub(crate) believed: BTreeSet<ConnectionId>,
+    /// Those of them over which the server itself makes test calls.
+    pub(crate) testers: BTreeSet<ConnectionId>,
     pub(crate) bindings: Bindings,
     pub(crate) calls: BTreeMap<CallId, Call>,
     pub(crate) sessions: BTreeMap<SessionId, (CallId, LegId)>,
@@ -166,6 +168,7 @@ impl Exchange {
             verifier,
             connections: BTreeMap::new(),
             believed: BTreeSet::new(),
+            testers: BTreeSet::new(),
             bindings: Bindings::default(),
             calls: BTreeMap::new(),
             sessions: BTreeMap::new(),
@@ -229,6 +232,13 @@ impl Exchange {
         self.pump(now);
     }
 
+    /// The other end of a connection is the server itself, which makes a test call over it: it comes from outside as any other
+    /// call does, is marked in its message, and is in nobody's log. To be said as [`Self::handle_believed`] is.
+    pub fn handle_tester(&mut self, connection: ConnectionId, now: Now) {
+        self.testers.insert(connection);
+        self.handle_believed(connection, now);
+    }
+
     /// Bytes came. `flow.local` must be the address that the other side can reach, not the unspecified one.
     pub fn handle_received(&mut self, flow: Flow, bytes: &[u8], now: Now) {
         // A banned source gets no answer at all, and costs no more than this.
@@ -245,6 +255,7 @@ impl Exchange {
     pub fn handle_closed(&mut self, connection: ConnectionId, now: Now) {
         self.connections.remove(&connection);
         self.believed.remove(&connection);
+        self.testers.remove(&connection);
         let changed = self.bindings.drop_connection(connection);
         self.tell_bindings(changed);
         self.await_return(connection, now);

@@ -354,6 +354,7 @@ fn deposit_order(
         urgent: false,
         private: false,
         call_back: None,
+        test: call.is_test,
     };
     let record = CallRecord {
         call: call.id,

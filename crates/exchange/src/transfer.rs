@@ -151,6 +151,7 @@ impl Exchange {
             shown,
             origin,
             is_proven: false,
+            is_test: false,
             by_pin: false,
             stranger: None,
             hops: MAX_FORWARDS,

@@ -129,6 +129,9 @@ pub struct Envelope {
     /// Under what number the caller wants to be called back, where they have left one.
     #[serde(default)]
     pub call_back: Option<String>,
+    /// It was left by a test call that the mailbox's owner asked for: nobody called.
+    #[serde(default)]
+    pub test: bool,
 }
 
 /// What a caller says of their message once it is spoken.

@@ -42,6 +42,11 @@ pub(crate) const SCHEMA_MARKS: &str = "
     ALTER TABLE messages ADD COLUMN call_back TEXT NOT NULL DEFAULT ''; -- the number to call back, or ''
 ";
 
+/// Test calls leave messages too.
+pub(crate) const SCHEMA_TESTS: &str = "
+    ALTER TABLE messages ADD COLUMN test INTEGER NOT NULL DEFAULT 0;
+";
+
 /// A message with what its owner doesn't see.
 pub(crate) struct StoredMessage {
     pub(crate) message: Message,
@@ -61,6 +66,7 @@ pub(crate) fn from_row(row: &SqliteRow) -> Result<StoredMessage, StoreError> {
         urgent: row.flag("urgent")?,
         private: row.flag("private")?,
         call_back: row.maybe_string("call_back")?,
+        test: row.flag("test")?,
     };
     let message = Message {
         envelope,
@@ -80,8 +86,8 @@ pub(crate) async fn insert(connection: &mut SqliteConnection, message: &Message,
     sqlx::query(
         "INSERT INTO messages (id, mailbox, call, caller_number, caller_name, received_ns, arrived_ns, reason, urgent,
             duration_ms, kept, deleted, peaks, content, media_type, forwarded, interrupted,
-            private, call_back)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?)",
+            private, call_back, test)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(envelope.id.to_string())
     .bind(envelope.mailbox.to_string())
@@ -101,6 +107,7 @@ pub(crate) async fn insert(connection: &mut SqliteConnection, message: &Message,
     .bind(i64::from(*interrupted))
     .bind(i64::from(envelope.private))
     .bind(envelope.call_back.as_deref().unwrap_or_default())
+    .bind(i64::from(envelope.test))
     .execute(connection)
     .await?;
     Ok(())

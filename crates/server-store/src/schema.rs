@@ -26,6 +26,7 @@ const STEPS: &[&[&str]] = &[
     &[menus::SCHEMA],
     &[keeping::SCHEMA, holds::SCHEMA],
     &[messages::SCHEMA_MARKS],
+    &[messages::SCHEMA_TESTS],
 ];
 
 /// One row: which life of the database this is. A copy that was made as a backup says so, and gets a new epoch when it

@@ -36,6 +36,7 @@ mod routes;
 mod run;
 mod server;
 mod settings;
+mod test_call;
 pub mod trunks;
 mod turn;
 

@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -27,6 +28,7 @@ use crate::{
     public::Public,
     reach::Reach,
     routes::Routes,
+    test_call::TestCalls,
     trunks::state_word,
 };
 
@@ -66,6 +68,13 @@ pub(crate) enum SocketEvent {
         /// Whose it is and which, if a token said so; without one it authenticates in SIP.
         device: Option<(SubscriberId, DeviceId)>,
         /// To send on it; dropping it closes the connection.
+        sender: mpsc::Sender<Bytes>,
+    },
+    /// The server itself makes a test call.
+    TestCaller {
+        /// With its connection.
+        flow: Flow,
+        /// To send on it.
         sender: mpsc::Sender<Bytes>,
     },
     /// One SIP message.
@@ -138,6 +147,8 @@ pub(crate) struct ExchangeLoop {
     pub(crate) trust_names: Vec<String>,
     /// The addresses whose routes are watched.
     pub(crate) watched: watch::Sender<BTreeSet<IpAddr>>,
+    /// Their callers hear of what they can't see.
+    pub(crate) test_calls: Arc<TestCalls>,
     /// When idle connections were looked for last.
     pub(crate) swept_at: Instant,
 }
@@ -282,6 +293,7 @@ impl ExchangeLoop {
             Event::Media(command) => {
                 if let MediaCommand::Deposit { deposit, .. } = &command {
                     self.deposits.insert(deposit.envelope.call);
+                    self.test_calls.answered(deposit);
                 }
                 self.media.send(command);
                 return;
@@ -417,6 +429,13 @@ impl ExchangeLoop {
                 }
                 self.exchange.handle_connected(flow, device, now());
             }
+            SocketEvent::TestCaller { flow, sender } => {
+                if let Some(connection) = flow.connection {
+                    self.links.insert(connection, Link::Socket { sender });
+                    self.exchange.handle_connected(flow, None, now());
+                    self.exchange.handle_tester(connection, now());
+                }
+            }
             SocketEvent::Received { flow, bytes } => self.exchange.handle_received(flow, &bytes, now()),
             SocketEvent::Closed { connection } => self.closed(connection),
         }
@@ -440,6 +459,7 @@ impl ExchangeLoop {
             MediaEvent::Deposited { mailbox, call, message } => {
                 tracing::info!(%call, message = message.is_some(), "a deposit is committed");
                 self.deposits.remove(&call);
+                self.test_calls.committed(mailbox, call, message);
                 self.notify(Notice::FeedGrew(mailbox));
             }
         }

@@ -42,6 +42,7 @@ use crate::{
     routes::Routes,
     run::{self, Command, ExchangeLoop, Inputs, Load, Notice, SocketEvent},
     settings,
+    test_call::{self, TestCalls},
     trunks::accounts,
 };
 
@@ -164,6 +165,14 @@ impl Server {
         let (watched, to_watch) = watch::channel(run::always_watched());
         let trunks = accounts(store.as_ref(), &config.trunks).await?;
         exchange.handle_trunks(trunks.clone(), crate::run::now());
+        let test_calls = Arc::new(TestCalls::new(test_call::World {
+            store: Arc::clone(&store),
+            domain: domain.clone(),
+            sockets: sockets.clone(),
+            numbers: numbers.clone(),
+            media: config.media_address(),
+            encryption: config.encryption,
+        }));
         let owner = ExchangeLoop {
             exchange,
             media,
@@ -182,6 +191,7 @@ impl Server {
             bindings: saved_bindings,
             trust_names: config.trust_names.clone(),
             watched,
+            test_calls: Arc::clone(&test_calls),
             swept_at: std::time::Instant::now(),
         };
         let inputs = Inputs {
@@ -229,6 +239,7 @@ impl Server {
             repaired,
             look,
             pins,
+            test_calls,
             menu_numbers: (config.dial_plan.menu_number.clone(), config.dial_plan.mailbox_number.clone()),
         });
         let (http, web_addresses) = serve_http(&config, keys.as_ref(), api::router(app), &stopping).await?;

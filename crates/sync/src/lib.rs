@@ -18,5 +18,5 @@ pub use pull::{FetchFailure, FetchId, PullOutput, Puller};
 pub use wire::{
     ActionBody, Credentials, Device, DeviceKind, DirectoryEntry, ForwardBody, Forwarded, GreetingBody, Health, MailboxBounds,
     MailboxRoom, Me, MeBody, PhoneMenuBody, PhoneMenuView, PinBody, PlanView, Problem, ProblemCode, Repaired, SignIn, SignedIn,
-    TurnCredentials,
+    TestCall, TestCallFailure, TestCallGreeting, TestCallQuiet, TestCallSound, TestCallStage, TurnCredentials,
 };

@@ -1,4 +1,6 @@
-use aftertone_model::{Caller, DeviceId, Fullness, GreetingKind, Language, MenuLayout, MessageId, Plan, Subscriber, Timestamp};
+use aftertone_model::{
+    CallId, Caller, DeviceId, Fullness, GreetingKind, Language, MenuLayout, MessageId, Plan, Reason, Subscriber, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 
 /// `POST /v1/sign-in`.
@@ -297,6 +299,118 @@ impl std::fmt::Debug for TurnCredentials {
         let (uris, expires_at) = (&self.uris, self.expires_at);
         f.debug_struct("TurnCredentials").field("uris", uris).field("expires_at", &expires_at).finish_non_exhaustive()
     }
+}
+
+/// `GET /v1/me/test-call`: how the last test call to my number gets on, or went. The server forgets it when it stops.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct TestCall {
+    /// When it was asked for.
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = DateTime))]
+    pub started_at: Timestamp,
+    /// How far it is.
+    pub stage: TestCallStage,
+    /// The call, as soon as the exchange has told its caller: what the devices know it by.
+    pub call: Option<CallId>,
+    /// A device rang.
+    pub rang: bool,
+    /// Why no device rang, if the mailbox answered without that.
+    pub quiet: Option<TestCallQuiet>,
+    /// Why the mailbox answered, once it did.
+    pub reason: Option<Reason>,
+    /// What the caller heard before the beep; with [`TestCallStage::Speaking`] and after it.
+    pub greeting: Option<TestCallGreeting>,
+    /// What the caller said.
+    pub spoken: Option<TestCallSound>,
+    /// The message that came of it; its envelope says that it is a test.
+    pub message: Option<MessageId>,
+    /// What went wrong, where it ended before its time.
+    pub failure: Option<TestCallFailure>,
+    /// The status of SIP that the call was refused with, where it was.
+    pub status: Option<u16>,
+}
+
+/// How far a test call is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum TestCallStage {
+    /// It was sent to the exchange.
+    Calling,
+    /// A device rings.
+    Ringing,
+    /// The mailbox has answered; the greeting is heard.
+    Greeting,
+    /// The beep was heard; the caller speaks.
+    Speaking,
+    /// The caller has hung up; the message is being stored.
+    HungUp,
+    /// It is over, well or with a failure.
+    Over,
+}
+
+/// Why no device rings for a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum TestCallQuiet {
+    /// Do not disturb is on.
+    DoNotDisturb,
+    /// A rule of the plan sends it to the mailbox.
+    Rule,
+    /// The devices ring for no time at all.
+    NoRingTime,
+    /// No device is connected.
+    NoDevice,
+    /// They are busy, declined it or did not ring; or the call was for the mailbox itself.
+    Other,
+}
+
+/// Sound as it was measured: what is heard of it, without the silence at both ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct TestCallSound {
+    /// Its length in milliseconds.
+    pub duration_ms: u32,
+    /// Its level in tenths of a dB below full scale: `-200` is -20 dBFS.
+    pub level: i32,
+}
+
+/// The greeting from the caller's side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct TestCallGreeting {
+    /// As it was heard.
+    pub sound: TestCallSound,
+    /// It is one of mine, and not the one that comes with the server.
+    pub own: bool,
+    /// One of mine was to be played, but its sound is missing or can't be read: the caller heard the one that comes with the server.
+    pub lost: bool,
+}
+
+/// What ends a test call before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum TestCallFailure {
+    /// The exchange did not take the call: `status` says why.
+    Unreachable,
+    /// Somebody answered it on a device, instead of letting it ring.
+    Answered,
+    /// The mailbox answered, but nothing was heard of it.
+    Silent,
+    /// The mailbox is full: the caller was told so.
+    MailboxFull,
+    /// The mailbox took no message, though it isn't full: the server's disk is, or it failed.
+    NoRoom,
+    /// The mailbox hung up while the caller spoke.
+    CutOff,
+    /// The message was spoken, and is not stored.
+    NotStored,
+    /// It took too long.
+    TooLong,
+    /// The server failed; its log says how.
+    Failed,
 }
 
 /// RFC 9457 problem details, `application/problem+json`.

@@ -22,6 +22,7 @@ fn message(n: u8, state: MessageState, number: &str, name: Option<&str>) -> Mess
             urgent: false,
             private: false,
             call_back: None,
+            test: false,
         },
         duration_ms: 4200,
         state,

@@ -242,6 +242,8 @@ phrases! {
     PinDiffers = "pin-differs",
     /// Done.
     PinChanged = "pin-changed",
+    /// What a test call says into the mailbox.
+    TestCall = "test-call",
 }
 
 #[cfg(test)]

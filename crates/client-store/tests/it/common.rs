@@ -16,6 +16,7 @@ pub(crate) fn message(number: u128, state: MessageState) -> Message {
         urgent: false,
         private: false,
         call_back: None,
+        test: false,
     };
     let media_type = "audio/wav".into();
     Message { envelope, duration_ms: 4200, state, peaks: vec![1, 2], media_type, forwarded: None, interrupted: false }

@@ -151,6 +151,7 @@ pub(crate) fn message(number: u128, state: MessageState) -> Message {
         urgent: false,
         private: false,
         call_back: None,
+        test: false,
     };
     Message {
         envelope,

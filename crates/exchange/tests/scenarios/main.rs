@@ -18,6 +18,7 @@ mod menu;
 mod pages;
 mod registrar;
 mod senders;
+mod test_calls;
 mod transfers;
 mod trunks;
 mod trunks_kept;

@@ -63,6 +63,7 @@ pub(crate) fn envelope(to: &Subscriber, number: u128) -> Envelope {
         urgent: number % 2 == 1,
         private: number == 99,
         call_back: (number % 3 == 2).then(|| format!("+4930{number}")),
+        test: false,
     }
 }
 

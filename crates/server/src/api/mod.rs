@@ -16,6 +16,7 @@ mod problem;
 mod sign_in;
 mod sip;
 mod socket;
+mod test_call;
 
 use std::{
     collections::HashMap,
@@ -44,6 +45,7 @@ use crate::{
     listen::Peer,
     pins::Pins,
     run::{Notice, SocketEvent},
+    test_call::TestCalls,
 };
 
 /// What handlers share.
@@ -92,6 +94,8 @@ pub(crate) struct Parts {
     pub(crate) look: mpsc::Sender<oneshot::Sender<()>>,
     /// Of the phone menu.
     pub(crate) pins: Arc<Pins>,
+    /// People call themselves.
+    pub(crate) test_calls: Arc<TestCalls>,
     /// What opens the phone menu: on a device of one's own, and on any.
     pub(crate) menu_numbers: (Option<String>, Option<String>),
 }
@@ -177,6 +181,8 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(account::mailbox))
         .routes(routes!(phone_menu::phone_menu, phone_menu::change_phone_menu))
         .routes(routes!(phone_menu::set_pin, phone_menu::remove_pin))
+        .routes(routes!(test_call::test_call, test_call::start_test_call))
+        .routes(routes!(test_call::test_call_greeting))
         .routes(routes!(account::devices))
         .routes(routes!(account::calling, account::change_calling))
         .routes(routes!(account::revoke))

@@ -60,7 +60,8 @@ pub(super) fn decoded(bytes: &[u8], rate: u32) -> anyhow::Result<Vec<i16>> {
     Ok(resample(&pcm.samples, pcm.rate, rate)?)
 }
 
-fn sound(prompt: Prompt, language: Language, rate: u32) -> anyhow::Result<Vec<i16>> {
+/// A prompt at `rate` hertz.
+pub(crate) fn sound(prompt: Prompt, language: Language, rate: u32) -> anyhow::Result<Vec<i16>> {
     let file = file(prompt, language).ok_or_else(|| anyhow::anyhow!("there is no sound of {}", prompt.name()))?;
     decoded(file, rate)
 }

@@ -19,7 +19,7 @@ const REPLAY_WINDOW: usize = 64;
 const MOST_STREAMS: usize = 8;
 
 /// Both ways of one leg.
-pub(super) struct Srtp {
+pub(crate) struct Srtp {
     ours: Crypto,
     theirs: Crypto,
     outgoing: Context,
@@ -30,7 +30,7 @@ pub(super) struct Srtp {
 
 impl Srtp {
     /// With our key and theirs, of one suite. `None` if the cipher can't be set up.
-    pub(super) fn new(ours: Crypto, theirs: Crypto) -> Option<Self> {
+    pub(crate) fn new(ours: Crypto, theirs: Crypto) -> Option<Self> {
         let (outgoing, reports) = (context(&ours)?, context(&theirs)?);
         Some(Self { ours, theirs, outgoing, incoming: BTreeMap::new(), reports })
     }
@@ -50,7 +50,7 @@ impl Srtp {
         Some(())
     }
 
-    pub(super) fn encrypt(&mut self, rtp: &[u8]) -> Option<BytesMut> {
+    pub(crate) fn encrypt(&mut self, rtp: &[u8]) -> Option<BytesMut> {
         self.outgoing.encrypt_rtp(rtp).ok()
     }
 
@@ -59,7 +59,7 @@ impl Srtp {
     }
 
     /// The packet, if it is authentic and new.
-    pub(super) fn decrypt(&mut self, datagram: &[u8]) -> Option<BytesMut> {
+    pub(crate) fn decrypt(&mut self, datagram: &[u8]) -> Option<BytesMut> {
         let ssrc = u32::from_be_bytes(datagram.get(8..12)?.try_into().ok()?);
         if let Some(known) = self.incoming.get_mut(&ssrc) {
             return known.decrypt_rtp(datagram).ok();

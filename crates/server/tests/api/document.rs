@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::world::World;
 
-const EXPECTED: [(&str, &[&str]); 25] = [
+const EXPECTED: [(&str, &[&str]); 27] = [
     ("/sip", &["get"]),
     ("/v1/calling", &["get", "put"]),
     ("/v1/call-records", &["get"]),
@@ -21,6 +21,8 @@ const EXPECTED: [(&str, &[&str]); 25] = [
     ("/v1/me/mailbox", &["get"]),
     ("/v1/me/phone-menu", &["get", "put"]),
     ("/v1/me/pin", &["delete", "put"]),
+    ("/v1/me/test-call", &["get", "post"]),
+    ("/v1/me/test-call/greeting", &["get"]),
     ("/v1/messages", &["get"]),
     ("/v1/messages/{id}", &["get"]),
     ("/v1/messages/{id}/actions", &["post"]),

@@ -9,4 +9,5 @@ mod greetings;
 mod hostile;
 mod mailbox;
 mod sockets;
+mod test_call;
 mod world;

@@ -90,6 +90,7 @@ impl World {
                 urgent: false,
                 private: false,
                 call_back: None,
+                test: false,
             },
             sound: Sound {
                 content: format!("pcmu-{id}"),

@@ -323,6 +323,7 @@ pub(crate) fn message(id: MessageId, state: MessageState) -> Message {
         urgent: false,
         private: false,
         call_back: None,
+        test: false,
     };
     Message {
         envelope,

@@ -261,6 +261,7 @@ fn reply_of(owner: &Subscriber, recipient: &Subscriber, codec: Codec) -> (NewRec
         urgent: false,
         private: false,
         call_back: None,
+        test: false,
     };
     let record = CallRecord {
         call,

@@ -201,6 +201,7 @@ impl Plane {
             urgent: false,
             private: false,
             call_back: None,
+            test: false,
         };
         let record = CallRecord {
             call,

@@ -147,6 +147,7 @@ fn message(nth: u64) -> Result<Message> {
             urgent: nth % 50 == 7,
             private: false,
             call_back: None,
+            test: false,
         },
         duration_ms: 4_000 + nth % 60 * 1_000,
         state,

@@ -1,10 +1,11 @@
 //! What an administrator does with the server, and how devices come and go.
 
-use std::{path::Path, process::ExitStatus, time::Duration};
+use std::{net::SocketAddr, path::Path, process::ExitStatus, time::Duration};
 
 use aftertone_tests::{
     baresip::{Baresip, Setup},
     hosted::{self, ALICE, Api, BOB, Hosted, Person},
+    peers::coturn::{self, Coturn},
     process::{self, PATIENCE, Running},
     sound::{self, Sound},
 };
@@ -276,4 +277,59 @@ async fn nothing_is_served_in_clear_to_the_network() -> Result<()> {
     let said = refused(serve(&data)?.args(["--https", "127.0.0.1:0"]), &log).await?;
     assert!(said.contains("--cert"), "it says what to do: {said}");
     Ok(())
+}
+
+/// How often coturn's log says `what` of sessions with the credentials `of`.
+fn said(coturn: &Coturn, what: &str, of: &Value) -> usize {
+    let user = format!("<{}>", of["username"].as_str().unwrap_or("none"));
+    coturn.log().lines().filter(|line| line.contains(what) && line.contains(&user)).count()
+}
+
+async fn until_said(coturn: &Coturn, what: &str, of: &Value, times: usize) -> Result<()> {
+    let there = || async { Ok((said(coturn, what, of) >= times).then_some(())) };
+    process::eventually(what, PATIENCE, there).await.with_context(|| coturn.log())
+}
+
+#[tokio::test]
+async fn a_revoked_device_is_out_at_the_turn_server_too() -> Result<()> {
+    const SECRET: &str = "a secret between two servers";
+    const BEGUN: &str = "new, realm=";
+    const ENDED: &str = "reason: Forceful shutdown";
+    let folder = tempfile::tempdir()?;
+    let data = folder.path().join("account");
+    let coturn = Coturn::start(SocketAddr::from(([127, 0, 0, 1], process::free_port()?)), SECRET).await?;
+    let (uri, console) = (format!("turn:{}", coturn.address), coturn.console.to_string());
+    let options = ["--turn", &uri, "--turn-secret", SECRET, "--turn-console", &console];
+    let options = [&options[..], &["--turn-console-password", coturn::CONSOLE_PASSWORD]].concat();
+    hosted::add_person(&data, &ALICE).await?;
+    let hosted = Hosted::start(&data, &options).await?;
+    let (lost, kept) = (hosted.sign_in("alice").await?, hosted.sign_in("alice").await?);
+    let (of_lost, of_kept) = (lost.get("turn").await?, kept.get("turn").await?);
+    let client = |of: &Value, log: &str| {
+        let text = |name: &str| of[name].as_str().unwrap_or_default().to_owned();
+        coturn.client(&text("username"), &text("password"), &folder.path().join(log))
+    };
+    let (first, other) = (client(&of_lost, "first.log")?, client(&of_kept, "other.log")?);
+    until_said(&coturn, BEGUN, &of_lost, 1).await?;
+    until_said(&coturn, BEGUN, &of_kept, 1).await?;
+
+    let devices = kept.get("devices").await?;
+    let own = of_lost["username"].as_str().unwrap_or_default();
+    let devices = devices["devices"].as_array().or_else(|| devices.as_array()).context("no list")?;
+    let device = devices.iter().filter_map(|device| device["id"].as_str()).find(|id| own.ends_with(id)).context("no device")?;
+    let revoked = kept.send(Method::DELETE, &format!("devices/{device}"), None).await?;
+    assert_eq!(revoked.status(), StatusCode::NO_CONTENT);
+    until_said(&coturn, ENDED, &of_lost, said(&coturn, BEGUN, &of_lost)).await?;
+
+    // Whoever kept the credentials begins anew, for coturn knows nothing of the revocation.
+    let before = said(&coturn, BEGUN, &of_lost);
+    let again = client(&of_lost, "again.log")?;
+    until_said(&coturn, BEGUN, &of_lost, before + 1).await?;
+    until_said(&coturn, ENDED, &of_lost, before + 1).await?;
+    assert_eq!(said(&coturn, ENDED, &of_kept), 0, "{}", coturn.log());
+    for running in [first, again, other] {
+        running.kill().await?;
+    }
+    coturn.stop().await?;
+    hosted.stop().await
 }

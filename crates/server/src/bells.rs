@@ -81,6 +81,13 @@ impl RevocationListener {
             }
         }
     }
+
+    /// Waits until any device was revoked, or many were. Cancel-safe.
+    pub(crate) async fn any(&mut self) {
+        if let Err(broadcast::error::RecvError::Closed) = self.0.recv().await {
+            std::future::pending().await
+        }
+    }
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::{
     trunks::{DialPlanOptions, TrunkOptions},
-    turn::{Turn, TurnSecret},
+    turn::{Consoles, Turn, TurnSecret},
 };
 
 /// The configuration of a running server, complete and checked by [`Config::check`].
@@ -51,6 +51,8 @@ pub struct Config {
     pub stun: Option<String>,
     /// Relays for the sound of our devices where it finds no other way.
     pub turn: Option<Turn>,
+    /// Where sessions of revoked devices are ended.
+    pub turn_consoles: Option<Consoles>,
     /// Peers that may call in without being authenticated.
     pub trust: Vec<Network>,
     /// The same for peers by the names in their certificates.
@@ -129,6 +131,7 @@ impl Config {
             encryption: Encryption::default(),
             stun: None,
             turn: None,
+            turn_consoles: None,
             trust: Vec::new(),
             trust_names: Vec::new(),
             client_ca: None,
@@ -346,6 +349,14 @@ pub struct Options {
     #[arg(long, env = "AFTERTONE_TURN_SECRET", value_name = "SECRET", hide_env_values = true)]
     #[serde(alias = "turn_secret")]
     pub turn_secret: Option<TurnSecret>,
+    /// Its console on this machine (coturn: cli-port), where sessions of signed-out devices are ended; may be given several times
+    #[arg(long, env = "AFTERTONE_TURN_CONSOLE", value_name = "IP:PORT", value_delimiter = ',')]
+    #[serde(default, alias = "turn_console")]
+    pub turn_console: Vec<SocketAddr>,
+    /// The console's password (coturn: cli-password); better by variable or file than as a flag
+    #[arg(long, env = "AFTERTONE_TURN_CONSOLE_PASSWORD", value_name = "PASSWORD", hide_env_values = true)]
+    #[serde(alias = "turn_console_password")]
+    pub turn_console_password: Option<TurnSecret>,
     /// A network, or by `tls:NAME` a peer with a certificate, whose calls are taken without authentication; may be given several
     /// times
     #[arg(long, env = "AFTERTONE_TRUST", value_name = "CIDR|tls:NAME", value_delimiter = ',')]
@@ -454,6 +465,8 @@ impl Options {
             stun: self.stun.or(others.stun),
             turn: if self.turn.is_empty() { others.turn } else { self.turn },
             turn_secret: self.turn_secret.or(others.turn_secret),
+            turn_console: if self.turn_console.is_empty() { others.turn_console } else { self.turn_console },
+            turn_console_password: self.turn_console_password.or(others.turn_console_password),
             trust: if self.trust.is_empty() { others.trust } else { self.trust },
             client_ca: self.client_ca.or(others.client_ca),
             open: self.open || others.open,
@@ -498,6 +511,7 @@ impl Options {
             encryption: self.srtp.unwrap_or_default(),
             stun: self.stun,
             turn: Turn::new(self.turn, self.turn_secret)?,
+            turn_consoles: Consoles::new(self.turn_console, self.turn_console_password)?,
             trust: self.trust.iter().filter_map(Trusted::network).collect(),
             trust_names: self.trust.into_iter().filter_map(Trusted::name).collect(),
             client_ca: self.client_ca,
@@ -641,6 +655,8 @@ mod tests {
         refused("domain = \"a b\"", "no domain");
         refused("turn = [\"turn:h\"]", "--turn-secret");
         refused("turn = [\"h:3478\"]\nturn-secret = \"s\"", "no TURN server");
+        refused("turn-console = [\"192.0.2.1:5766\"]\nturn-console-password = \"s\"", "another machine");
+        refused("turn-console = [\"127.0.0.1:5766\"]", "--turn-console-password");
         refused("longest-message = 59", "--longest-message");
         refused("[dial-plan]\ncountry = \"0049\"", "without zeros");
         refused("[[trunk]]\nname = \"a\"\nserver = \"x y\"", "no server");

@@ -44,7 +44,7 @@ pub use aftertone_exchange::{TrunkFailure, TrunkReport, TrunkStep};
 pub use config::{Config, Https, Listen, Options, Ports};
 pub use limits::raise_open_files;
 pub use server::{Addresses, Running, Server};
-pub use turn::{Turn, TurnSecret};
+pub use turn::{Consoles, Turn, TurnSecret};
 
 /// This program's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -223,6 +223,10 @@ impl Server {
             tokio::spawn(ask_stun(server, commands.clone(), stopping.clone()));
         }
 
+        if let Some(consoles) = config.turn_consoles.clone() {
+            tokio::spawn(consoles.watch(Arc::clone(&store), revocations.listen(), stopping.clone()));
+        }
+
         let jobs = Jobs { store: Arc::clone(&store), spool: spool.monitor(), notices: notices.clone() };
         tokio::spawn(jobs.run(stopping.clone()));
         let app = api::App::new(api::Parts {

@@ -3,7 +3,7 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use aftertone_model::Timestamp;
+use aftertone_model::{DeviceId, SubscriberId, Timestamp};
 use aftertone_sync::TurnCredentials;
 use anyhow::ensure;
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -11,8 +11,12 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde::Deserialize;
 use sha1::Sha1;
 
-/// How long credentials are good for: a call begun at their end is relayed for as long again.
-const LIFETIME: Duration = Duration::from_secs(12 * 3600);
+mod console;
+
+pub use console::Consoles;
+
+/// How long credentials are good for. TURN servers ask for them as a session begins; a call goes on behind their end.
+const LIFETIME: Duration = Duration::from_secs(600);
 
 /// What is shared with the TURN servers. It never shows in logs.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
@@ -59,14 +63,21 @@ impl Turn {
         }
     }
 
-    /// Credentials for `user`, good from now on.
+    /// Credentials for a device, good from now on.
     #[must_use]
-    pub fn credentials(&self, user: &str, now: Timestamp) -> TurnCredentials {
+    pub fn credentials(&self, owner: SubscriberId, device: DeviceId, now: Timestamp) -> TurnCredentials {
         let expires_at = now.checked_add(LIFETIME).unwrap_or(now);
-        let username = format!("{}:{user}", expires_at.as_second());
+        // By their ids: a name could hold what the two servers disagree about.
+        let username = format!("{}:{owner}.{device}", expires_at.as_second());
         let password = sign(&self.secret, &username);
         TurnCredentials { uris: self.uris.clone(), username, password, expires_at }
     }
+}
+
+/// Whose credentials have this name, if they are of ours.
+fn user_of(username: &str) -> Option<(SubscriberId, DeviceId)> {
+    let (owner, device) = username.split_once(':')?.1.split_once('.')?;
+    Some((owner.parse().ok()?, device.parse().ok()?))
 }
 
 fn sign(secret: &TurnSecret, username: &str) -> String {
@@ -102,21 +113,27 @@ mod tests {
         Turn::new(uris.iter().map(|uri| (*uri).to_owned()).collect(), secret.map(|secret| secret.parse().unwrap()))
     }
 
+    fn ids() -> (SubscriberId, DeviceId) {
+        (SubscriberId::from_random(1), DeviceId::from_random(2))
+    }
+
     #[test]
     fn credentials_are_those_that_coturn_makes() {
         let turn = turn(&["turn:turn.example.com:3478"], Some("north")).unwrap().unwrap();
-        let made = turn.credentials("ada", Timestamp::from_second(1_000_000_000 - 43_200).unwrap());
-        assert_eq!(made.username, "1000000000:ada");
+        let (owner, device) = ids();
+        let made = turn.credentials(owner, device, Timestamp::from_second(1_000_000_000 - 600).unwrap());
+        assert_eq!(made.username, "1000000000:00000000-0000-4000-8000-000000000001.00000000-0000-4000-8000-000000000002");
         assert_eq!(made.expires_at.as_second(), 1_000_000_000);
-        // printf %s 1000000000:ada | openssl dgst -sha1 -hmac north -binary | base64
-        assert_eq!(made.password, "yR4eyqRj3NXBNiuxytRny8FUuUo=");
+        // printf %s NAME | openssl dgst -sha1 -hmac north -binary | base64
+        assert_eq!(made.password, "JImA3GBlEcNdqBhcUu2Jk/l/ckg=");
+        assert_eq!(user_of(&made.username), Some((owner, device)));
     }
 
     #[test]
     fn the_secret_is_in_no_log() {
         let turn = turn(&["turn:turn.example.com"], Some("north")).unwrap().unwrap();
         assert!(!format!("{turn:?}").contains("north"));
-        let made = turn.credentials("ada", Timestamp::UNIX_EPOCH);
+        let made = turn.credentials(ids().0, ids().1, Timestamp::UNIX_EPOCH);
         assert!(!format!("{made:?}").contains(&made.password), "{made:?}");
     }
 

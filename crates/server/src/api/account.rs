@@ -74,16 +74,15 @@ pub(super) async fn mailbox(State(app): State<SharedApp>, asking: SignedInDevice
 
 /// How this device uses the account's TURN servers.
 ///
-/// The credentials are good for some hours; a device asks anew before they end. One that was signed out gets none.
+/// The credentials are good for some minutes, in which calls begin; a device asks anew before they end. One that was signed out gets none.
 #[utoipa::path(get, path = "/v1/turn", operation_id = "turn_credentials", tag = "calls",
     responses((status = 200, description = "The servers; none if the account has none.", body = TurnCredentials), TokenProblem, CommonProblems))]
 pub(super) async fn turn(State(app): State<SharedApp>, asking: SignedInDevice) -> ApiResult<Json<TurnCredentials>> {
-    let (owner, now) = (asking.device.subscriber, Timestamp::now());
+    let (device, now) = (&asking.device, Timestamp::now());
     let Some(turn) = &app.turn else {
         return Ok(Json(TurnCredentials { uris: Vec::new(), username: String::new(), password: String::new(), expires_at: now }));
     };
-    // By its id: a name could hold what the two servers disagree about.
-    Ok(Json(turn.credentials(&owner.to_string(), now)))
+    Ok(Json(turn.credentials(device.subscriber, device.id, now)))
 }
 
 /// Changes what is mine to change: the language of my prompts, and how long my devices ring.

@@ -2,7 +2,10 @@
 
 use anyhow::{Context, Result};
 
-use crate::{build, packages, say};
+use crate::{audit, build, packages, say};
+
+/// As the programs and all tests are built: a package alone has other features, and would be compiled anew for them.
+const WHOLE: [&str; 3] = ["--workspace", "--features", "aftertone/custom-protocol"];
 
 /// All checks, the quick ones first.
 pub(crate) fn run() -> Result<()> {
@@ -14,17 +17,19 @@ pub(crate) fn run() -> Result<()> {
     build::npm(&["run", "--silent", "check"])?;
     build::npm(&["run", "--silent", "lint"])?;
     say("walls and dependencies");
-    build::call("cargo", &["test", "--quiet", "--package", "aftertone-tests", "--test", "architecture"])?;
+    one_test("architecture")?;
+    audit::run()?;
     say("lints");
-    let features = ["--features", "aftertone/custom-protocol"];
-    build::call(
-        "cargo",
-        &[&["clippy", "--quiet", "--workspace", "--all-targets"][..], &features, &["--", "-D", "warnings"]].concat(),
-    )?;
+    let lints = [&["clippy", "--quiet", "--all-targets"][..], &WHOLE, &["--", "-D", "warnings"]].concat();
+    build::call("cargo", &lints)?;
     say("documentation");
     // The desktop's crate is a program; what it offers to nobody needs no pages.
     build::call("cargo", &["doc", "--quiet", "--workspace", "--no-deps", "--exclude", "aftertone"])?;
     say("generated types");
-    build::call("cargo", &["test", "--quiet", "--package", "aftertone-view"])?;
+    one_test("contract")?;
     build::call("git", &["diff", "--exit-code", "--", "ui/src/host/generated"]).context("commit the generated types")
+}
+
+fn one_test(name: &str) -> Result<()> {
+    build::call("cargo", &[&["test", "--quiet", "--test", name][..], &WHOLE].concat())
 }

@@ -2,6 +2,7 @@
 //!
 //! It imports nothing of the workspace, so that it builds in seconds and can set up what the rest needs.
 
+mod audit;
 mod build;
 mod check;
 mod demo;
@@ -21,6 +22,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   test           sets up and runs every test
   bench NAME     builds for release and measures (docs/benchmarks.md); the last line of its output is JSON
   check          formatting, lints, documentation, dependencies, generated types, and the interface's checks
+  audit          asks what is known against dependencies; part of check
   fuzz [SECONDS [TARGET]]
                  runs every fuzz target so long (600 by default)
   setup          installs the system packages that are missing, and the outside exchanges of the tests
@@ -52,6 +54,7 @@ fn run(arguments: &[String]) -> Result<()> {
         ["fuzz"] => fuzz::run(600, None),
         ["fuzz", seconds] => fuzz::run(seconds.parse()?, None),
         ["fuzz", seconds, target] => fuzz::run(seconds.parse()?, Some(target)),
+        ["audit"] => audit::run(),
         ["check"] => check::run(),
         ["package"] => build::package(),
         _ => bail!("{USAGE}"),

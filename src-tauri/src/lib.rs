@@ -34,6 +34,9 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn,aftertone=info".into());
     log_to_stderr(filter);
+    if already_runs(&arguments.instance()) {
+        return ExitCode::SUCCESS;
+    }
     let single_instance = tauri_plugin_single_instance::Builder::new()
         .dbus_id(arguments.instance())
         .callback(|app, arguments, _folder| called_again(app, &arguments));
@@ -75,6 +78,27 @@ pub fn main() -> ExitCode {
         }
     });
     ExitCode::SUCCESS
+}
+
+/// Whether the app runs and was told of this start: before the toolkit is up, which takes longer than all the rest of a second
+/// start. The names are those of the plugin, which looks once more and answers there.
+#[cfg(target_os = "linux")]
+fn already_runs(instance: &str) -> bool {
+    let name = format!("{instance}.SingleInstance");
+    let path = format!("/{}", name.replace('.', "/").replace('-', "_"));
+    let arguments: Vec<String> = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
+    let folder = std::env::current_dir().unwrap_or_default().to_string_lossy().into_owned();
+    let told = zbus::blocking::Connection::session().and_then(|bus| {
+        let what = (arguments, folder);
+        bus.call_method(Some(name.as_str()), path.as_str(), Some("org.SingleInstance.DBus"), "ExecuteCallback", &what)
+    });
+    told.is_ok()
+}
+
+/// The plugin does it.
+#[cfg(not(target_os = "linux"))]
+fn already_runs(_instance: &str) -> bool {
+    false
 }
 
 /// The one command of the window.

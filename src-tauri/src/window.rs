@@ -1,7 +1,7 @@
 //! The one window. It is destroyed when it is closed, so that a hidden app costs little, and built again when needed.
 
 use aftertone_view::Event;
-use tauri::{AppHandle, Emitter, Manager, UserAttentionType, WebviewUrl, WebviewWindowBuilder};
+use tauri::{AppHandle, Emitter, Manager, UserAttentionType, WebviewUrl, WebviewWindow, WebviewWindowBuilder};
 
 const LABEL: &str = "main";
 
@@ -34,7 +34,7 @@ pub(crate) fn show(app: &AppHandle, focus: Focus, first: impl FnOnce() -> Vec<Ev
         .initialization_script(script(&first()))
         // A picture that is dropped is the page's.
         .disable_drag_drop_handler();
-    match window.build() {
+    match window.build().inspect(paint_plainly) {
         Ok(window) if focus == Focus::Leave => {
             if let Err(error) = window.request_user_attention(Some(UserAttentionType::Critical)) {
                 tracing::debug!(%error, "the window can't ask for attention");
@@ -45,6 +45,25 @@ pub(crate) fn show(app: &AppHandle, focus: Focus, first: impl FnOnce() -> Vec<Ev
     }
     false
 }
+
+/// WebKit's accelerated compositing begins with a graphics context, which takes longer than painting a window that is mostly text;
+/// without a graphics card it is made by a compiler of shaders.
+#[cfg(target_os = "linux")]
+fn paint_plainly(window: &WebviewWindow) {
+    use webkit2gtk::{HardwareAccelerationPolicy, SettingsExt, WebViewExt};
+    let set = window.with_webview(|webview| {
+        if let Some(settings) = webview.inner().settings() {
+            settings.set_hardware_acceleration_policy(HardwareAccelerationPolicy::Never);
+        }
+    });
+    if let Err(error) = set {
+        tracing::debug!(%error, "the window is composited");
+    }
+}
+
+/// Other systems have a context at hand.
+#[cfg(not(target_os = "linux"))]
+fn paint_plainly(_window: &WebviewWindow) {}
 
 /// What the page finds when it begins.
 fn script(first: &[Event]) -> String {

@@ -464,6 +464,59 @@ async fn a_caller_who_chooses_nothing_has_sent_the_message() -> Result<()> {
     world.hosted.stop().await
 }
 
+/// A menu in the greeting: an announcement and back, a colleague; and the zero, by which a message is sent first.
+#[tokio::test]
+async fn keys_lead_callers_from_the_greeting_to_an_announcement_and_to_people() -> Result<()> {
+    let world = World::new("de").await?;
+    let announcement = world.alice.announce(&sound::reply()?).await?;
+    let keys = json!([
+        {"key": "1", "title": "Hours", "target": {"kind": "announcement", "greeting": announcement}},
+        {"key": "2", "title": "Bob", "target": {"kind": "person", "extension": "1002"}},
+        {"key": "0", "title": "Bob", "target": {"kind": "person", "extension": "1002"}},
+    ]);
+    world.alice.change_plan(json!({"keys": keys})).await?;
+    let mut bob = world.bobs_phone(&Sound::silence(CALL_S)).await?;
+    let account = "<sip:+4930901821@elsewhere.example>;regint=0;audio_codecs=PCMU".to_owned();
+    let says = sound::sentence()?.repeated(CALL_S);
+    let target = format!("sip:*981001@{};transport=udp", world.hosted.sip_udp);
+
+    let mut caller = world.listen(world.phone(account.clone(), "first", &says).await?, &target).await?;
+    caller.phone.hears(0.4, PATIENCE).await?;
+    caller.press("1").await?;
+    let wanted = sound::reply()?.part(0.5, 1.5);
+    process::eventually("the announcement is heard", PATIENCE, || async {
+        Ok((sound::likeness(&wanted, &caller.so_far()?) > 0.8).then_some(()))
+    })
+    .await?;
+    caller.press("2").await?;
+    bob.happening("CALL_INCOMING", PATIENCE).await?;
+    bob.command("accept").await?;
+    let said = sound::sentence()?.part(1.0, 2.0);
+    process::eventually("Bob hears the caller", PATIENCE, || async {
+        let heard = bob.heard().ok().map(|path| sound::so_far(&path)).transpose()?;
+        Ok(heard.filter(|heard| heard.seconds() > 3.0 && sound::likeness(&said, heard) > 0.8).map(drop))
+    })
+    .await?;
+    bob.command("hangup").await?;
+    caller.hung_up().await?;
+    let missed = world.alice.wait_for_records(1, PATIENCE).await?.remove(0);
+    assert_eq!((&missed["end"], &missed["message"]), (&json!("diverted"), &Value::Null), "{missed}");
+
+    let mut caller = world.listen(world.phone(account, "second", &says).await?, &target).await?;
+    caller.phone.hears(0.4, PATIENCE).await?;
+    caller.press("#").await?;
+    caller.speaks(6.0).await?;
+    caller.press("#").await?;
+    caller.hears_all("deposit-menu zero-for-person").await?;
+    caller.press("0").await?;
+    bob.happening("CALL_INCOMING", PATIENCE).await?;
+    let message = world.alice.wait_for_messages(1, PATIENCE).await?.remove(0);
+    assert!((3_000..7_500).contains(&message["duration_ms"].as_u64().unwrap_or(0)), "{message}");
+    caller.phone.command("hangup").await?;
+    bob.happening("CALL_CLOSED", PATIENCE).await?;
+    world.hosted.stop().await
+}
+
 /// What of `wanted` is in the sound of a message.
 async fn likeness(api: &Api, message: &Value, wanted: &Sound) -> Result<f64> {
     let id = message["id"].as_str().context("no id")?;

@@ -59,15 +59,21 @@ async fn simulated(window: &Window, greeting: &str) -> Result<()> {
     window.click("section-rules").await
 }
 
-/// What Bob hears when his call is declined.
-async fn bob_hears(office: &mut Office, window: &Window, pitch: f64) -> Result<()> {
+/// What Bob hears when his call is declined, or after the key that he presses then.
+async fn bob_hears(office: &mut Office, window: &Window, key: Option<char>, pitch: f64) -> Result<()> {
     office.bob_calls().await?;
     window.click("decline").await?;
     office.bob.happening("CALL_ESTABLISHED", PATIENCE).await?;
-    office.bob.hears(2.0, PATIENCE).await?;
+    let mut from_s = 1.0;
+    if let Some(key) = key {
+        office.bob.hears(1.0, PATIENCE).await?;
+        office.bob.command(&format!("sndcode {key}")).await?;
+        from_s = sound::seconds_so_far(&office.bob.heard()?)? + 1.0;
+    }
+    office.bob.hears(from_s + 1.0, PATIENCE).await?;
     office.bob.command("hangup").await?;
     office.bob.happening("CALL_CLOSED", PATIENCE).await?;
-    let heard = sound::so_far(&office.bob.heard()?)?.part(1.0, 0.8).pitch();
+    let heard = sound::so_far(&office.bob.heard()?)?.part(from_s, 0.8).pitch();
     ensure!((heard - pitch).abs() < 20.0, "Bob hears {heard:.0} Hz instead of {pitch}");
     Ok(())
 }
@@ -85,14 +91,14 @@ async fn a_rule_that_is_made_in_the_window_chooses_what_a_caller_hears() -> Resu
     rule(&window, low, None, 0).await?;
     rule(&window, high, Some("1002"), 1).await?;
     simulated(&window, low).await?;
-    bob_hears(&mut office, &window, low_pitch).await?;
+    bob_hears(&mut office, &window, None, low_pitch).await?;
 
     window.click("nav-greetings").await?;
     window.click("section-rules").await?;
     let move_up = "document.querySelector('[data-testid=rule][data-place=\"1\"] [data-testid=rule-up]').click();";
     window.run(move_up, Value::Null).await?;
     simulated(&window, high).await?;
-    bob_hears(&mut office, &window, high_pitch).await?;
+    bob_hears(&mut office, &window, None, high_pitch).await?;
 
     window.click("nav-greetings").await?;
     window.click("section-rules").await?;
@@ -102,6 +108,14 @@ async fn a_rule_that_is_made_in_the_window_chooses_what_a_caller_hears() -> Resu
     window.click("undo").await?;
     window.wait_for("[data-testid=\"rule\"][data-place=\"1\"]").await?;
     simulated(&window, high).await?;
+
+    // A key, while the one greeting plays, leads to the other.
+    window.click("key-1").await?;
+    window.choose("key-target", "An announcement").await?;
+    window.choose("key-announcement", low).await?;
+    window.click("key-save").await?;
+    window.wait_for("[data-testid=\"key-1\"][data-kind=\"announcement\"]").await?;
+    bob_hears(&mut office, &window, Some('1'), low_pitch).await?;
     window.close().await?;
     office.close().await
 }

@@ -389,6 +389,15 @@ impl Api {
     /// # Errors
     /// Where the server refuses.
     pub async fn greet(&self, sound: &Sound) -> Result<()> {
+        let id = self.announce(sound).await?;
+        self.change_plan(json!({"standard": id})).await
+    }
+
+    /// Puts a greeting of one's own of this on the shelf; its id.
+    ///
+    /// # Errors
+    /// Where the server refuses.
+    pub async fn announce(&self, sound: &Sound) -> Result<String> {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("greeting.wav");
         sound.save(&file)?;
@@ -397,7 +406,7 @@ impl Api {
         self.send(Method::PUT, &format!("greetings/{id}"), Some(&body)).await?.error_for_status()?;
         let request = self.client.put(format!("{}/v1/greetings/{id}/audio", self.base)).bearer_auth(&self.token);
         request.body(std::fs::read(file)?).send().await?.error_for_status()?;
-        self.change_plan(json!({"standard": id})).await
+        Ok(id.to_string())
     }
 
     /// The messages of the mailbox, the newest first.

@@ -85,6 +85,8 @@ const VIEWS = [
   { name: "rules-empty", section: "greetings", world: "empty", steps: [click("section-rules")] },
   { name: "rules-offline", section: "greetings", world: "offline", steps: [click("section-rules")] },
   { name: "rule", section: "greetings", steps: [click("section-rules"), click("rule-edit")], looks: ALL },
+  { name: "rules-keys", section: "greetings", steps: [click("section-rules"), async (page) => page.$eval("[data-testid=key-0]", (button) => button.scrollIntoView({ block: "end" }))], looks: ALL },
+  { name: "key", section: "greetings", steps: [click("section-rules"), click("key-4")] },
   { name: "rule-ringing", section: "greetings", steps: [click("section-rules"), click("rule-new-answering")] },
   { name: "group", section: "greetings", steps: [click("section-rules"), click("group-edit")] },
   { name: "simulator", section: "greetings", steps: [click("greeting-temporary"), click("section-simulator"), click("simulation-passed")], looks: ALL },

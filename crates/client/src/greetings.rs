@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use aftertone_model::{AnsweringRule, Greeting, GreetingId, GreetingRule, Plan, Temporary};
+use aftertone_model::{AnsweringRule, CallerGroup, Greeting, GreetingId, GreetingKey, GreetingRule, OwnDay, Plan, Temporary};
 use aftertone_sync::{GreetingBody, MeBody, PlanView, ProblemCode};
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -84,23 +84,36 @@ pub struct WaitingGreeting {
     pub refused: Option<ProblemCode>,
 }
 
-/// A rule that was taken out of a plan, and where it stood.
+/// What was taken out of one of a plan's lists, and where it stood.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RemovedRule {
-    /// It says which greeting is played.
+pub enum RemovedPart {
+    /// A rule of which greeting is played.
     Greeting(usize, GreetingRule),
-    /// It says who rings, and how long.
+    /// A rule of who rings, and how long.
     Answering(usize, AnsweringRule),
+    /// A group of callers.
+    Group(usize, CallerGroup),
+    /// A day that counts as a holiday.
+    OwnDay(usize, OwnDay),
+    /// What callers get by a key.
+    Key(usize, GreetingKey),
 }
 
-impl RemovedRule {
-    /// Puts it where it stood, or at the end where there are fewer now.
+impl RemovedPart {
     fn put_back(self, plan: &mut Plan) {
         match self {
-            Self::Greeting(index, rule) => plan.greetings.insert(index.min(plan.greetings.len()), rule),
-            Self::Answering(index, rule) => plan.answering.insert(index.min(plan.answering.len()), rule),
+            Self::Greeting(index, rule) => insert(&mut plan.greetings, index, rule),
+            Self::Answering(index, rule) => insert(&mut plan.answering, index, rule),
+            Self::Group(index, group) => insert(&mut plan.groups, index, group),
+            Self::OwnDay(index, day) => insert(&mut plan.own_days, index, day),
+            Self::Key(index, key) => insert(&mut plan.keys, index, key),
         }
     }
+}
+
+/// Puts it where it stood, or at the end where there are fewer now.
+fn insert<T>(list: &mut Vec<T>, index: usize, item: T) {
+    list.insert(index.min(list.len()), item);
 }
 
 /// What is asked about greetings.
@@ -112,7 +125,7 @@ pub(crate) enum Ask {
     Standard(Option<GreetingId>),
     Temporary(Option<Temporary>),
     Plan(PlanView),
-    PutBack(RemovedRule),
+    PutBack(RemovedPart),
     RingTime(u16),
 }
 

@@ -49,7 +49,7 @@ pub use event::{
     Snapshot, TestMessage,
 };
 pub use frames::{AudioIo, AudioSink, AudioSource, FRAME_SAMPLES, Frame, SAMPLE_RATE, Silence};
-pub use greetings::{Greetings, NewGreeting, Purpose, RemovedRule, WaitingGreeting};
+pub use greetings::{Greetings, NewGreeting, Purpose, RemovedPart, WaitingGreeting};
 pub use quality::{CallQuality, MediaPath};
 #[cfg(feature = "keyring")]
 pub use secrets::KeyringSecrets;

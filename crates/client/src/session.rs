@@ -14,7 +14,7 @@ use aftertone_sync::{
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
-    AudioIo, Event, EventStream, Greetings, NewGreeting, OfflineReason, RemovedRule, SecretStore, Snapshot,
+    AudioIo, Event, EventStream, Greetings, NewGreeting, OfflineReason, RemovedPart, SecretStore, Snapshot,
     greetings::{Ask, Drafts},
     playback::Taste,
 };
@@ -471,12 +471,12 @@ impl Session {
         self.ask(|reply| Command::Greeting { ask: Ask::Plan(plan), reply }).await?
     }
 
-    /// Puts a rule back into the plan as it is by now. Needs the network.
+    /// Puts something back into the plan as it is by now. Needs the network.
     ///
     /// # Errors
     /// Where there is no connection, or the server refuses.
-    pub async fn put_back_rule(&self, rule: RemovedRule) -> Result<(), CommandError> {
-        self.ask(|reply| Command::Greeting { ask: Ask::PutBack(rule), reply }).await?
+    pub async fn put_back(&self, removed: RemovedPart) -> Result<(), CommandError> {
+        self.ask(|reply| Command::Greeting { ask: Ask::PutBack(removed), reply }).await?
     }
 
     /// How long it rings when no rule says so, in seconds. Needs the network.

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::{
     Account, CommandError, Connection, Event, EventStream, Greetings, MemorySecrets, NewGreeting, News, OfflineReason,
-    PlaybackState, Purpose, RemovedRule, SecretError, SecretStore, ServerAddress, Session, SessionConfig, SignInError, Silence,
+    PlaybackState, Purpose, RemovedPart, SecretError, SecretStore, ServerAddress, Session, SessionConfig, SignInError, Silence,
     StartError, WaitingGreeting, load_account, revoke_left, sign_in,
 };
 use fake::{Fake, message};
@@ -341,7 +341,7 @@ async fn a_plan_that_was_changed_elsewhere_is_kept_and_the_change_is_refused() {
     session.set_plan(PlanView { version: 1, plan }).await.unwrap();
     let answer = Answer::Mailbox;
     let rule = AnsweringRule { title: "Nights".into(), on: true, when: When::default(), answer };
-    session.put_back_rule(RemovedRule::Answering(3, rule.clone())).await.unwrap();
+    session.put_back(RemovedPart::Answering(3, rule.clone())).await.unwrap();
     let plan = fake.state().plan.plan.clone();
     assert_eq!((plan.region.as_str(), plan.answering), ("DE", vec![rule]));
     session.shut_down().await;

@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use aftertone_media::Codec;
+use aftertone_media::{Codec, dtmf::Digit};
 use aftertone_model::{CallId, CallRecord, DeviceId, Now, SubscriberId};
 use aftertone_sip::{
     self as sip, ConnectionId, Flow, IncomingId, RequestId, SessionId, SubscriptionId, UaConfig, Uri, UserAgent,
@@ -309,6 +309,13 @@ impl Exchange {
     /// [`MediaCommand::Dialled`].
     pub fn handle_dialled(&mut self, leg: LegId, owner: SubscriberId, number: &str, now: Now) {
         self.dial_from_menu(leg, owner, number, now);
+        self.pump(now);
+    }
+
+    /// A caller has left a deposit on this leg by a key that [`KeyOrder::Leave`](crate::KeyOrder::Leave) stood for. What they had
+    /// said until then is kept.
+    pub fn handle_key(&mut self, leg: LegId, digit: Digit, now: Now) {
+        self.lead_away(leg, digit, now);
         self.pump(now);
     }
 

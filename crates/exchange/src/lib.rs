@@ -22,6 +22,7 @@ mod exchange;
 mod guard;
 mod identity;
 mod incoming;
+mod keys;
 mod media;
 mod menu;
 mod outside;
@@ -41,8 +42,8 @@ pub use dialplan::DialPlan;
 pub use directory::{Directory, Person, PhoneCredentials};
 pub use exchange::{Event, Exchange, MessageCounts, Output};
 pub use plane::{
-    DepositOrder, Described, LegId, LegMedia, MediaCommand, MediaFailure, MediaRequestId, MenuAccess, MenuCaller, MenuOrder,
-    Sound, Towards,
+    DepositOrder, Described, KeyOrder, LegId, LegMedia, MediaCommand, MediaFailure, MediaRequestId, MenuAccess, MenuCaller,
+    MenuOrder, Sound, Towards,
 };
 pub use registrar::SavedBinding;
 pub use trunks::{ReachId, TrunkAccount, TrunkFailure, TrunkReport, TrunkState, TrunkStep, Way};

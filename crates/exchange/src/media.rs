@@ -1,6 +1,6 @@
 //! Questions to the media plane, and what their answers set going.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use aftertone_media::{Codec, dtmf::Digit, sdp};
 use aftertone_model::{CallId, CallRecord, Direction, EndReason, Envelope, MessageId, Now, Subscriber};
@@ -233,7 +233,9 @@ impl Exchange {
         if let (Partner::Mailbox { reason }, Some(callee)) = (partner, call.callee()) {
             let menu = self.menu_of_mailbox(call);
             let (greeting, longest) = self.answer_of(call, callee.id, reason, now);
-            let deposit = Box::new(DepositOrder { greeting, longest, menu, ..deposit_order(call, callee, message, reason, now) });
+            let keys = self.keys_of(callee.id);
+            let order = deposit_order(call, callee, message, reason, now);
+            let deposit = Box::new(DepositOrder { greeting, longest, menu, keys, ..order });
             let leg = call.caller.leg;
             self.command(MediaCommand::Deposit { leg, deposit });
         }
@@ -375,6 +377,7 @@ fn deposit_order(
         greeting: None,
         longest: Duration::ZERO,
         menu: None,
+        keys: BTreeMap::new(),
         choices: true,
     }
 }

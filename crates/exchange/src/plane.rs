@@ -5,7 +5,7 @@
 //! [`Exchange::handle_applied`](crate::Exchange::handle_applied) for `Apply`. A result for a request that is no longer open
 //! is dropped, so the media plane may answer late; one that does not answer within ten seconds has failed.
 
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
 
 use aftertone_media::{Codec, dtmf::Digit};
 use aftertone_model::{CallId, CallRecord, Envelope, Extension, Language, SubscriberId};
@@ -181,8 +181,19 @@ pub struct DepositOrder {
     pub longest: Duration,
     /// Where the star key leads from the greeting.
     pub menu: Option<MenuOrder>,
+    /// What the digits lead to while the greeting plays; the 0 also later.
+    pub keys: BTreeMap<Digit, KeyOrder>,
     /// The hash key does not hang up after the message, but lets the caller choose what becomes of it.
     pub choices: bool,
+}
+
+/// Where a digit leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyOrder {
+    /// Away from the mailbox: the plane says `handle_key`, and the leg has no use until then.
+    Leave,
+    /// To a sound, with the greeting once more behind it.
+    Announce(Sound),
 }
 
 /// What the phone menu needs to begin.

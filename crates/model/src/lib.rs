@@ -24,8 +24,8 @@ pub use log::{CallRecord, Direction, EndReason};
 pub use menu::MenuLayout;
 pub use message::{Envelope, ForwardNote, Marks, Message, MessageAction, MessageState, Reason, Standing};
 pub use plan::{
-    Answer, AnsweringRule, CallerGroup, Callers, Dates, GreetingRule, Hours, OwnDay, Plan, RING_CYCLE_S, RingTime, Span,
-    Temporary, Weekday, When,
+    Answer, AnsweringRule, CallerGroup, Callers, Dates, GreetingKey, GreetingRule, Hours, KeyTarget, OwnDay, Plan, RING_CYCLE_S,
+    RingTime, Span, Temporary, Weekday, When,
 };
 pub use time::Now;
 pub use trunk::{CallingRights, NumberFormat, Trunk};

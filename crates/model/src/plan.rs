@@ -33,6 +33,8 @@ pub struct Plan {
     pub greetings: Vec<GreetingRule>,
     /// Who rings, and how long.
     pub answering: Vec<AnsweringRule>,
+    /// What callers get by a key while a greeting plays, or after it.
+    pub keys: Vec<GreetingKey>,
     /// The longest message in seconds, 60 to 300, or more where the administrator allows it.
     pub longest_s: Option<u16>,
 }
@@ -78,6 +80,49 @@ pub struct Temporary {
     #[cfg_attr(feature = "schema", schema(value_type = Option<String>, format = DateTime))]
     #[cfg_attr(feature = "ts", ts(type = "string | null"))]
     pub until: Option<Timestamp>,
+}
+
+/// What a caller gets by one key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export_to = "contract.ts"))]
+pub struct GreetingKey {
+    /// The key, 0 to 9. The 0 is also taken while the caller speaks and after it, if it leads to somebody.
+    #[cfg_attr(feature = "schema", schema(value_type = String, example = "1"))]
+    pub key: char,
+    /// What its owner calls it.
+    pub title: String,
+    /// Where it leads.
+    pub target: KeyTarget,
+}
+
+/// Where a key leads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export_to = "contract.ts"))]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum KeyTarget {
+    /// To a colleague, whose devices ring.
+    Person {
+        /// Their extension.
+        extension: String,
+    },
+    /// To a colleague's mailbox at once.
+    Mailbox {
+        /// Their extension.
+        extension: String,
+    },
+    /// To a number of the outside, with the rights and at the cost of the mailbox's owner.
+    Number {
+        /// As it would be dialled.
+        number: String,
+    },
+    /// To something that is played; the greeting follows once more.
+    Announcement {
+        /// Which.
+        #[cfg_attr(feature = "ts", ts(type = "string"))]
+        greeting: GreetingId,
+    },
 }
 
 /// When which greeting is played.

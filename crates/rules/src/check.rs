@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use aftertone_model::{Answer, Callers, Plan, When};
+use aftertone_model::{Answer, Callers, GreetingKey, KeyTarget, Plan, When};
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
 use crate::holidays;
@@ -49,6 +49,12 @@ pub enum PlanProblem {
         /// The rule.
         rule: String,
     },
+    /// A key that is none, or that has two meanings.
+    #[error("the key {0:?} is no digit, or has two meanings")]
+    Key(char),
+    /// A key that leads nowhere.
+    #[error("the key {0:?} leads nowhere")]
+    KeyTarget(char),
     /// A message that is shorter than a minute.
     #[error("the longest message has 60 seconds at least")]
     Longest,
@@ -106,7 +112,29 @@ pub fn check(plan: &Plan) -> Result<(), PlanProblem> {
             return Err(PlanProblem::RingTime { rule: rule.title.clone() });
         }
     }
+    check_keys(plan)?;
     if plan.longest_s.is_some_and(|seconds| seconds < 60) { Err(PlanProblem::Longest) } else { Ok(()) }
+}
+
+fn check_keys(plan: &Plan) -> Result<(), PlanProblem> {
+    for (index, GreetingKey { key, title, target }) in plan.keys.iter().enumerate() {
+        short(title, "key's name")?;
+        if !key.is_ascii_digit() || plan.keys[..index].iter().any(|other| other.key == *key) {
+            return Err(PlanProblem::Key(*key));
+        }
+        match target {
+            KeyTarget::Person { extension: text }
+            | KeyTarget::Mailbox { extension: text }
+            | KeyTarget::Number { number: text } => {
+                short(text, "number")?;
+                if text.trim().is_empty() {
+                    return Err(PlanProblem::KeyTarget(*key));
+                }
+            }
+            KeyTarget::Announcement { .. } => {}
+        }
+    }
+    Ok(())
 }
 
 fn check_when(plan: &Plan, rule: &str, when: &When) -> Result<(), PlanProblem> {

@@ -453,6 +453,7 @@ impl ExchangeLoop {
             MediaEvent::Described { request, result } => self.exchange.handle_described(request, result, now()),
             MediaEvent::Applied { request, result } => self.exchange.handle_applied(request, result, now()),
             MediaEvent::DepositOver { leg } => self.exchange.handle_deposit_over(leg, now()),
+            MediaEvent::Key { leg, digit } => self.exchange.handle_key(leg, digit, now()),
             MediaEvent::Dial { leg, owner, number } => self.exchange.handle_dialled(leg, owner, &number, now()),
             MediaEvent::MailboxChanged { mailbox } => self.notify(Notice::FeedGrew(mailbox)),
             MediaEvent::Failed { leg } => self.exchange.handle_media_failed(leg, now()),

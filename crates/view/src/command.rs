@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
 use crate::{
-    AudioUse, CoachedText, GreetingUse, Language, NotificationsView, PlayerView, RuleKind, SimulatedCall, ToneRegion,
+    AudioUse, CoachedText, GreetingUse, Language, NotificationsView, PlanPart, PlayerView, SimulatedCall, ToneRegion,
     VoiceProcessing, Window,
 };
 
@@ -295,13 +295,13 @@ pub enum Command {
         /// The whole plan.
         plan: Plan,
     },
-    /// Remove a rule; a toast offers to undo it.
-    RemoveRule {
+    /// Remove something from the plan; a toast offers to undo it.
+    RemoveFromPlan {
         /// The version that it is looked up in.
         #[ts(type = "number")]
         version: u64,
         /// Of which list.
-        kind: RuleKind,
+        part: PlanPart,
         /// Its place there.
         index: u32,
     },

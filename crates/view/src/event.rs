@@ -4,7 +4,7 @@ use ts_rs::TS;
 
 use crate::{
     AppView, AudioDevicesView, AudioLevels, AudioNotice, CallLogView, CoachView, Code, DevicesView, DirectoryView, GreetingsView,
-    MailboxView, MessageView, PhoneMenuView, RecorderView, RulesView, SettingsView, SimulationView,
+    MailboxView, MessageView, PhoneMenuView, PlanPart, RecorderView, RulesView, SettingsView, SimulationView,
 };
 
 /// What the shell tells the interface: always a whole view model, which replaces the last one of its kind.
@@ -209,8 +209,11 @@ pub enum ToastAbout {
         /// What it was called.
         title: String,
     },
-    /// A rule is gone.
-    RuleRemoved,
+    /// Something is gone from the plan.
+    RemovedFromPlan {
+        /// From which of its lists.
+        part: PlanPart,
+    },
     /// A new greeting is kept, and being sent.
     GreetingKept {
         /// What it is called.

@@ -44,7 +44,7 @@ pub use message::{ForwardedView, MessageRow, MessageView, Story, StoryLine, undo
 pub use mirror::{Direction, EndReason, Fullness, Language, MessageState, Reason};
 pub use party::{DirectoryEntryView, DirectoryView, PartyView, initials};
 pub use rules::{
-    ActionView, BecauseView, HolidayView, MetView, PassedView, RuleKind, RulesView, ScreenedView, SimulatedCall, SimulationView,
+    ActionView, BecauseView, HolidayView, MetView, PassedView, PlanPart, RulesView, ScreenedView, SimulatedCall, SimulationView,
     SpanView, UnmetView, answering, simulate,
 };
 pub use settings::{DeviceView, DevicesView, NotificationsView, PhoneMenuView, QuietHours, SettingsView};

@@ -27,15 +27,21 @@ pub struct RulesView {
     pub reachable: bool,
 }
 
-/// One of the two lists of rules in a plan.
+/// One of the lists in a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, TS)]
 #[serde(rename_all = "snake_case")]
 #[ts(export_to = "contract.ts")]
-pub enum RuleKind {
-    /// Which greeting is played.
+pub enum PlanPart {
+    /// The rules of which greeting is played.
     Greeting,
-    /// Who rings, and how long.
+    /// The rules of who rings, and how long.
     Answering,
+    /// Groups of callers.
+    Group,
+    /// Days that count as holidays.
+    OwnDay,
+    /// What callers get by keys.
+    Key,
 }
 
 /// A call that nobody makes.

@@ -45,6 +45,8 @@ pub enum ChoiceEvent {
     RecordAgain,
     /// Send what is recorded and hang up. The last event.
     Send,
+    /// Send what is recorded, and lead the caller to the person that the owner has named. The last event.
+    Person,
 }
 
 /// What comes out. Drain it after every input until `Timeout` comes.
@@ -57,7 +59,7 @@ pub enum ChoiceOutput {
 }
 
 /// A caller who has spoken their message and pressed the hash key: 1 listens, 3 records again, 4 marks it urgent and 5 private (or
-/// takes that back), 6 leaves a number to be called back, 2 or hash sends it.
+/// takes that back), 6 leaves a number to be called back, 2 or hash sends it, 0 sends it and leads to a person where there is one.
 ///
 /// ```text
 ///  handle_recorded ──► Choosing ◄──► Entering(number)
@@ -72,6 +74,8 @@ pub enum ChoiceOutput {
 pub struct Choices {
     limits: ChoiceLimits,
     language: Language,
+    /// The 0 leads to somebody.
+    person: bool,
     state: State,
     marks: Marks,
     length: Duration,
@@ -97,12 +101,13 @@ enum State {
 const MOST_DIGITS: usize = 32;
 
 impl Choices {
-    /// For a message of this `length`, which was ended with the hash key just now.
+    /// For a message of this `length`, which was ended with the hash key just now; with a `person` for the 0 or without.
     #[must_use]
-    pub fn new(language: Language, length: Duration, limits: ChoiceLimits, now: Instant) -> Self {
+    pub fn new(language: Language, length: Duration, person: bool, limits: ChoiceLimits, now: Instant) -> Self {
         let mut choices = Self {
             limits,
             language,
+            person,
             state: State::Choosing,
             marks: Marks::default(),
             length,
@@ -197,6 +202,11 @@ impl Choices {
                 self.choose(vec![said.into()], now);
             }
             '6' => self.enter(now),
+            '0' if self.person => {
+                self.state = State::Over;
+                self.until = None;
+                self.events.push_back(ChoiceEvent::Person);
+            }
             _ => self.choose(vec![Phrase::NotHere.into()], now),
         }
     }
@@ -245,6 +255,9 @@ impl Choices {
     fn choose(&mut self, mut said: Vec<Clip>, now: Instant) {
         self.state = State::Choosing;
         said.push(Phrase::DepositMenu.into());
+        if self.person {
+            said.push(Phrase::ZeroForPerson.into());
+        }
         self.say(said, now);
     }
 

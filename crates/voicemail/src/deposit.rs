@@ -1,4 +1,7 @@
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 /// How long things may last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +53,17 @@ pub enum Ending {
     Unavailable,
     /// The caller wants the menu: it takes over, and nobody is hung up on.
     Menu,
+    /// The caller pressed a key that leads to somebody else, and nobody is hung up on.
+    Key(char),
+}
+
+/// What a key does while the greeting plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Key {
+    /// It leads to somebody else; the 0 also while the caller speaks.
+    Leave,
+    /// Something else is played, and the greeting once more.
+    Announce,
 }
 
 /// What the media worker has to do.
@@ -57,6 +71,8 @@ pub enum Ending {
 pub enum Event {
     /// Play the mailbox's greeting; `handle_prompt_finished` at its end (or at once if it can't be played).
     PlayGreeting,
+    /// Stop what plays and play what this key stands for; `handle_prompt_finished` at its end.
+    PlayAnnouncement(char),
     /// Stop what plays and say that no message can be left; `handle_prompt_finished` at its end.
     PlayUnavailable,
     /// Stop what plays and play the beep; `handle_prompt_finished` at its end.
@@ -84,7 +100,10 @@ pub enum Output {
     Event(Event),
 }
 
-/// One caller leaving one message.
+/// How many announcements a caller hears.
+const MOST_ANNOUNCEMENTS: u8 = 20;
+
+/// One caller leaving one message. A key may lead from the greeting to an announcement and back, or to somebody else.
 ///
 /// ```text
 ///  Waiting --start--> Greeting --finished or #--> Beeping --finished--> Recording --hang-up, #, silence, length--> Over
@@ -95,6 +114,9 @@ pub enum Output {
 #[derive(Debug)]
 pub struct Deposit {
     limits: DepositLimits,
+    keys: BTreeMap<char, Key>,
+    /// How many more announcements a caller gets: nobody keeps a line busy for ever.
+    announcements: u8,
     state: State,
     /// At most three wait: an input causes no more.
     events: Vec<Event>,
@@ -107,6 +129,10 @@ enum State {
         skip: bool,
     },
     Greeting {
+        until: Instant,
+    },
+    /// What a key stands for plays; the greeting follows.
+    Announcing {
         until: Instant,
     },
     Beeping {
@@ -160,18 +186,27 @@ impl Deposit {
     /// A deposit that waits for the call to be answered.
     #[must_use]
     pub fn new(limits: DepositLimits) -> Self {
-        Self { limits, state: State::Waiting { skip: false }, events: Vec::new() }
+        let state = State::Waiting { skip: false };
+        Self { limits, keys: BTreeMap::new(), announcements: MOST_ANNOUNCEMENTS, state, events: Vec::new() }
+    }
+
+    /// The same with keys that do more than to go on.
+    #[must_use]
+    pub fn with_keys(self, keys: BTreeMap<char, Key>) -> Self {
+        Self { keys, ..self }
     }
 
     /// The call is answered and its media flows. Only the first call counts.
     pub fn handle_start(&mut self, now: Instant) {
         match self.state {
             State::Waiting { skip: true } => self.beep(now),
-            State::Waiting { skip: false } => {
-                self.state = State::Greeting { until: now + self.limits.greeting };
-                self.events.push(Event::PlayGreeting);
-            }
-            State::Greeting { .. } | State::Beeping { .. } | State::Recording(_) | State::Refusing { .. } | State::Over => {}
+            State::Waiting { skip: false } => self.greet(now),
+            State::Greeting { .. }
+            | State::Announcing { .. }
+            | State::Beeping { .. }
+            | State::Recording(_)
+            | State::Refusing { .. }
+            | State::Over => {}
         }
     }
 
@@ -179,7 +214,7 @@ impl Deposit {
     /// that runs goes on.
     pub fn handle_unavailable(&mut self, now: Instant) {
         match self.state {
-            State::Waiting { .. } | State::Greeting { .. } | State::Beeping { .. } => {
+            State::Waiting { .. } | State::Greeting { .. } | State::Announcing { .. } | State::Beeping { .. } => {
                 self.state = State::Refusing { until: now + self.limits.greeting };
                 self.events.push(Event::PlayUnavailable);
             }
@@ -191,6 +226,7 @@ impl Deposit {
     pub fn handle_prompt_finished(&mut self, now: Instant) {
         match self.state {
             State::Greeting { .. } => self.beep(now),
+            State::Announcing { .. } => self.greet(now),
             State::Beeping { .. } => self.record(now),
             State::Refusing { .. } => self.stop(Ending::Unavailable),
             State::Waiting { .. } | State::Recording(_) | State::Over => {}
@@ -198,20 +234,35 @@ impl Deposit {
     }
 
     /// The caller pressed a key. The hash key skips the greeting, and ends a recording; the star key leaves the greeting for the
-    /// menu; the others mean nothing.
+    /// menu; the others mean what [`Self::with_keys`] was told, or nothing.
     pub fn handle_digit(&mut self, digit: char, now: Instant) {
         match self.state {
             State::Waiting { .. } if digit == '#' => self.state = State::Waiting { skip: true },
-            State::Greeting { .. } if digit == '#' => self.beep(now),
-            State::Greeting { .. } if digit == '*' => self.stop(Ending::Menu),
+            State::Greeting { .. } | State::Announcing { .. } => self.greeting_key(digit, now),
             State::Recording(_) if digit == '#' => self.stop(Ending::Finished),
-            State::Waiting { .. }
-            | State::Greeting { .. }
-            | State::Beeping { .. }
-            | State::Recording(_)
-            | State::Refusing { .. }
-            | State::Over => {}
+            State::Recording(_) if digit == '0' && self.leads_away('0') => self.stop(Ending::Key('0')),
+            State::Waiting { .. } | State::Beeping { .. } | State::Recording(_) | State::Refusing { .. } | State::Over => {}
         }
+    }
+
+    fn greeting_key(&mut self, digit: char, now: Instant) {
+        match (digit, self.keys.get(&digit)) {
+            ('#', _) => self.beep(now),
+            ('*', _) => self.stop(Ending::Menu),
+            (_, Some(Key::Leave)) => self.stop(Ending::Key(digit)),
+            (_, Some(Key::Announce)) if self.announcements > 0 => {
+                self.announcements -= 1;
+                self.state = State::Announcing { until: now + self.limits.greeting };
+                self.events.push(Event::PlayAnnouncement(digit));
+            }
+            (_, Some(Key::Announce) | None) => {}
+        }
+    }
+
+    /// Whether a key leads to somebody else.
+    #[must_use]
+    pub fn leads_away(&self, digit: char) -> bool {
+        self.keys.get(&digit) == Some(&Key::Leave)
     }
 
     /// What the caller was heard to do during the last `duration`, which ends now. Spans follow each other; where none is
@@ -237,7 +288,7 @@ impl Deposit {
     /// Time has come.
     pub fn handle_timeout(&mut self, now: Instant) {
         match &mut self.state {
-            State::Greeting { until } if *until <= now => self.beep(now),
+            State::Greeting { until } | State::Announcing { until } if *until <= now => self.beep(now),
             State::Beeping { until } if *until <= now => self.record(now),
             State::Refusing { until } if *until <= now => self.stop(Ending::Unavailable),
             State::Recording(recording) => {
@@ -252,7 +303,12 @@ impl Deposit {
                     self.stop(Ending::Silence);
                 }
             }
-            State::Waiting { .. } | State::Greeting { .. } | State::Beeping { .. } | State::Refusing { .. } | State::Over => {}
+            State::Waiting { .. }
+            | State::Greeting { .. }
+            | State::Announcing { .. }
+            | State::Beeping { .. }
+            | State::Refusing { .. }
+            | State::Over => {}
         }
     }
 
@@ -264,12 +320,19 @@ impl Deposit {
     fn timeout(&self) -> Option<Instant> {
         match &self.state {
             State::Waiting { .. } | State::Over => None,
-            State::Greeting { until } | State::Beeping { until } | State::Refusing { until } => Some(*until),
+            State::Greeting { until } | State::Announcing { until } | State::Beeping { until } | State::Refusing { until } => {
+                Some(*until)
+            }
             State::Recording(recording) => {
                 let end = recording.end_at.min(recording.quiet_since + self.limits.silence);
                 Some(recording.warn_at.map_or(end, |warn| warn.min(end)))
             }
         }
+    }
+
+    fn greet(&mut self, now: Instant) {
+        self.state = State::Greeting { until: now + self.limits.greeting };
+        self.events.push(Event::PlayGreeting);
     }
 
     fn beep(&mut self, now: Instant) {
@@ -288,7 +351,11 @@ impl Deposit {
     fn stop(&mut self, ending: Ending) {
         let keep = match std::mem::replace(&mut self.state, State::Over) {
             State::Over => return,
-            State::Waiting { .. } | State::Greeting { .. } | State::Beeping { .. } | State::Refusing { .. } => false,
+            State::Waiting { .. }
+            | State::Greeting { .. }
+            | State::Announcing { .. }
+            | State::Beeping { .. }
+            | State::Refusing { .. } => false,
             State::Recording(recording) => recording.tally.is_enough(&self.limits),
         };
         self.events.push(Event::Stop { ending, keep });

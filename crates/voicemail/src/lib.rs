@@ -16,7 +16,7 @@ pub mod prompt;
 pub mod spoken;
 
 pub use choices::{ChoiceEvent, ChoiceLimits, ChoiceOutput, Choices};
-pub use deposit::{Deposit, DepositLimits, Ending, Event, Output, Tally};
+pub use deposit::{Deposit, DepositLimits, Ending, Event, Key, Output, Tally};
 pub use guesses::{Guesser, Guesses};
 pub use menu::{
     Access, Answer, Ask, Clip, Command, GreetingUse, Item, Menu, MenuEvent, MenuLimits, MenuOutput, Place, Profile, command,

@@ -206,6 +206,8 @@ phrases! {
     CannotCall = "cannot-call",
     /// What a caller may do with the message that they have spoken.
     DepositMenu = "deposit-menu",
+    /// After it, where the owner has named somebody.
+    ZeroForPerson = "zero-for-person",
     /// Done.
     MarkedUrgent = "marked-urgent",
     /// Undone.

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use aftertone_client::{CommandError, Greetings, NewGreeting, Purpose, RemovedRule, SAMPLE_RATE, Session, WaitingGreeting};
+use aftertone_client::{CommandError, Greetings, NewGreeting, Purpose, RemovedPart, SAMPLE_RATE, Session, WaitingGreeting};
 use aftertone_media::{
     container,
     import::{self, ImportError, ImportLimits},
@@ -12,8 +12,8 @@ use aftertone_media::{
 use aftertone_model::{GreetingId, GreetingKind, Temporary, Timestamp};
 use aftertone_sync::GreetingBody;
 use aftertone_view::{
-    Code, Command, ConnectionView, Event, ExpiryView, GreetingRow, GreetingState, GreetingUse, GreetingsView, RecorderView,
-    Secret, ToastAbout, coach_view,
+    Code, Command, ConnectionView, Event, ExpiryView, GreetingRow, GreetingState, GreetingUse, GreetingsView, PlanPart,
+    RecorderView, Secret, ToastAbout, coach_view,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use rand::RngExt;
@@ -51,7 +51,7 @@ impl Studio {
 /// What the undo of a toast brings back.
 pub(super) enum Removed {
     Greeting(GreetingId),
-    Rule(RemovedRule),
+    FromPlan(RemovedPart),
 }
 
 /// What a command about greetings comes to.
@@ -61,8 +61,8 @@ type Done = Result<Option<Toast>, Code>;
 pub(crate) enum Toast {
     /// A greeting is gone, and can be brought back.
     Removed(GreetingId, String),
-    /// A rule is gone, and can be put back.
-    RuleRemoved(RemovedRule),
+    /// Something is gone from the plan, and can be put back.
+    RemovedFromPlan(PlanPart, RemovedPart),
     /// Nothing: the window shows it.
     Nothing,
     /// This.
@@ -145,7 +145,9 @@ impl Shell {
         self.read_greetings().await;
         match toast {
             Toast::Removed(id, title) => self.tell_removed(ToastAbout::GreetingRemoved { title }, Removed::Greeting(id)),
-            Toast::RuleRemoved(rule) => self.tell_removed(ToastAbout::RuleRemoved, Removed::Rule(rule)),
+            Toast::RemovedFromPlan(part, removed) => {
+                self.tell_removed(ToastAbout::RemovedFromPlan { part }, Removed::FromPlan(removed));
+            }
             Toast::Nothing => {}
             Toast::About(about) => {
                 self.forget_recording();
@@ -161,13 +163,13 @@ impl Shell {
         window::tell(&self.app, &Event::Toast(toast));
     }
 
-    /// Brings back the greeting or rule that a toast told of; hands the reply back where it told of something else.
+    /// Brings back what a toast told of, if it is a greeting or of the plan; hands the reply back where it told of something else.
     pub(super) fn undo_greeting(&mut self, toast: u32, reply: Reply) -> Option<Reply> {
         let Some(removed) = self.removed.remove(&toast) else { return Some(reply) };
         self.ask_greetings(reply, async move |session| {
             match removed {
                 Removed::Greeting(id) => session.restore_greeting(id).await?,
-                Removed::Rule(rule) => session.put_back_rule(rule).await?,
+                Removed::FromPlan(removed) => session.put_back(removed).await?,
             }
             Ok(Some(Toast::Nothing))
         });

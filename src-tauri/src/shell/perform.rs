@@ -62,7 +62,7 @@ impl Shell {
             | Command::SaveGreeting { .. }
             | Command::Coach { .. }) => self.perform_greeting(command, reply).await,
             command @ (Command::ChangePlan { .. }
-            | Command::RemoveRule { .. }
+            | Command::RemoveFromPlan { .. }
             | Command::SetRingTime { .. }
             | Command::Simulate { .. }) => self.perform_rules(command, reply),
             other => {
@@ -283,7 +283,7 @@ impl Shell {
             | Command::SaveGreeting { .. }
             | Command::Coach { .. }
             | Command::ChangePlan { .. }
-            | Command::RemoveRule { .. }
+            | Command::RemoveFromPlan { .. }
             | Command::SetRingTime { .. }
             | Command::Simulate { .. }
             | Command::TestMicrophone { .. } => Ok(()),

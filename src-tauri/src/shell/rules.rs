@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use aftertone_client::RemovedRule;
+use aftertone_client::RemovedPart;
 use aftertone_model::{Greeting, Plan};
 use aftertone_rules::{Answering, regions};
 use aftertone_sync::PlanView;
-use aftertone_view::{Code, Command, ConnectionView, Event, RuleKind, RulesView, SimulatedCall, answering, simulate};
+use aftertone_view::{Code, Command, ConnectionView, Event, PlanPart, RulesView, SimulatedCall, answering, simulate};
 
 use super::{Input, Shell, greetings::Toast, perform::Reply};
 use crate::window;
@@ -29,7 +29,9 @@ impl Shell {
                     Ok(Some(Toast::Nothing))
                 });
             }
-            Command::RemoveRule { version, kind, index } => return self.remove_rule(version, kind, index as usize, reply),
+            Command::RemoveFromPlan { version, part, index } => {
+                return self.remove_from_plan(version, part, index as usize, reply);
+            }
             Command::SetRingTime { seconds } => {
                 let inputs = self.inputs.clone();
                 return self.ask_greetings(reply, async move |session| {
@@ -47,22 +49,25 @@ impl Shell {
         let _window_gone = reply.send(result);
     }
 
-    fn remove_rule(&self, version: u64, kind: RuleKind, index: usize, reply: Reply) {
+    fn remove_from_plan(&self, version: u64, part: PlanPart, index: usize, reply: Reply) {
+        if version != self.rules.view.version {
+            let _window_gone = reply.send(Err(Code::Conflict));
+            return;
+        }
         let mut plan = self.rules.view.plan.clone().unwrap_or_default();
-        let rule = match kind {
-            _ if version != self.rules.view.version => Err(Code::Conflict),
-            RuleKind::Greeting if index < plan.greetings.len() => Ok(RemovedRule::Greeting(index, plan.greetings.remove(index))),
-            RuleKind::Answering if index < plan.answering.len() => {
-                Ok(RemovedRule::Answering(index, plan.answering.remove(index)))
-            }
-            RuleKind::Greeting | RuleKind::Answering => Err(Code::Gone),
+        let removed = match part {
+            PlanPart::Greeting => take(&mut plan.greetings, index).map(|rule| RemovedPart::Greeting(index, rule)),
+            PlanPart::Answering => take(&mut plan.answering, index).map(|rule| RemovedPart::Answering(index, rule)),
+            PlanPart::Group => take(&mut plan.groups, index).map(|group| RemovedPart::Group(index, group)),
+            PlanPart::OwnDay => take(&mut plan.own_days, index).map(|day| RemovedPart::OwnDay(index, day)),
+            PlanPart::Key => take(&mut plan.keys, index).map(|key| RemovedPart::Key(index, key)),
         };
-        match rule {
-            Ok(rule) => self.ask_greetings(reply, async move |session| {
+        match removed {
+            Some(removed) => self.ask_greetings(reply, async move |session| {
                 session.set_plan(PlanView { version, plan }).await?;
-                Ok(Some(Toast::RuleRemoved(rule)))
+                Ok(Some(Toast::RemovedFromPlan(part, removed)))
             }),
-            Err(code) => _ = reply.send(Err(code)),
+            None => _ = reply.send(Err(Code::Gone)),
         }
     }
 
@@ -101,6 +106,10 @@ impl Shell {
         self.rules.view.ring_s = seconds;
         self.tell_rules();
     }
+}
+
+fn take<T>(list: &mut Vec<T>, index: usize) -> Option<T> {
+    (index < list.len()).then(|| list.remove(index))
 }
 
 /// The server takes its machine's time zone for whoever named none; most are in the same as this one.

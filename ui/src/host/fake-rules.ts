@@ -1,15 +1,16 @@
 import type { Around } from "./fake-greetings";
-import type { AnsweringRule, BecauseView, Code, Command, GreetingRow, GreetingRule, Language, MetView, PassedView, Plan, SimulatedCall, UnmetView, Weekday, When } from "./generated/contract";
+import type { AnsweringRule, BecauseView, Code, Command, GreetingRow, GreetingRule, Language, MetView, PassedView, Plan, PlanPart, SimulatedCall, UnmetView, Weekday, When } from "./generated/contract";
 
-type RuleCommand = Extract<Command, { type: "change_plan" | "remove_rule" | "set_ring_time" | "simulate" }>;
+type RuleCommand = Extract<Command, { type: "change_plan" | "remove_from_plan" | "set_ring_time" | "simulate" }>;
 type Rule = GreetingRule | AnsweringRule;
 
 const WEEK: readonly Weekday[] = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
 const WORK: readonly Weekday[] = WEEK.slice(1, 6);
 const REGIONS = ["AT", "CH", "CH-ZH", "DE", "DE-BE", "DE-BY", "DE-NW", "FR", "GB", "GB-SCT", "US"];
+const LISTS = { greeting: "greetings", answering: "answering", group: "groups", own_day: "own_days", key: "keys" } as const satisfies Record<PlanPart, keyof Plan>;
 const OPEN: When = { callers: [], reasons: [], hours: null, holiday: null, dates: null };
 
-export const NO_PLAN: Plan = { zone: "", region: "", own_days: [], groups: [], standard: null, temporary: null, greetings: [], answering: [], longest_s: null };
+export const NO_PLAN: Plan = { zone: "", region: "", own_days: [], groups: [], standard: null, temporary: null, greetings: [], answering: [], keys: [], longest_s: null };
 
 export function plan(language: Language, rows: readonly GreetingRow[]): Plan {
   const german = language === "de";
@@ -31,6 +32,12 @@ export function plan(language: Language, rows: readonly GreetingRow[]): Plan {
     answering: [
       { title: german ? "Dringend" : "Urgent", on: true, when: { ...OPEN, callers: [{ kind: "number", number: "+49 170 5550102" }] }, answer: { kind: "through", time: { seconds: 40 } } },
       { title: "", on: true, when: { ...OPEN, callers: [{ kind: "withheld" }] }, answer: { kind: "mailbox" } },
+    ],
+    keys: [
+      { key: "1", title: german ? "Öffnungszeiten" : "Opening hours", target: { kind: "announcement", greeting: rows[1]?.id ?? "" } },
+      { key: "2", title: german ? "Vertrieb" : "Sales", target: { kind: "person", extension: "1005" } },
+      { key: "3", title: "", target: { kind: "mailbox", extension: "1012" } },
+      { key: "0", title: german ? "Zentrale" : "Switchboard", target: { kind: "number", number: "+49 30 901820" } },
     ],
     longest_s: null,
   };
@@ -63,8 +70,8 @@ export class FakeRules {
     switch (command.type) {
       case "change_plan":
         return command.version === this.#version ? this.#set(command.plan) : "conflict";
-      case "remove_rule":
-        return command.version === this.#version ? this.#remove(command.kind, command.index) : "conflict";
+      case "remove_from_plan":
+        return command.version === this.#version ? this.#remove(command.part, command.index) : "conflict";
       case "set_ring_time":
         this.#ringSeconds = command.seconds;
         return this.sendAll(this.#rows);
@@ -82,14 +89,14 @@ export class FakeRules {
     return this.sendAll(this.#rows);
   }
 
-  #remove(kind: "greeting" | "answering", index: number): Code | null {
-    const list = kind === "greeting" ? "greetings" : "answering";
-    const rule = this.plan[list][index];
-    if (!rule) return "gone";
-    this.#set({ ...this.plan, [list]: this.plan[list].filter((other) => other !== rule) });
-    return this.around.toast({ type: "rule_removed" }, () => {
-      const rest = this.plan[list];
-      this.#set({ ...this.plan, [list]: [...rest.slice(0, index), rule, ...rest.slice(index)] });
+  #remove(part: PlanPart, index: number): Code | null {
+    const list = LISTS[part];
+    const gone = this.plan[list][index];
+    if (!gone) return "gone";
+    this.#set({ ...this.plan, [list]: [...this.plan[list]].filter((other) => other !== gone) });
+    return this.around.toast({ type: "removed_from_plan", part }, () => {
+      const rest: unknown[] = this.plan[list];
+      this.#set({ ...this.plan, [list]: [...rest.slice(0, index), gone, ...rest.slice(index)] });
     });
   }
 

@@ -403,7 +403,7 @@ export class FakeHost implements Host {
       case "coach":
         return this.#greetings.do(command);
       case "change_plan":
-      case "remove_rule":
+      case "remove_from_plan":
       case "set_ring_time":
       case "simulate":
         return this.rules.do(command);

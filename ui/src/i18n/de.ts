@@ -311,7 +311,7 @@ export const de: Words = {
     exported: (count, place) => (count === 1 ? `Gespeichert als ${place}` : `${count} Dateien gespeichert in ${place}`),
     forwarded: (names) => `Weitergeleitet an ${names}`,
     greetingRemoved: (title) => `„${title}“ gelöscht`,
-    ruleRemoved: "Regel entfernt",
+    removedFromPlan: { greeting: "Regel entfernt", answering: "Regel entfernt", group: "Gruppe entfernt", own_day: "Tag entfernt", key: "Taste entfernt" },
     greetingKept: (title) => `„${title}“ ist gespeichert und wird gesendet`,
     greetingWaits: (title) => `„${title}“ liegt hier bereit und wird gesendet, sobald eine Verbindung besteht`,
     forwardWaits: "Wird weitergeleitet, sobald eine Verbindung besteht",

@@ -1,4 +1,4 @@
-import type { Code, EndReason, OfflineReason, PointView, ProviderStep, Reason } from "../host/generated/contract";
+import type { Code, EndReason, OfflineReason, PlanPart, PointView, ProviderStep, Reason } from "../host/generated/contract";
 import { rules } from "./rules-en";
 
 const messages = (count: number) => (count === 1 ? "1 message" : `${count} messages`);
@@ -311,7 +311,7 @@ export const en = {
     exported: (count: number, place: string) => (count === 1 ? `Saved as ${place}` : `${count} files saved in ${place}`),
     forwarded: (names: string) => `Forwarded to ${names}`,
     greetingRemoved: (title: string) => `“${title}” deleted`,
-    ruleRemoved: "Rule removed",
+    removedFromPlan: { greeting: "Rule removed", answering: "Rule removed", group: "Group removed", own_day: "Day removed", key: "Key removed" } satisfies Record<PlanPart, string>,
     greetingKept: (title: string) => `“${title}” is saved and being sent`,
     greetingWaits: (title: string) => `“${title}” is kept here and sent as soon as there is a connection`,
     forwardWaits: "It will be forwarded as soon as there is a connection",

@@ -37,7 +37,8 @@
  *   `rule-new-greeting`, `rule-new-answering`, `rule-on`, `rule-edit`, `rule-remove`, `rule-up`, `rule-down`, `rule-otherwise` (with `data-kind`),
  *   `temporary-end`; the dialog: `rule-dialog`, `rule-title`, `rule-who-internal` …, `rule-numbers`, `rule-reason-busy` …, `rule-hours-add`,
  *   `rule-hours` (a row), `rule-day-monday` …, `rule-from`, `rule-to`, `rule-hours-remove`, `rule-outside`, `rule-holiday`, `rule-first`, `rule-last`,
- *   `rule-greeting`, `rule-answer`, `rule-seconds`, `rule-save`; `group`, `group-new`, `group-edit`, `group-remove`, `group-dialog`, `group-title`,
+ *   `rule-greeting`, `rule-answer`, `rule-seconds`, `rule-save`; `key-1` … (with `data-kind`), `key-remove-1` …,
+ *   `key-dialog`, `key-target`, `key-colleague`, `key-number`, `key-announcement`, `key-title`, `key-save`; `group`, `group-new`, `group-edit`, `group-remove`, `group-dialog`, `group-title`,
  *   `group-members`, `group-save`; `plan-zone`, `plan-region`, `plan-longest`, `plan-ring`, `own-day`, `own-day-date`, `own-day-title`,
  *   `own-day-yearly`, `own-day-add`, `own-day-remove`. The simulator: `simulator`, `caller-withheld` …, `caller-text`, `caller-person`,
  *   `simulated-reason`, `simulated-date`, `simulated-time`, `simulation` (with `data-greeting-id`), `simulation-hear`, `simulation-passed`.
@@ -200,6 +201,13 @@ export const ids = {
   ruleSeconds: "rule-seconds",
   ruleSave: "rule-save",
   temporaryEnd: "temporary-end",
+  keyDialog: "key-dialog",
+  keyTarget: "key-target",
+  keyColleague: "key-colleague",
+  keyNumber: "key-number",
+  keyAnnouncement: "key-announcement",
+  keyTitle: "key-title",
+  keySave: "key-save",
   group: "group",
   groupNew: "group-new",
   groupEdit: "group-edit",
@@ -252,6 +260,6 @@ export const ids = {
 } as const;
 
 /** `nav-calls`, `folder-new`, `theme-dark`, `digit-5`, `with-invitation`: one of a family. */
-export function idOf(family: "nav" | "folder" | "theme" | "digit" | "with" | "quiet-day" | "template" | "test" | "volume" | "section" | "rule-new" | "rule-who" | "rule-reason" | "rule-day" | "caller", member: string): string {
+export function idOf(family: "nav" | "folder" | "theme" | "digit" | "with" | "quiet-day" | "template" | "test" | "volume" | "section" | "rule-new" | "rule-who" | "rule-reason" | "rule-day" | "key" | "key-remove" | "caller", member: string): string {
   return `${family}-${member}`;
 }

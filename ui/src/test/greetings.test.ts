@@ -235,6 +235,28 @@ describe("the rules", () => {
     await waitFor(() => expect(world.all("rule-otherwise")[1]?.textContent).toContain("rings 30 s"));
   });
 
+  test("keys lead callers where their owner says, and what is removed comes back", async () => {
+    const world = await rules();
+    expect(world.get("key-2").textContent).toMatch(/Sales.*Tom Hartwig/s);
+    await world.click("key-4");
+    expect(world.get("key-save")).toHaveProperty("disabled", true);
+    await expectAccessible();
+    await world.user.selectOptions(world.get("key-target"), "number");
+    await world.user.type(world.get("key-number"), "030 555123");
+    await world.user.type(world.get("key-title"), "Hotline");
+    await world.click("key-save");
+    await waitFor(() => expect(world.get("key-4").textContent).toContain("Hotline"));
+    expect((await world.asked("change_plan")).plan.keys.map(({ key }) => key)).toEqual(["1", "2", "3", "4", "0"]);
+    await world.click("key-remove-2");
+    await waitFor(() => expect(world.all("key-remove-2")).toHaveLength(0));
+    await world.click("undo");
+    await waitFor(() => expect(world.get("key-2").textContent).toContain("Sales"));
+    await world.click("own-day-remove");
+    await waitFor(() => expect(world.all("own-day")).toHaveLength(0));
+    await world.click("undo");
+    await waitFor(() => expect(world.all("own-day")).toHaveLength(1));
+  });
+
   test("without a connection they are read, not changed", async () => {
     const world = await rules(["offline"]);
     for (const id of ["rule-on", "rule-edit", "rule-remove", "plan-zone", "rule-new-greeting"]) expect(world.all(id)[0], id).toHaveProperty("disabled", true);

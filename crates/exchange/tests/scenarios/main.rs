@@ -13,6 +13,7 @@ mod early;
 mod forwarded;
 mod forwards;
 mod guarded;
+mod keys;
 mod lamp;
 mod menu;
 mod pages;

@@ -1,6 +1,6 @@
 //! What is refused.
 
-use aftertone_model::{Answer, CallerGroup, Hours, Plan, RingTime, Span, When};
+use aftertone_model::{Answer, CallerGroup, GreetingKey, Hours, KeyTarget, Plan, RingTime, Span, When};
 use aftertone_rules::{PlanProblem, check, regions, zones};
 use jiff::civil::{Time, date};
 
@@ -54,4 +54,19 @@ fn zones_and_regions_can_be_offered() {
         assert!(zones.iter().any(|known| known == zone), "{zone}");
     }
     assert!(regions().all(|region| check(&Plan { region: region.into(), ..Plan::default() }).is_ok()));
+}
+
+#[test]
+fn a_key_is_one_digit_with_one_meaning() {
+    let key = |key, number: &str| GreetingKey { key, title: "Sales".into(), target: KeyTarget::Number { number: number.into() } };
+    let mut sound = plan();
+    sound.keys = ('0'..='9').map(|digit| key(digit, "030123")).collect();
+    assert_eq!(check(&sound), Ok(()));
+    for wrong in ['#', '*', 'a', '١'] {
+        refused(|plan| plan.keys = vec![key(wrong, "030123")], PlanProblem::Key(wrong));
+    }
+    refused(|plan| plan.keys = vec![key('1', "030123"), key('1', "030124")], PlanProblem::Key('1'));
+    refused(|plan| plan.keys = vec![key('1', " ")], PlanProblem::KeyTarget('1'));
+    let target = KeyTarget::Person { extension: "1".repeat(201) };
+    refused(|plan| plan.keys = vec![GreetingKey { target, ..key('1', "") }], PlanProblem::TooLong("number"));
 }

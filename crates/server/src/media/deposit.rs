@@ -3,13 +3,14 @@
 mod choosing;
 
 use std::{
+    collections::BTreeMap,
     convert::Infallible,
     mem,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use aftertone_exchange::{DepositOrder, MenuOrder};
+use aftertone_exchange::{DepositOrder, KeyOrder, MenuOrder};
 use aftertone_media::{
     Codec,
     dtmf::{Digit, DtmfReceiver, ToneReceiver},
@@ -17,7 +18,7 @@ use aftertone_media::{
 };
 use aftertone_model::{CallRecord, EndReason, Envelope, Fullness, Marks, SubscriberId, Timestamp};
 use aftertone_server_store::{BeginError, Finished, FinishedSound, NewRecording, SpoolHandle, Store};
-use aftertone_voicemail::{Deposit, DepositLimits, Ending, Event, Output};
+use aftertone_voicemail::{Deposit, DepositLimits, Ending, Event, Key, Output};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
@@ -64,6 +65,8 @@ pub(super) struct DepositRun {
     beep_due: bool,
     /// The owner's greeting, if it isn't the one that comes with the server.
     greeting: Option<Slot>,
+    /// What keys stand for.
+    announcements: BTreeMap<char, Slot>,
     /// When to look again for what is waited for. It stays where it is whatever the caller sends meanwhile.
     look_at: Option<Instant>,
     recording: Option<Recording>,
@@ -124,6 +127,8 @@ pub(super) struct Effects {
     pub(super) over: bool,
     /// The caller goes on in the phone menu, which must not hear the star key once more.
     pub(super) menu: Option<(MenuOrder, Keys)>,
+    /// The caller goes where this key leads.
+    pub(super) left: Option<Digit>,
 }
 
 impl DepositRun {
@@ -133,11 +138,17 @@ impl DepositRun {
         let finisher = shared.finisher()?;
         let spool = begin_spool(&order, codec, &shared);
         let greeting = order.greeting.as_ref().map(|sound| shared.sounds.get(sound, codec, &shared.runtime));
+        let sounds = order.keys.iter().filter_map(|(digit, key)| match key {
+            KeyOrder::Announce(sound) => Some((digit.as_char(), shared.sounds.get(sound, codec, &shared.runtime))),
+            KeyOrder::Leave => None,
+        });
+        let announcements = sounds.collect();
         let limits = DepositLimits { recording: order.longest, greeting: LONGEST + GREETING_WAIT, ..DepositLimits::default() };
         Some(Self {
+            machine: Deposit::new(limits).with_keys(keys(&order)),
             order,
-            machine: Deposit::new(limits),
             greeting,
+            announcements,
             codec,
             started: false,
             flows_since: None,
@@ -317,6 +328,10 @@ impl DepositRun {
                     let standard = || shared.prompts.get(self.codec).map(|prompts| prompts.greeting(self.order.language));
                     self.start_playing(own.or_else(standard), Prompt::Greeting, stream, now);
                 }
+                Event::PlayAnnouncement(key) => {
+                    let sound = self.announcements.get(&key).and_then(|slot| slot.get()).cloned();
+                    self.start_playing(sound.as_ref(), Prompt::Greeting, stream, now);
+                }
                 Event::Beep => {
                     self.player = None;
                     self.beep_due = true;
@@ -333,7 +348,8 @@ impl DepositRun {
                         continue;
                     }
                     self.finish(ending, keep);
-                    effects.over = !matches!(ending, Ending::HungUp | Ending::Menu);
+                    effects.over = !matches!(ending, Ending::HungUp | Ending::Menu | Ending::Key(_));
+                    effects.left = if let Ending::Key(key) = ending { Digit::from_char(key) } else { None };
                     let keys = Keys { dtmf: mem::take(&mut self.dtmf), tones: self.tones.take() };
                     effects.menu = self.order.menu.take().filter(|_| ending == Ending::Menu).map(|menu| (menu, keys));
                 }
@@ -524,6 +540,15 @@ impl DepositRun {
             drop(finisher);
         });
     }
+}
+
+/// What the machine has to know of a mailbox's keys.
+fn keys(order: &DepositOrder) -> BTreeMap<char, Key> {
+    let meaning = |key: &KeyOrder| match key {
+        KeyOrder::Leave => Key::Leave,
+        KeyOrder::Announce(_) => Key::Announce,
+    };
+    order.keys.iter().map(|(digit, key)| (digit.as_char(), meaning(key))).collect()
 }
 
 /// Makes the place for the recording.

@@ -50,7 +50,7 @@ use std::{
 };
 
 use aftertone_exchange::{Described, LegId, MediaCommand, MediaFailure, MediaRequestId};
-use aftertone_media::Codec;
+use aftertone_media::{Codec, dtmf::Digit};
 use aftertone_model::{CallId, MessageId, SubscriberId};
 use aftertone_server_store::{Spool, Store};
 use tokio::sync::{
@@ -132,6 +132,13 @@ pub(crate) enum MediaEvent {
         owner: SubscriberId,
         /// Whom, as it is dialled.
         number: String,
+    },
+    /// A caller leaves a deposit by a key: for `Exchange::handle_key`.
+    Key {
+        /// The caller's leg.
+        leg: LegId,
+        /// The key.
+        digit: Digit,
     },
     /// Something was done with a mailbox by phone.
     MailboxChanged {

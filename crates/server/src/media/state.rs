@@ -241,14 +241,19 @@ impl State {
         if effects.over {
             self.shared.report(MediaEvent::DepositOver { leg: id });
         }
-        if let Some((menu, keys)) = effects.menu {
-            self.set_timer(Timer::Deposit(id), None);
-            if let Some(leg) = self.legs.get_mut(&id) {
-                leg.usage = Usage::Idle;
-            }
-            return self.menu(id, menu, Some(keys), now);
+        if effects.menu.is_none() && effects.left.is_none() {
+            return self.time_deposit(id, now);
         }
-        self.time_deposit(id, now);
+        self.set_timer(Timer::Deposit(id), None);
+        if let Some(leg) = self.legs.get_mut(&id) {
+            leg.usage = Usage::Idle;
+        }
+        if let Some((menu, keys)) = effects.menu {
+            self.menu(id, menu, Some(keys), now);
+        }
+        if let Some(digit) = effects.left {
+            self.shared.report(MediaEvent::Key { leg: id, digit });
+        }
     }
 
     fn serve_deposit(&mut self, id: LegId, now: Instant) {

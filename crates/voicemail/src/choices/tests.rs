@@ -11,10 +11,14 @@ struct Line {
 }
 
 impl Line {
-    #[expect(clippy::disallowed_methods, reason = "virtual time has to begin somewhere")]
     fn new() -> Self {
+        Self::with(false)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "virtual time has to begin somewhere")]
+    fn with(person: bool) -> Self {
         let now = Instant::now();
-        let choices = Choices::new(Language::En, Duration::from_secs(300), ChoiceLimits::default(), now);
+        let choices = Choices::new(Language::En, Duration::from_secs(300), person, ChoiceLimits::default(), now);
         let mut line = Self { choices, now, said: String::new(), events: Vec::new() };
         line.drain();
         line
@@ -142,4 +146,16 @@ proptest! {
         prop_assert!(line.is_sent());
         prop_assert_eq!(line.choices.poll_output(), ChoiceOutput::Timeout(None));
     }
+}
+
+#[test]
+fn the_zero_leads_to_a_person_where_there_is_one() {
+    let mut line = Line::new();
+    line.press("0").hears("not-here deposit-menu");
+    assert_eq!(line.events.iter().filter(|event| matches!(event, ChoiceEvent::Person)).count(), 0);
+    let mut line = Line::with(true);
+    line.hears("deposit-menu zero-for-person").press("4").hears("marked-urgent deposit-menu zero-for-person").press("0");
+    assert_eq!(line.events.last(), Some(&ChoiceEvent::Person));
+    assert!(line.choices.marks().urgent);
+    assert_eq!(line.choices.poll_output(), ChoiceOutput::Timeout(None), "nothing more happens");
 }

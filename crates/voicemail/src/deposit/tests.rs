@@ -259,3 +259,56 @@ fn a_key_pressed_before_the_greeting_skips_it() {
     worker.press('#').wait(300).start();
     assert_eq!(worker.told, [(300, Event::Beep)]);
 }
+
+fn with_keys() -> Worker {
+    let mut worker = Worker::new();
+    let keys = BTreeMap::from([('0', Key::Leave), ('1', Key::Announce), ('2', Key::Leave)]);
+    worker.deposit = worker.deposit.with_keys(keys);
+    worker
+}
+
+#[test]
+fn a_key_leads_away_from_the_greeting_and_the_zero_also_from_the_recording() {
+    with_keys()
+        .start()
+        .wait(2_000)
+        .press('7')
+        .press('2')
+        .check(&[(0, Event::PlayGreeting), (2_000, stop(Ending::Key('2'), false))]);
+    for (spoken, keep) in [(400, false), (2_000, true)] {
+        let mut worker = with_keys();
+        worker.start().press('#').prompt_finished();
+        worker.told.clear();
+        // A key that was meant for the greeting says nothing in a message.
+        worker.hear(true, spoken).press('1').press('2').press('0');
+        worker.check(&[(spoken, stop(Ending::Key('0'), keep))]);
+    }
+    let mut without = Worker::recording();
+    without.hear(true, 2_000).press('0');
+    without.check(&[]);
+}
+
+#[test]
+fn an_announcement_leads_back_to_the_greeting_and_not_for_ever() {
+    let mut worker = with_keys();
+    worker.start().wait(1_000).press('1').wait(3_000).prompt_finished();
+    worker.wait(500).press('1').press('2');
+    worker.check(&[
+        (0, Event::PlayGreeting),
+        (1_000, Event::PlayAnnouncement('1')),
+        (4_000, Event::PlayGreeting),
+        (4_500, Event::PlayAnnouncement('1')),
+        (4_500, stop(Ending::Key('2'), false)),
+    ]);
+    let mut worker = with_keys();
+    worker.start();
+    for _ in 0..100 {
+        worker.press('1').prompt_finished();
+    }
+    let announced = worker.told.iter().filter(|(_, event)| *event == Event::PlayAnnouncement('1')).count();
+    assert_eq!(announced, usize::from(MOST_ANNOUNCEMENTS));
+    // One that never ends is left for the beep, as a greeting is.
+    let mut worker = with_keys();
+    worker.start().press('1').wait(180_000);
+    worker.check(&[(0, Event::PlayGreeting), (0, Event::PlayAnnouncement('1')), (180_000, Event::Beep)]);
+}

@@ -714,7 +714,7 @@ version: number,
 /**
  * The whole plan.
  */
-plan: Plan, } | { "type": "remove_rule", 
+plan: Plan, } | { "type": "remove_from_plan", 
 /**
  * The version that it is looked up in.
  */
@@ -722,7 +722,7 @@ version: number,
 /**
  * Of which list.
  */
-kind: RuleKind, 
+part: PlanPart, 
 /**
  * Its place there.
  */
@@ -1028,6 +1028,23 @@ at: string, };
 export type Fullness = "roomy" | "filling" | "nearly_full" | "full";
 
 /**
+ * What a caller gets by one key.
+ */
+export type GreetingKey = { 
+/**
+ * The key, 0 to 9. The 0 is also taken while the caller speaks and after it, if it leads to somebody.
+ */
+key: string, 
+/**
+ * What its owner calls it.
+ */
+title: string, 
+/**
+ * Where it leads.
+ */
+target: KeyTarget, };
+
+/**
  * A greeting.
  */
 export type GreetingRow = { 
@@ -1161,6 +1178,27 @@ spans: Array<Span>,
  * What is meant is the time outside of them.
  */
 outside: boolean, };
+
+/**
+ * Where a key leads.
+ */
+export type KeyTarget = { "kind": "person", 
+/**
+ * Their extension.
+ */
+extension: string, } | { "kind": "mailbox", 
+/**
+ * Their extension.
+ */
+extension: string, } | { "kind": "number", 
+/**
+ * As it would be dialled.
+ */
+number: string, } | { "kind": "announcement", 
+/**
+ * Which.
+ */
+greeting: string, };
 
 /**
  * The languages that prompts and the interface exist in.
@@ -1525,9 +1563,18 @@ greetings: Array<GreetingRule>,
  */
 answering: Array<AnsweringRule>, 
 /**
+ * What callers get by a key while a greeting plays, or after it.
+ */
+keys: Array<GreetingKey>, 
+/**
  * The longest message in seconds, 60 to 300, or more where the administrator allows it.
  */
 longest_s: number | null, };
+
+/**
+ * One of the lists in a plan.
+ */
+export type PlanPart = "greeting" | "answering" | "group" | "own_day" | "key";
 
 /**
  * A message, a greeting or a recording that plays or is paused.
@@ -1698,11 +1745,6 @@ silent: boolean, };
  * How long it rings before the mailbox answers.
  */
 export type RingTime = { "seconds": number } | { "rings": number };
-
-/**
- * One of the two lists of rules in a plan.
- */
-export type RuleKind = "greeting" | "answering";
 
 /**
  * How calls are answered.
@@ -1984,7 +2026,11 @@ place: string, } | { "type": "greeting_removed",
 /**
  * What it was called.
  */
-title: string, } | { "type": "rule_removed" } | { "type": "greeting_kept", 
+title: string, } | { "type": "removed_from_plan", 
+/**
+ * From which of its lists.
+ */
+part: PlanPart, } | { "type": "greeting_kept", 
 /**
  * What it is called.
  */

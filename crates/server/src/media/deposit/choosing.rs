@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aftertone_media::Codec;
+use aftertone_media::{Codec, dtmf::Digit};
 use aftertone_model::{Language, MessageId};
 use aftertone_server_store::FinishedSound;
 use aftertone_voicemail::{ChoiceEvent, ChoiceLimits, ChoiceOutput, Choices, Clip, Deposit, DepositLimits, Ending};
@@ -19,8 +19,11 @@ use super::{
         speech::{self, PcmSlot},
         stream::SendStream,
     },
-    DepositRun, Effects, SpoolSlot, begin_spool,
+    DepositRun, Effects, SpoolSlot, begin_spool, keys,
 };
+
+/// The key that leads to a person.
+const PERSON: char = '0';
 
 /// A recording that is whole, and is no message yet.
 pub(super) struct Kept {
@@ -62,8 +65,8 @@ pub(super) struct Choosing {
 }
 
 impl Choosing {
-    fn new(language: Language, length: Duration, codec: Codec, now: Instant) -> Option<Self> {
-        let choices = Choices::new(language, length, ChoiceLimits::default(), now);
+    fn new(language: Language, length: Duration, person: bool, codec: Codec, now: Instant) -> Option<Self> {
+        let choices = Choices::new(language, length, person, ChoiceLimits::default(), now);
         Some(Self { choices, voice: Player::new(codec, now).ok()?, records: false })
     }
 
@@ -88,7 +91,7 @@ impl DepositRun {
             Ending::Finished => true,
             // Who has recorded something before is asked what becomes of that.
             Ending::Silence | Ending::Unavailable => self.kept.is_some() && !keep,
-            Ending::HungUp | Ending::TooLong | Ending::Interrupted | Ending::Menu => false,
+            Ending::HungUp | Ending::TooLong | Ending::Interrupted | Ending::Menu | Ending::Key(_) => false,
         };
         if !self.order.choices || !is_still_there || !(keep || self.kept.is_some()) {
             return false;
@@ -102,7 +105,10 @@ impl DepositRun {
                 choosing.records = false;
                 choosing.choices.handle_recorded(keep.then_some(length), now);
             }
-            None => self.choosing = Choosing::new(self.order.language, length, self.codec, now),
+            None => {
+                let person = self.machine.leads_away(PERSON);
+                self.choosing = Choosing::new(self.order.language, length, person, self.codec, now);
+            }
         }
         self.choosing.is_some()
     }
@@ -139,6 +145,10 @@ impl DepositRun {
                     self.send();
                     effects.over = true;
                 }
+                ChoiceEvent::Person => {
+                    self.send();
+                    effects.left = Digit::from_char(PERSON);
+                }
             }
         }
     }
@@ -149,7 +159,8 @@ impl DepositRun {
         }
         self.order.envelope.id = MessageId::from_random(rand::random());
         self.spool = begin_spool(&self.order, self.codec, &self.shared);
-        self.machine = Deposit::new(DepositLimits { recording: self.order.longest, ..DepositLimits::default() });
+        let limits = DepositLimits { recording: self.order.longest, ..DepositLimits::default() };
+        self.machine = Deposit::new(limits).with_keys(keys(&self.order));
         // Greeted was the caller once.
         self.machine.handle_digit('#', now);
         self.machine.handle_start(now);

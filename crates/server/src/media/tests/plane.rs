@@ -216,7 +216,16 @@ impl Plane {
             message: None,
         };
         let (greeting, longest) = (self.greeting.clone(), Duration::from_secs(300));
-        DepositOrder { envelope, record, language: Language::En, greeting, longest, menu: None, choices: false }
+        DepositOrder {
+            envelope,
+            record,
+            language: Language::En,
+            greeting,
+            longest,
+            menu: None,
+            keys: BTreeMap::new(),
+            choices: false,
+        }
     }
 
     pub(super) fn close(&self, leg: u64) {

@@ -1,4 +1,4 @@
-import type { AnsweringRule, Callers, GreetingRule, Plan, Reason, RuleKind, Span, Weekday, When } from "../../../host";
+import type { AnsweringRule, Callers, GreetingRule, Plan, PlanPart, Reason, Span, Weekday, When } from "../../../host";
 import { secondsOf, WEEK } from "./sentences";
 
 export const REASONS: readonly Reason[] = ["no_answer", "busy", "declined", "offline", "dnd", "direct"];
@@ -7,6 +7,8 @@ const OFFICE_DAYS = WEEK.slice(0, 5);
 const RING_S = 20;
 const MOST_RING_S = 300;
 
+/** A part of the plan that is a list of rules. */
+export type RuleKind = Extract<PlanPart, "greeting" | "answering">;
 export type HolidayChoice = "any" | "only" | "never";
 export interface SpanDraft {
   days: Weekday[];

@@ -8,7 +8,7 @@ use std::{
 
 use aftertone_tests::{
     baresip::{Baresip, Setup},
-    desktop::Desktop,
+    desktop::{Desktop, mark_set_up},
     hosted::{self, ALICE, Api, BOB, Hosted},
     notifications::Shown,
     office::Office,
@@ -46,6 +46,7 @@ impl World {
         let profile = desktop.folder().join("alice");
         std::fs::create_dir(&profile)?;
         std::fs::write(profile.join("settings.json"), settings.to_string())?;
+        mark_set_up(&profile)?;
         let link = hosted.admin(&["invite", ALICE.name, "--server", &hosted.http], "").await?;
         let mut command = desktop.command(&process::built("aftertone")?);
         command.arg("--profile").arg(&profile).args(["--invite", link.trim()]).env("NO_COLOR", "1");

@@ -6,7 +6,7 @@ import ts from "typescript-eslint";
 import noLiteralStrings from "./lint/no-literal-strings.js";
 import svelteConfig from "./svelte.config.js";
 
-const features = ["account", "calls", "contacts", "greetings", "mailbox", "settings"];
+const features = ["account", "calls", "contacts", "greetings", "mailbox", "settings", "setup"];
 const wall = (files, patterns) => ({ files, rules: { "no-restricted-imports": ["error", { patterns }] } });
 const tauri = { group: ["@tauri-apps/*"], message: "Only src/host/ knows Tauri." };
 

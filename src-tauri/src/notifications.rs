@@ -29,6 +29,8 @@ pub(crate) enum Subject {
     Missed(CallId),
     /// Messages that came while the app was not connected.
     Several,
+    /// Nothing: whether it is shown is to be seen.
+    Test,
 }
 
 /// What the person pressed on it.
@@ -116,8 +118,19 @@ impl Notifications {
         if let Some(forwarded) = row.forwarded.as_ref().filter(|forwarded| !forwarded.note.is_empty()) {
             body = format!("{body}\n{}: {}", shown(&forwarded.from, words), forwarded.note);
         }
-        let actions = [("default", words.open), ("play", words.play), ("call_back", words.call_back)];
+        let mut actions = vec![("default", words.open), ("play", words.play)];
+        // Nobody is to be called back who has called as a test.
+        if !row.test {
+            actions.push(("call_back", words.call_back));
+        }
         self.show(Subject::Message(row.id), &summary, &body, &actions);
+    }
+
+    /// Tells that notifications are shown.
+    pub(crate) fn test(&mut self, language: Language) {
+        let words = Words::of(language);
+        self.close(Subject::Test);
+        self.show(Subject::Test, words.test, words.test_explained, &[("default", words.open)]);
     }
 
     /// Tells of a ringing call.
@@ -335,6 +348,8 @@ struct Words {
     answer: &'static str,
     decline: &'static str,
     withheld: &'static str,
+    test: &'static str,
+    test_explained: &'static str,
     reasons: [&'static str; 6],
 }
 
@@ -374,6 +389,8 @@ const ENGLISH: Words = Words {
     answer: "Answer",
     decline: "Decline",
     withheld: "Number withheld",
+    test: "This is how Aftertone tells you",
+    test_explained: "Of calls and of new messages, also while its window is closed.",
     reasons: ["not answered", "busy", "declined", "you were offline", "do not disturb", "left in the mailbox"],
 };
 
@@ -393,5 +410,7 @@ const GERMAN: Words = Words {
     answer: "Annehmen",
     decline: "Ablehnen",
     withheld: "Unterdrückte Nummer",
+    test: "So gibt Aftertone Ihnen Bescheid",
+    test_explained: "Über Anrufe und neue Nachrichten, auch wenn das Fenster geschlossen ist.",
     reasons: ["nicht angenommen", "besetzt", "abgelehnt", "Sie waren offline", "nicht stören", "in die Mailbox gesprochen"],
 };

@@ -40,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) notifications: NotificationsView,
     /// How messages sound.
     pub(crate) player: PlayerView,
+    /// The set-up was gone through, or left: it does not come by itself again.
+    pub(crate) set_up: bool,
 }
 
 impl Default for Settings {
@@ -59,6 +61,7 @@ impl Default for Settings {
             region: ToneRegion::default(),
             notifications: NotificationsView::default(),
             player: PlayerView::default(),
+            set_up: false,
         }
     }
 }

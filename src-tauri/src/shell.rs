@@ -7,6 +7,7 @@ mod messages;
 mod perform;
 mod rules;
 mod tell;
+mod test_call;
 mod told;
 
 use std::{
@@ -80,6 +81,7 @@ pub(crate) fn start(app: &AppHandle, arguments: &Arguments) -> Result<Inputs, Bo
         playback: None,
         test: TestMessageView::Idle,
         test_call: None,
+        tests: test_call::TestCalls::default(),
         hung_up_at: None,
         while_away: Several::default(),
         notifications: Notifications::new(inputs.clone()),
@@ -127,6 +129,7 @@ struct Shell {
     playback: Option<PlaybackView>,
     test: TestMessageView,
     test_call: Option<CallId>,
+    tests: test_call::TestCalls,
     hung_up_at: Option<Instant>,
     /// What a catching-up synchronisation brought so far.
     while_away: Several,
@@ -220,7 +223,9 @@ impl Shell {
                     self.pressed(subject, pressed).await;
                 }
             }
+            Input::TestCall(news) => self.test_call_news(news),
             Input::Notified(subject, number) => {
+                self.test_notified(subject);
                 if let Some(pressed) = self.notifications.shown(subject, number) {
                     self.pressed(subject, pressed).await;
                 }
@@ -321,6 +326,16 @@ impl Shell {
         self.ring_time(account.me.subscriber.ring_s);
         self.read_mailbox().await;
         self.read_greetings().await;
+        if self.attached {
+            self.offer_set_up();
+        }
+    }
+
+    /// Whoever has signed in here for the first time is led through the set-up.
+    fn offer_set_up(&self) {
+        if self.phone.is_some() && !self.settings.set_up {
+            window::tell(&self.app, &Event::Show(Place::SetUp));
+        }
     }
 
     async fn pressed(&mut self, subject: Subject, pressed: Pressed) {
@@ -361,6 +376,7 @@ impl Shell {
             }
             (Subject::Missed(_), _) => self.show(Place::Calls { number: None }),
             (Subject::Several, _) => self.show(Place::Mailbox),
+            (Subject::Test, _) => self.show_window(),
         }
     }
 
@@ -409,6 +425,7 @@ impl Shell {
         self.playback = None;
         self.while_away = Several::default();
         self.test = TestMessageView::Idle;
+        self.tests = test_call::TestCalls::default();
         self.sound.sound(None, &self.settings);
         self.sound.show_levels(false);
     }

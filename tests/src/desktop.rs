@@ -1,7 +1,10 @@
 //! A desktop for one test: a display, a session bus with a keyring and notifications, and a sound card, none of
 //! which anybody sees or hears.
 
-use std::{path::PathBuf, process::Stdio};
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+};
 
 use anyhow::{Context, Result, ensure};
 use tokio::{io::AsyncWriteExt, process::Command};
@@ -144,6 +147,22 @@ impl Desktop {
         .await?;
         Ok(listening)
     }
+}
+
+/// Says in the profile that the set-up was gone through, unless something is said of it: what is looked at comes after that.
+///
+/// # Errors
+/// Where its settings can't be read or written.
+pub fn mark_set_up(profile: &Path) -> Result<()> {
+    std::fs::create_dir_all(profile)?;
+    let file = profile.join("settings.json");
+    let known = if file.exists() { std::fs::read(&file)? } else { b"{}".to_vec() };
+    let mut settings: serde_json::Value = serde_json::from_slice(&known).context("the settings")?;
+    if settings["set_up"].is_null() {
+        settings["set_up"] = true.into();
+        std::fs::write(file, settings.to_string())?;
+    }
+    Ok(())
 }
 
 /// A loudspeaker that was plugged in.

@@ -12,7 +12,7 @@ use fantoccini::{
 use serde_json::{Value, json};
 
 use crate::{
-    desktop::Desktop,
+    desktop::{Desktop, mark_set_up},
     process::{self, PATIENCE, Running},
 };
 
@@ -24,11 +24,15 @@ pub struct Window {
 }
 
 impl Window {
-    /// Starts the app on `desktop` with these arguments and takes hold of its window.
+    /// Starts the app on `desktop` with these arguments and takes hold of its window, past the set-up unless the profile says
+    /// otherwise.
     ///
     /// # Errors
     /// Where the app or the driver doesn't come up.
     pub async fn open(desktop: &Desktop, arguments: &[&str], log: &Path) -> Result<Self> {
+        if let Some(at) = arguments.iter().position(|argument| *argument == "--profile") {
+            mark_set_up(Path::new(arguments.get(at + 1).context("no profile")?))?;
+        }
         let port = process::free_port()?;
         let mut command = desktop.command("WebKitWebDriver".as_ref());
         command.env("TAURI_AUTOMATION", "true").env("TAURI_WEBVIEW_AUTOMATION", "true");

@@ -6,7 +6,7 @@ use aftertone_model::{DeviceId, Greeting, GreetingId, MessageAction, MessageId, 
 use aftertone_net::{ConnectError, tls};
 use aftertone_sync::{
     ActionBody, ChangesPage, Cursor, Device, DirectoryEntry, ForwardBody, Forwarded, GreetingBody, IdempotencyKey, Me, MeBody,
-    PhoneMenuBody, PhoneMenuView, PinBody, PlanView, Problem, ProblemCode, SignIn, SignedIn, TurnCredentials,
+    PhoneMenuBody, PhoneMenuView, PinBody, PlanView, Problem, ProblemCode, SignIn, SignedIn, TestCall, TurnCredentials,
 };
 use futures_util::StreamExt;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -140,6 +140,16 @@ impl Api {
 
     pub(crate) async fn revoke(&self, device: DeviceId) -> Result<(), ApiError> {
         send(self.request(Method::DELETE, &format!("devices/{device}"))).await.map(drop)
+    }
+
+    /// Starts a test call, or asks how the last one gets on.
+    pub(crate) async fn test_call(&self, start: bool) -> Result<TestCall, ApiError> {
+        read(self.request(if start { Method::POST } else { Method::GET }, "me/test-call")).await
+    }
+
+    pub(crate) async fn test_call_greeting(&self) -> Result<Vec<u8>, ApiError> {
+        let response = send(self.request(Method::GET, "me/test-call/greeting")).await?;
+        Ok(response.bytes().await.map_err(|e| ApiError::from(&e))?.to_vec())
     }
 
     pub(crate) async fn phone_menu(&self) -> Result<PhoneMenuView, ApiError> {

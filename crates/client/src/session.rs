@@ -9,7 +9,7 @@ use std::{
 use aftertone_client_store::{FolderCounts, Listing, Mailbox, StoreError, Window};
 use aftertone_model::{CallId, CallRecord, GreetingId, MenuLayout, Message, MessageAction, MessageId, Temporary};
 use aftertone_sync::{
-    Device, DirectoryEntry, Forwarded, GreetingBody, MailboxRoom, PhoneMenuView, PinBody, PlanView, ProblemCode,
+    Device, DirectoryEntry, Forwarded, GreetingBody, MailboxRoom, PhoneMenuView, PinBody, PlanView, ProblemCode, TestCall,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -528,6 +528,30 @@ impl Session {
         self.tell(Command::PlaceTestMessage);
     }
 
+    /// Has the server call the own number as somebody from outside would. Needs the network.
+    ///
+    /// # Errors
+    /// Where there is no connection, or the server refuses: one is under way, or there were too many.
+    pub async fn start_test_call(&self) -> Result<TestCall, CommandError> {
+        self.ask(|reply| Command::TestCall { start: true, reply }).await?
+    }
+
+    /// How the last one gets on, or went. Needs the network.
+    ///
+    /// # Errors
+    /// Where there is no connection, or none was made lately.
+    pub async fn test_call(&self) -> Result<TestCall, CommandError> {
+        self.ask(|reply| Command::TestCall { start: false, reply }).await?
+    }
+
+    /// What its caller heard: a WAV file. Needs the network.
+    ///
+    /// # Errors
+    /// Where there is no connection, or nothing was heard.
+    pub async fn test_call_greeting(&self) -> Result<Vec<u8>, CommandError> {
+        self.ask(|reply| Command::TestCallGreeting { reply }).await?
+    }
+
     /// Connects and synchronises now instead of at the next try: the computer woke up, the network changed, or the
     /// person asked for it.
     pub fn reconnect(&self) {
@@ -634,6 +658,13 @@ pub(crate) enum Command {
     GreetingAdded,
     Playback(PlaybackAction),
     PlaceTestMessage,
+    TestCall {
+        start: bool,
+        reply: Reply<TestCall>,
+    },
+    TestCallGreeting {
+        reply: Reply<Vec<u8>>,
+    },
     Reconnect,
     SignOut {
         reply: Reply<()>,

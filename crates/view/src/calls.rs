@@ -29,6 +29,8 @@ pub struct CallView {
     pub digits: String,
     /// Messages from them that wait to be heard.
     pub waiting_messages: u32,
+    /// It is a test call of one's own: it is to be left to the mailbox.
+    pub test: bool,
 }
 
 /// How good the sound of a call is.

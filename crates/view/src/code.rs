@@ -79,6 +79,10 @@ pub enum Code {
     FileFailed,
     /// No device to play on or to speak into.
     AudioDevice,
+    /// A test call is under way.
+    TestCallRunning,
+    /// The desktop did not show a notification.
+    NotificationNotShown,
     /// Anything else; the log says what.
     Internal,
 }

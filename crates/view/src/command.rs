@@ -196,6 +196,14 @@ pub enum Command {
     },
     /// Call the own mailbox and leave a message in it: [`Event::TestMessage`](crate::Event::TestMessage).
     LeaveTestMessage,
+    /// Have the server call one's own number as somebody from outside would: [`Event::TestCall`](crate::Event::TestCall).
+    StartTestCall,
+    /// Hear what the caller of the last test call heard.
+    PlayTestCall,
+    /// Show a notification to see whether the desktop does; answers when it was shown.
+    TestNotification,
+    /// The set-up was gone through, or is not wanted: it does not come by itself again.
+    EndSetUp,
 
     /// Play a greeting, from where it was paused if it was.
     PlayGreeting {

@@ -4,7 +4,7 @@ use ts_rs::TS;
 
 use crate::{
     AppView, AudioDevicesView, AudioLevels, AudioNotice, CallLogView, CoachView, Code, DevicesView, DirectoryView, GreetingsView,
-    MailboxView, MessageView, PhoneMenuView, PlanPart, RecorderView, RulesView, SettingsView, SimulationView,
+    MailboxView, MessageView, PhoneMenuView, PlanPart, RecorderView, RulesView, SettingsView, SimulationView, TestCallView,
 };
 
 /// What the shell tells the interface: always a whole view model, which replaces the last one of its kind.
@@ -52,6 +52,8 @@ pub enum Event {
     Settings(SettingsView),
     /// How far the test message is.
     TestMessage(TestMessageView),
+    /// How far the test call is.
+    TestCall(TestCallView),
     /// Something to tell once.
     Toast(ToastView),
     /// Go somewhere: a notification or the tray was clicked.
@@ -248,4 +250,6 @@ pub enum Place {
     },
     /// The settings.
     Settings,
+    /// The set-up.
+    SetUp,
 }

@@ -25,6 +25,7 @@ mod mirror;
 mod party;
 mod rules;
 mod settings;
+mod test_call;
 
 pub use account::{AccountView, AppView, ConnectionView, MeView, OfflineReason, ProviderStep, ProviderView, SecretsView};
 pub use audio::{
@@ -48,3 +49,4 @@ pub use rules::{
     SpanView, UnmetView, answering, simulate,
 };
 pub use settings::{DeviceView, DevicesView, NotificationsView, PhoneMenuView, QuietHours, SettingsView};
+pub use test_call::{TestCallSeen, TestCallState, TestCallView, TestNote, TestStep, TestStepState, TestStepView, Unplayable};

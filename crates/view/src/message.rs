@@ -36,6 +36,8 @@ pub struct MessageRow {
     pub interrupted: bool,
     /// Its sound is on this device, or can be fetched now.
     pub playable: bool,
+    /// A test call left it: there is nobody to call back.
+    pub test: bool,
 }
 
 /// How a message came here.
@@ -106,9 +108,10 @@ impl MessageRow {
     #[must_use]
     pub fn new(message: &Message, playable: bool) -> Self {
         let Message { envelope, duration_ms, state, peaks, media_type: _, forwarded, interrupted } = message;
+        let party = PartyView::from(&envelope.caller);
         Self {
             id: envelope.id,
-            party: (&envelope.caller).into(),
+            party: if envelope.test { PartyView { number: String::new(), ..party } } else { party },
             received_at: envelope.received_at,
             duration_ms: u32::try_from(*duration_ms).unwrap_or(u32::MAX),
             peaks: peaks.clone(),
@@ -120,6 +123,7 @@ impl MessageRow {
             forwarded: forwarded.as_ref().map(ForwardedView::from),
             interrupted: *interrupted,
             playable,
+            test: envelope.test,
         }
     }
 }

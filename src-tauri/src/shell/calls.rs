@@ -72,7 +72,8 @@ impl Calls {
         }
     }
 
-    pub(super) fn views(&self) -> Vec<CallView> {
+    /// `test` says which of them are test calls.
+    pub(super) fn views(&self, test: impl Fn(&CallSnapshot) -> bool) -> Vec<CallView> {
         let view = |(call, waiting): &(CallSnapshot, u32)| CallView {
             id: call.id,
             direction: call.direction.into(),
@@ -84,6 +85,7 @@ impl Calls {
             quality: self.quality.get(&call.id).cloned(),
             digits: self.digits.get(&call.id).cloned().unwrap_or_default(),
             waiting_messages: *waiting,
+            test: test(call),
         };
         self.shown.values().map(view).collect()
     }

@@ -5,7 +5,7 @@ use aftertone_model::CallId;
 use aftertone_view::{Code, Command, Event, Place, ProviderStep, ProviderView, ToastAbout};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{greetings, messages};
+use super::{greetings, messages, test_call};
 use crate::{
     notifications::{Pressed, Subject},
     sign_in::Started,
@@ -44,6 +44,8 @@ pub(crate) enum Input {
     Notified(Subject, u32),
     /// The person took a notification off the screen; of which round.
     Dismissed(Subject, u64),
+    /// How a test call gets on.
+    TestCall(test_call::News),
     /// How the account at a provider gets on that the server inside this app uses.
     Provider(Option<aftertone_server::TrunkReport>),
     /// The same while it is being signed in with.

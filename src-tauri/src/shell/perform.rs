@@ -61,6 +61,9 @@ impl Shell {
             | Command::PlayRecording { .. }
             | Command::SaveGreeting { .. }
             | Command::Coach { .. }) => self.perform_greeting(command, reply).await,
+            command @ (Command::StartTestCall | Command::PlayTestCall | Command::TestNotification) => {
+                self.perform_test_call(command, reply);
+            }
             command @ (Command::ChangePlan { .. }
             | Command::RemoveFromPlan { .. }
             | Command::SetRingTime { .. }
@@ -79,8 +82,9 @@ impl Shell {
                 self.attached = true;
                 self.tell_all();
                 self.tell_audio_devices();
-                if let Some(place) = self.go_to.take() {
-                    window::tell(&self.app, &Event::Show(place));
+                match self.go_to.take() {
+                    Some(place) => window::tell(&self.app, &Event::Show(place)),
+                    None => self.offer_set_up(),
                 }
                 Ok(())
             }
@@ -96,6 +100,11 @@ impl Shell {
                 self.secrets_view = SecretsView::Ok;
                 self.begin();
                 self.tell_app();
+                Ok(())
+            }
+            Command::EndSetUp => {
+                self.settings.set_up = true;
+                self.settings.save(&self.folder);
                 Ok(())
             }
             Command::SetLanguage { language } => {
@@ -286,6 +295,10 @@ impl Shell {
             | Command::RemoveFromPlan { .. }
             | Command::SetRingTime { .. }
             | Command::Simulate { .. }
+            | Command::StartTestCall
+            | Command::PlayTestCall
+            | Command::TestNotification
+            | Command::EndSetUp
             | Command::TestMicrophone { .. } => Ok(()),
         };
         result.map_err(|error| command_code(&error))

@@ -42,6 +42,7 @@ impl Shell {
         self.tell_greetings();
         self.tell_rules();
         window::tell(&self.app, &Event::TestMessage(self.test));
+        self.tell_test_call();
         self.tell_settings();
     }
 
@@ -86,7 +87,7 @@ impl Shell {
     }
 
     fn app_view(&self) -> AppView {
-        let calls = self.calls.views();
+        let calls = self.calls.views(|call| self.tests.is_this(call));
         let account = match &self.phone {
             Some(phone) => {
                 AccountView::SignedIn { me: phone.me.clone(), provider: self.own.as_ref().map(|own| own.provider.clone()) }

@@ -45,6 +45,7 @@ impl Shell {
                 self.stale = true;
             }
             Told::MessageExpunged(message) => {
+                self.test_removed(message);
                 self.heard(message);
                 self.stale = true;
             }
@@ -97,6 +98,7 @@ impl Shell {
                 News::Known => {}
             }
         }
+        self.test_arrived(message);
         if self.test_call.is_some_and(|call| call == message.envelope.call) {
             let after = self.hung_up_at.map_or(0, |at| at.elapsed().as_millis());
             self.test_call = None;
@@ -199,6 +201,7 @@ impl Shell {
         let is_busy = call.direction == aftertone_model::Direction::Outgoing
             && call.phase == CallPhase::Ended(aftertone_model::EndReason::Busy);
         if ringing && !self.calls.knows(id) {
+            self.test_rings(&call);
             let party = aftertone_view::PartyView::from(&call.party);
             if self.settings.notifications.calls {
                 self.notifications.call(id, &party, self.settings.language());

@@ -100,6 +100,7 @@ interface Left {
   callBack?: string;
   interrupted?: boolean;
   playable?: boolean;
+  test?: boolean;
   note?: { from: PartyView; text: string; ago: Ago };
 }
 
@@ -154,6 +155,7 @@ export function messages(now: number, more = 140): MessageRow[] {
     forwarded: left.note ? { from: left.note.from, note: left.note.text, at: at(now, left.note.ago) } : null,
     interrupted: left.interrupted ?? false,
     playable: left.playable ?? true,
+    test: left.test ?? false,
   }));
 }
 

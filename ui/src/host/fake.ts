@@ -1,6 +1,7 @@
 import { callLog, devices, inLanguage, messages, party, PEOPLE, speech } from "./fake-data";
 import { type Around, FakeGreetings, greetings } from "./fake-greetings";
 import { FakeRules, NO_PLAN, plan } from "./fake-rules";
+import { FakeSetUp, pause } from "./fake-setup";
 import type {
   AccountView,
   AppView,
@@ -21,7 +22,6 @@ import type {
   PlaybackView,
   PlayerView,
   SettingsView,
-  TestMessageView,
   ToastAbout,
 } from "./generated/contract";
 import type { Host } from "./host";
@@ -30,7 +30,7 @@ type Act = Extract<Command, { type: "act" }>["action"];
 type Window = Omit<Extract<Command, { type: "open_folder" }>, "type">;
 
 /** What a world begins with, as in `?world=empty,ringing`. */
-export type Scene = "own" | "broken" | "signed_out" | "revoked" | "invited" | "locked" | "empty" | "loading" | "offline" | "connecting" | "ringing" | "in_call" | "held" | "playing" | "many" | "recording" | "recorded" | "full";
+export type Scene = "own" | "broken" | "signed_out" | "revoked" | "invited" | "locked" | "empty" | "loading" | "offline" | "connecting" | "ringing" | "in_call" | "held" | "playing" | "many" | "recording" | "recorded" | "full" | "tested" | "failing";
 
 const SPEED_MS = 100;
 const HEARD_MS = 1000;
@@ -94,6 +94,7 @@ export class FakeHost implements Host {
   #heardMs = 0;
   #greetings: FakeGreetings;
   readonly rules: FakeRules;
+  readonly #setup: FakeSetUp;
   #ticking: ReturnType<typeof setInterval> | null = null;
   #undo = new Map<number, () => void>();
   #ids = 1;
@@ -158,6 +159,16 @@ export class FakeHost implements Host {
       !scenes.has("loading"),
       scenes.has("recording") ? "recording" : scenes.has("recorded") ? "recorded" : null,
     );
+    this.#setup = new FakeSetUp({
+      send: (event) => this.#send(event),
+      ring: (name) => this.ring("", name, 0, true),
+      isRinging: (call) => this.#app.calls.some(({ id, state }) => id === call && state.type === "ringing"),
+      hangUp: (call) => this.hangUp(call),
+      leave: (name, change) => this.leave("", name, 6, change),
+      slow: (ms) => this.#slow(ms),
+      language: () => this.#app.language,
+      fails: scenes.has("failing"),
+    });
     if (scenes.has("in_call") || scenes.has("held")) {
       const id = this.#call(party("1004", "Lena Fischer"), "outgoing", { type: "connected", since: new Date(now - 83_000).toISOString() });
       if (scenes.has("held")) this.#change(id, { held: true });
@@ -192,9 +203,9 @@ export class FakeHost implements Host {
   }
 
   /** Somebody calls. */
-  ring(number: string, name: string | null = null, waiting = 0): string {
+  ring(number: string, name: string | null = null, waiting = 0, test = false): string {
     const call = this.#call(party(number, name), "incoming", { type: "ringing" }, waiting);
-    this.#sendApp();
+    this.#change(call, { test });
     return call;
   }
 
@@ -227,7 +238,7 @@ export class FakeHost implements Host {
   }
 
   /** Somebody left a message. */
-  leave(number: string, name: string | null = null, seconds = 6): string {
+  leave(number: string, name: string | null = null, seconds = 6, more: Partial<MessageRow> = {}): string {
     const id = crypto.randomUUID();
     const row: MessageRow = {
       id,
@@ -243,6 +254,8 @@ export class FakeHost implements Host {
       forwarded: null,
       interrupted: false,
       playable: true,
+      test: false,
+      ...more,
     };
     this.#messages = [row, ...this.#messages];
     this.#sendMailbox();
@@ -338,8 +351,12 @@ export class FakeHost implements Host {
         if (this.#app.connection.type === "offline") return this.#toast({ type: "forward_waits" });
         return this.#toast({ type: "forwarded", to: command.to.map((to) => this.#people.find(({ user }) => user === to)?.name ?? to) });
       case "leave_test_message":
-        void this.#leaveTestMessage();
+        void this.#setup.leaveTestMessage();
         return null;
+      case "start_test_call":
+        return this.#setup.call();
+      case "play_test_call":
+        return this.#begin({ message: null, greeting: null, position_ms: 0, duration_ms: 8_200 });
       case "open_call_log":
         this.#logWindow = command;
         return this.#sendLog();
@@ -385,6 +402,8 @@ export class FakeHost implements Host {
       case "test_microphone":
         return this.#send({ type: "audio_levels", view: { microphone: command.on ? 62 : 0, speaker: 0 } });
       case "test_speaker":
+      case "test_notification":
+      case "end_set_up":
         return null;
       case "play_greeting":
       case "play_recording": {
@@ -459,6 +478,7 @@ export class FakeHost implements Host {
     this.#greetings.sendAll();
     this.#send({ type: "player", view: this.#player });
     this.#send({ type: "settings", view: this.#settings });
+    if (this.scenes.has("tested") || this.scenes.has("failing")) this.#setup.over();
     return this.#send({ type: "audio_devices", view: this.#devices });
   }
 
@@ -630,6 +650,7 @@ export class FakeHost implements Host {
       quality: state.type === "connected" ? GOOD : null,
       digits: "",
       waiting_messages,
+      test: false,
     };
     this.#app = { ...this.#app, calls: [...this.#app.calls, call] };
     return id;
@@ -667,23 +688,6 @@ export class FakeHost implements Host {
     return code;
   }
 
-  async #leaveTestMessage(): Promise<void> {
-    const steps: readonly [TestMessageView["type"] & ("calling" | "greeting" | "speaking" | "waiting"), number][] = [
-      ["calling", 900],
-      ["greeting", 2200],
-      ["speaking", 2500],
-      ["waiting", 400],
-    ];
-    for (const [type, ms] of steps) {
-      this.#send({ type: "test_message", view: { type } });
-      await pause(this.#slow(ms));
-    }
-    const message = this.leave("1001", "Maria Eckert", 3);
-    this.#messages = this.#messages.map((row) => (row.id === message ? { ...row, reason: "direct" as const } : row));
-    this.#sendMailbox();
-    this.#send({ type: "test_message", view: { type: "arrived", message, after_ms: 240 } });
-  }
-
   /** In tests nothing takes long. */
   #slow(ms: number): number {
     return import.meta.env.MODE === "test" ? 0 : ms;
@@ -693,8 +697,3 @@ export class FakeHost implements Host {
 function signedOut(view: Partial<Extract<AccountView, { type: "signed_out" }>>): AccountView {
   return { type: "signed_out", server: "", user: "", why: null, invitation: null, provider: null, ...view };
 }
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
-

@@ -24,6 +24,7 @@ import type {
   SelectionView,
   SettingsView,
   SimulationView,
+  TestCallView,
   TestMessageView,
   ToastAbout,
   ToastView,
@@ -58,6 +59,7 @@ export class Phone {
   coach = $state.raw<CoachView | null>(null);
   settings = $state.raw<SettingsView | null>(null);
   testMessage = $state.raw<TestMessageView>({ type: "idle" });
+  testCall = $state.raw<TestCallView>({ state: "idle", steps: [], can_be_heard: false, message: null, code: null });
   toasts = $state.raw<readonly Toast[]>([]);
   /** The frame goes there. */
   onshow: (place: Place) => void = () => {};
@@ -174,6 +176,9 @@ export class Phone {
         break;
       case "test_message":
         this.testMessage = event.view;
+        break;
+      case "test_call":
+        this.testCall = event.view;
         break;
       case "toast":
         this.toasts = [...this.toasts.filter(({ id }) => id !== event.view.id), event.view].slice(-3);

@@ -42,6 +42,8 @@ const CODES: Record<Code, true> = {
   conflict: true,
   file_failed: true,
   audio_device: true,
+  notification_not_shown: true,
+  test_call_running: true,
   internal: true,
 };
 

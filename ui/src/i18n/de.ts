@@ -1,6 +1,7 @@
 import type { Code, EndReason, OfflineReason, Reason } from "../host/generated/contract";
 import type { Words } from "./en";
 import { rules } from "./rules-de";
+import { setup } from "./setup-de";
 
 const nachrichten = (count: number) => (count === 1 ? "1 Nachricht" : `${count} Nachrichten`);
 
@@ -40,6 +41,8 @@ const codes: Record<Code, string> = {
   private_message: "Der Anrufer hat die Nachricht als vertraulich markiert: Sie kann nicht weitergeleitet werden.",
   sound_missing: "Der Ton ist noch nicht auf diesem Gerät, und der Server ist nicht erreichbar.",
   file_failed: "Die Datei kann dort nicht geschrieben werden.",
+  test_call_running: "Es läuft schon ein Testanruf, vielleicht von einem anderen Gerät. Bitte warten Sie sein Ende ab.",
+  notification_not_shown: "Ihr System hat sie nicht gezeigt. Erlauben Sie in dessen Einstellungen die Benachrichtigungen von Aftertone.",
   audio_device: "Kein Audiogerät funktioniert. Sehen Sie in den Optionen nach.",
   internal: "Das hat nicht geklappt. Warum, steht im Protokoll.",
 };
@@ -539,6 +542,7 @@ export const de: Words = {
     timeless: "Es kommt nichts vor, was vergeht",
   },
   rules,
+  setup,
   settings: {
     title: "Optionen",
     account: "Konto",

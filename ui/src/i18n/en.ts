@@ -1,5 +1,6 @@
 import type { Code, EndReason, OfflineReason, PlanPart, PointView, ProviderStep, Reason } from "../host/generated/contract";
 import { rules } from "./rules-en";
+import { setup } from "./setup-en";
 
 const messages = (count: number) => (count === 1 ? "1 message" : `${count} messages`);
 const have = (count: number, was: string) => (count === 1 ? `Message ${was}` : `${count} messages ${was}`);
@@ -40,6 +41,8 @@ const codes: Record<Code, string> = {
   private_message: "The caller marked this message private: it can't be forwarded.",
   sound_missing: "The sound is not on this device yet, and the server can’t be reached.",
   file_failed: "The file can’t be written there.",
+  test_call_running: "A test call is under way already, perhaps from another device. Please wait for its end.",
+  notification_not_shown: "The desktop did not show it. Allow notifications of Aftertone in the settings of your system.",
   audio_device: "No sound device works. Look into the settings.",
   internal: "That didn’t work. The log says why.",
 };
@@ -539,6 +542,7 @@ export const en = {
     timeless: "It speaks of nothing that passes",
   },
   rules,
+  setup,
   settings: {
     title: "Settings",
     account: "Account",

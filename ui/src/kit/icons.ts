@@ -3,6 +3,8 @@ import type { Component } from "svelte";
 /** How the kit takes an icon: a component that draws an `svg`. */
 export type Icon = Component<{ size?: number | string; strokeWidth?: number | string; class?: string }>;
 
+export { default as Bell } from "@lucide/svelte/icons/bell";
+export { default as Minus } from "@lucide/svelte/icons/minus";
 export { default as Bookmark } from "@lucide/svelte/icons/bookmark";
 export { default as ArrowDown } from "@lucide/svelte/icons/arrow-down";
 export { default as ArrowUp } from "@lucide/svelte/icons/arrow-up";

@@ -43,6 +43,10 @@
  *   `own-day-yearly`, `own-day-add`, `own-day-remove`. The simulator: `simulator`, `caller-withheld` …, `caller-text`, `caller-person`,
  *   `simulated-reason`, `simulated-date`, `simulated-time`, `simulation` (with `data-greeting-id`), `simulation-hear`, `simulation-passed`.
  * Settings on a desktop without a tray: `no-tray`.
+ * Set-up: `setup` (with `data-step`), `setup-next`, `setup-back`, `setup-skip`, `setup-finish`, `setup-default`, `setup-own`, `setup-use`, `setup-ring`,
+ *   `setup-ring-explained`, `test-notification`, `test-notification-state` (with `data-state`); `test-call-start`, `test-call` (with `data-state`: idle,
+ *   running, passed, failed), `test-step` (with `data-step`, `data-state`, `data-note`), `test-call-listen`, `test-call-pause`, `test-call-remove`; in
+ *   the settings `setup-again`, `setup-test`.
  * On one's own: `with-own`, `provider-server`, `provider-user`, `provider-password`, `provider-step` (with `data-step`), and in the
  *   settings `provider` (with `data-server`, `data-user`), `provider-change`, `provider-save`.
  */
@@ -250,6 +254,26 @@ export const ids = {
   signOut: "sign-out",
   signOutConfirm: "sign-out-confirm",
   noTray: "no-tray",
+  setup: "setup",
+  setupNext: "setup-next",
+  setupBack: "setup-back",
+  setupSkip: "setup-skip",
+  setupFinish: "setup-finish",
+  setupDefault: "setup-default",
+  setupOwn: "setup-own",
+  setupUse: "setup-use",
+  setupRing: "setup-ring",
+  setupRingExplained: "setup-ring-explained",
+  setupAgain: "setup-again",
+  setupTest: "setup-test",
+  testNotification: "test-notification",
+  testNotificationState: "test-notification-state",
+  testCallStart: "test-call-start",
+  testCall: "test-call",
+  testStep: "test-step",
+  testCallListen: "test-call-listen",
+  testCallPause: "test-call-pause",
+  testCallRemove: "test-call-remove",
   provider: "provider",
   providerServer: "provider-server",
   providerUser: "provider-user",

@@ -26,6 +26,8 @@ impl Run {
             Command::Directory { reply } => self.directory(reply),
             Command::Devices { reply } => self.devices(reply),
             Command::PhoneMenu { ask, reply } => self.phone_menu(ask, reply),
+            Command::TestCall { start, reply } => self.test_call(start, reply),
+            Command::TestCallGreeting { reply } => self.test_call_greeting(reply),
             Command::RingTime { reply } => self.ring_time(reply),
             Command::RevokeDevice { device, reply } => self.revoke_device(device, reply),
             Command::Play { message, from_ms, reply } => answer(reply, self.play(message, from_ms).await),

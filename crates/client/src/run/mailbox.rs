@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use aftertone_model::{DeviceId, GreetingId, MessageAction, MessageId};
-use aftertone_sync::{Device, DirectoryEntry, ForwardBody, IdempotencyKey, Pending, PendingWrite, PhoneMenuBody, PhoneMenuView};
+use aftertone_sync::{
+    Device, DirectoryEntry, ForwardBody, IdempotencyKey, Pending, PendingWrite, PhoneMenuBody, PhoneMenuView, TestCall,
+};
 use rand::RngExt;
 
 use super::{Input, Run, calls::answer};
@@ -95,6 +97,16 @@ impl Run {
     pub(super) fn ring_time(&self, reply: Reply<u16>) {
         let api = self.api.clone();
         tokio::spawn(async move { answer(reply, api.me().await.map(|me| me.subscriber.ring_s).map_err(CommandError::from)) });
+    }
+
+    pub(super) fn test_call(&self, start: bool, reply: Reply<TestCall>) {
+        let api = self.api.clone();
+        tokio::spawn(async move { answer(reply, api.test_call(start).await.map_err(CommandError::from)) });
+    }
+
+    pub(super) fn test_call_greeting(&self, reply: Reply<Vec<u8>>) {
+        let api = self.api.clone();
+        tokio::spawn(async move { answer(reply, api.test_call_greeting().await.map_err(CommandError::from)) });
     }
 
     pub(super) fn devices(&self, reply: Reply<Vec<Device>>) {

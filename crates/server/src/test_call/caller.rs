@@ -57,19 +57,16 @@ const COMMITTED_WITHIN: Duration = Duration::from_secs(20);
 const LEAVING: Duration = Duration::from_secs(2);
 const QUEUE: usize = 64;
 
-/// Calls the owner's number and leaves the message.
-pub(super) async fn place(
-    calls: &TestCalls,
-    owner: &Subscriber,
-    told: mpsc::UnboundedReceiver<News>,
-) -> Result<(), TestCallFailure> {
-    let (mut caller, mut wires) = Caller::begin(calls, owner, told).await.map_err(|error| {
-        tracing::error!("a test call can't begin: {error:#}");
-        TestCallFailure::Failed
-    })?;
-    let result = caller.talk(&mut wires).await;
+/// Calls the owner's number and leaves the message, for so long at most. How it went is told before the session is ended: whoever
+/// hears of it may begin the next one.
+pub(super) async fn place(calls: &TestCalls, owner: &Subscriber, told: mpsc::UnboundedReceiver<News>, at_most: Duration) {
+    let begun = Caller::begin(calls, owner, told).await;
+    let Ok((mut caller, mut wires)) = begun.inspect_err(|error| tracing::error!("a test call can't begin: {error:#}")) else {
+        return calls.end(owner.id, Some(TestCallFailure::Failed));
+    };
+    let talked = timeout(at_most, caller.talk(&mut wires)).await;
+    calls.end(owner.id, talked.unwrap_or(Err(TestCallFailure::TooLong)).err());
     caller.leave(&mut wires).await;
-    result
 }
 
 /// How far it is.

@@ -21,7 +21,7 @@ use aftertone_net::ConnectionNumbers;
 use aftertone_server_store::Store;
 use aftertone_sync::{TestCall, TestCallFailure, TestCallQuiet, TestCallStage};
 use bytes::Bytes;
-use tokio::{sync::mpsc, time::timeout};
+use tokio::sync::mpsc;
 
 use crate::{config::Encryption, run::SocketEvent};
 
@@ -129,14 +129,12 @@ impl TestCalls {
 
     async fn run(&self, owner: Subscriber, told: mpsc::UnboundedReceiver<News>) {
         let at_most = AT_MOST + Duration::from_secs(owner.ring_s.into());
-        let placed = timeout(at_most, caller::place(self, &owner, told)).await;
-        let failure = match placed {
-            Ok(Ok(())) => None,
-            Ok(Err(failure)) => Some(failure),
-            Err(_) => Some(TestCallFailure::TooLong),
-        };
-        tracing::info!(subscriber = %owner.id, ?failure, "a test call is over");
-        self.change(owner.id, |view| {
+        caller::place(self, &owner, told, at_most).await;
+    }
+
+    fn end(&self, owner: SubscriberId, failure: Option<TestCallFailure>) {
+        tracing::info!(subscriber = %owner, ?failure, "a test call is over");
+        self.change(owner, |view| {
             view.failure = failure;
             view.stage = TestCallStage::Over;
         });

@@ -381,7 +381,11 @@ digits: string,
 /**
  * Messages from them that wait to be heard.
  */
-waiting_messages: number, };
+waiting_messages: number, 
+/**
+ * It is a test call of one's own: it is to be left to the mailbox.
+ */
+test: boolean, };
 
 /**
  * Callers under a name.
@@ -429,7 +433,7 @@ estimated_ms: number, };
 /**
  * Why a command failed: only what the interface has a sentence or a reaction for.
  */
-export type Code = "not_signed_in" | "already_signed_in" | "wrong_credentials" | "bad_invitation" | "bad_picture" | "bad_server" | "not_encrypted" | "rate_limited" | "dns" | "connect" | "tls" | "server" | "storage_full" | "provider_dns" | "provider_connect" | "provider_tls" | "provider_credentials" | "provider_refused" | "own_failed" | "token_missing" | "storage_broken" | "storage_too_new" | "secrets_locked" | "secrets_missing" | "bad_number" | "no_such_call" | "gone" | "unknown_recipient" | "private_message" | "sound_missing" | "unsupported_sound" | "sound_too_long" | "conflict" | "weak_pin" | "file_failed" | "audio_device" | "internal";
+export type Code = "not_signed_in" | "already_signed_in" | "wrong_credentials" | "bad_invitation" | "bad_picture" | "bad_server" | "not_encrypted" | "rate_limited" | "dns" | "connect" | "tls" | "server" | "storage_full" | "provider_dns" | "provider_connect" | "provider_tls" | "provider_credentials" | "provider_refused" | "own_failed" | "token_missing" | "storage_broken" | "storage_too_new" | "secrets_locked" | "secrets_missing" | "bad_number" | "no_such_call" | "gone" | "unknown_recipient" | "private_message" | "sound_missing" | "unsupported_sound" | "sound_too_long" | "conflict" | "weak_pin" | "file_failed" | "audio_device" | "test_call_running" | "notification_not_shown" | "internal";
 
 /**
  * What the interface asks for. The answer is `()` or a [`Code`](crate::Code); what it changes comes as an [`Event`](crate::Event).
@@ -598,7 +602,7 @@ note: string, } | { "type": "call_back",
 /**
  * Which.
  */
-message: string, } | { "type": "leave_test_message" } | { "type": "play_greeting", 
+message: string, } | { "type": "leave_test_message" } | { "type": "start_test_call" } | { "type": "play_test_call" } | { "type": "test_notification" } | { "type": "end_set_up" } | { "type": "play_greeting", 
 /**
  * Which.
  */
@@ -919,7 +923,7 @@ export type EndReason = "local_hangup" | "remote_hangup" | "declined" | "busy" |
 /**
  * What the shell tells the interface: always a whole view model, which replaces the last one of its kind.
  */
-export type Event = { "type": "app", "view": AppView } | { "type": "mailbox", "view": MailboxView } | { "type": "message", "view": MessageView | null } | { "type": "playback", "view": PlaybackView | null } | { "type": "player", "view": PlayerView } | { "type": "selection", "view": SelectionView } | { "type": "call_log", "view": CallLogView } | { "type": "directory", "view": DirectoryView } | { "type": "audio_devices", "view": AudioDevicesView } | { "type": "audio_levels", "view": AudioLevels } | { "type": "audio_notice", "view": AudioNotice } | { "type": "devices", "view": DevicesView } | { "type": "phone_menu", "view": PhoneMenuView } | { "type": "greetings", "view": GreetingsView } | { "type": "recorder", "view": RecorderView } | { "type": "coach", "view": CoachView } | { "type": "rules", "view": RulesView } | { "type": "simulation", "view": SimulationView } | { "type": "settings", "view": SettingsView } | { "type": "test_message", "view": TestMessageView } | { "type": "toast", "view": ToastView } | { "type": "show", "view": Place };
+export type Event = { "type": "app", "view": AppView } | { "type": "mailbox", "view": MailboxView } | { "type": "message", "view": MessageView | null } | { "type": "playback", "view": PlaybackView | null } | { "type": "player", "view": PlayerView } | { "type": "selection", "view": SelectionView } | { "type": "call_log", "view": CallLogView } | { "type": "directory", "view": DirectoryView } | { "type": "audio_devices", "view": AudioDevicesView } | { "type": "audio_levels", "view": AudioLevels } | { "type": "audio_notice", "view": AudioNotice } | { "type": "devices", "view": DevicesView } | { "type": "phone_menu", "view": PhoneMenuView } | { "type": "greetings", "view": GreetingsView } | { "type": "recorder", "view": RecorderView } | { "type": "coach", "view": CoachView } | { "type": "rules", "view": RulesView } | { "type": "simulation", "view": SimulationView } | { "type": "settings", "view": SettingsView } | { "type": "test_message", "view": TestMessageView } | { "type": "test_call", "view": TestCallView } | { "type": "toast", "view": ToastView } | { "type": "show", "view": Place };
 
 /**
  * When a greeting is out of date.
@@ -1347,7 +1351,11 @@ interrupted: boolean,
 /**
  * Its sound is on this device, or can be fetched now.
  */
-playable: boolean, };
+playable: boolean, 
+/**
+ * A test call left it: there is nobody to call back.
+ */
+test: boolean, };
 
 /**
  * Where a message stands in its mailbox.
@@ -1522,7 +1530,7 @@ message: string, } | { "type": "calls",
 /**
  * From a `tel:` or `sip:` link; it is filled in, never dialled by itself.
  */
-number: string | null, } | { "type": "settings" };
+number: string | null, } | { "type": "settings" } | { "type": "set_up" };
 
 /**
  * How callers of one person are answered: which greeting they hear, how long it rings, who gets through.
@@ -1967,6 +1975,36 @@ greeting: string,
 until: string | null, };
 
 /**
+ * Where a test call stands.
+ */
+export type TestCallState = "idle" | "running" | "passed" | "failed";
+
+/**
+ * A test call, as a list whose steps come true one after another.
+ */
+export type TestCallView = { 
+/**
+ * Where it stands.
+ */
+state: TestCallState, 
+/**
+ * The steps, in order.
+ */
+steps: Array<TestStepView>, 
+/**
+ * What the caller heard can be played.
+ */
+can_be_heard: boolean, 
+/**
+ * The message that it left, while it is here.
+ */
+message: string | null, 
+/**
+ * Why it could not begin.
+ */
+code: Code | null, };
+
+/**
  * How far the test message is.
  */
 export type TestMessageView = { "type": "idle" } | { "type": "calling" } | { "type": "greeting" } | { "type": "speaking" } | { "type": "waiting" } | { "type": "arrived", 
@@ -1982,6 +2020,62 @@ after_ms: number, } | { "type": "failed",
  * Why.
  */
 code: Code, };
+
+/**
+ * What is to be said of a step.
+ */
+export type TestNote = { "type": "leave_it" } | { "type": "do_not_disturb" } | { "type": "rule" } | { "type": "no_ring_time" } | { "type": "no_device" } | { "type": "busy" } | { "type": "only_elsewhere" } | { "type": "refused", 
+/**
+ * None where it gave no answer.
+ */
+status: number | null, } | { "type": "somebody_answered" } | { "type": "own_greeting", 
+/**
+ * In milliseconds.
+ */
+duration_ms: number, } | { "type": "account_greeting", 
+/**
+ * In milliseconds.
+ */
+duration_ms: number, } | { "type": "greeting_lost" } | { "type": "silent" } | { "type": "mailbox_full" } | { "type": "no_room" } | { "type": "cut_off" } | { "type": "not_stored" } | { "type": "not_here" } | { "type": "no_sound" } | { "type": "measured", 
+/**
+ * In milliseconds.
+ */
+spoken_ms: number, 
+/**
+ * In milliseconds.
+ */
+arrived_ms: number, 
+/**
+ * By how much it is louder, in tenths of a dB.
+ */
+louder: number, } | { "type": "notifications_off" } | { "type": "quiet_hours" } | { "type": "not_shown" } | { "type": "too_long" } | { "type": "server_failed" };
+
+/**
+ * What has to come true.
+ */
+export type TestStep = "reachable" | "rang" | "answered" | "greeting" | "arrived" | "sound" | "notified";
+
+/**
+ * How far a step is.
+ */
+export type TestStepState = "waiting" | "running" | "done" | "skipped" | "failed";
+
+/**
+ * A step of a test call.
+ */
+export type TestStepView = { 
+/**
+ * Which.
+ */
+step: TestStep, 
+/**
+ * How far.
+ */
+state: TestStepState, 
+/**
+ * What is to be said of it.
+ */
+note: TestNote | null, };
 
 /**
  * What a toast tells.

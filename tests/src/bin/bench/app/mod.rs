@@ -12,7 +12,7 @@ use aftertone_client_store::Mailbox;
 use aftertone_model::{CallId, Caller, Envelope, Message, MessageId, MessageState, Reason, SubscriberId, Timestamp};
 use aftertone_sync::{Change, ChangeBody, ChangesPage};
 use aftertone_tests::{
-    desktop::Desktop,
+    desktop::{Desktop, mark_set_up},
     hosted::Hosted,
     process::{self, PATIENCE, Running},
     window::Window,
@@ -46,6 +46,7 @@ impl Desk {
         let desk = Self { hosted, desktop, profile, log, _folder: folder };
         let link = desk.hosted.admin(&["invite", "alice", "--server", &desk.hosted.http], "").await?;
         let link = link.lines().find(|line| line.starts_with("aftertone://")).context("no link")?;
+        mark_set_up(&desk.profile)?;
         let app = desk.start(&["--invite", link])?;
         desk.online(1).await?;
         desk.quit(app).await?;

@@ -95,6 +95,15 @@ const VIEWS = [
   { name: "settings-sound", section: "settings", steps: [async (page) => page.$eval("[data-testid=microphone]", (field) => field.scrollIntoView())] },
   { name: "settings-phone", section: "settings", steps: [async (page) => page.$eval("[data-testid=menu-layout]", (field) => field.scrollIntoView({ block: "end" }))] },
   { name: "settings-more", section: "settings", steps: [scrollDown] },
+  { name: "set-up", section: "setup", looks: ALL },
+  { name: "set-up-sound", section: "setup", steps: [next(1), click("test-microphone")] },
+  { name: "set-up-greeting", section: "setup", world: "empty", steps: [next(2), click("setup-own")] },
+  { name: "set-up-ringing", section: "setup", steps: [next(3)] },
+  { name: "set-up-notifications", section: "setup", steps: [next(4), click("test-notification"), wait("test-notification-state")] },
+  { name: "set-up-test", section: "setup", world: "tested", steps: [next(5)], looks: ALL },
+  { name: "set-up-test-failed", section: "setup", world: "failing", steps: [next(5)] },
+  { name: "set-up-test-ringing", section: "setup", steps: [next(5), click("test-call-start"), wait("ringing")] },
+  { name: "set-up-done", section: "setup", world: "tested", steps: [next(6)] },
   { name: "sign-in", world: "signed_out", looks: ALL },
   { name: "sign-in-wrong", world: "signed_out", steps: [type("server", "phone.example.com"), type("user", "maria"), type("password", "wrong"), click("submit"), wait("sign-in-error")] },
   { name: "sign-in-invitation", world: "invited" },
@@ -109,6 +118,13 @@ async function showPad(page) {
 
 async function scrollDown(page) {
   await page.$eval(".settings", (main) => main.scrollTo(0, main.scrollHeight));
+}
+
+/** So many steps on. */
+function next(count) {
+  return async (page) => {
+    for (let step = 0; step < count; step += 1) await page.click("[data-testid=setup-next]");
+  };
 }
 
 function wait(id) {

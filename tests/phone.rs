@@ -178,7 +178,10 @@ async fn answers(codec: &str, pesq: f64) -> Result<()> {
     let ended = alice.event("ended").await?;
     assert_eq!((&ended["call"], &ended["reason"]), (&incoming["call"], &"local_hangup".into()), "{ended}");
     caller.happening("CALL_CLOSED", PATIENCE).await?;
-    alice.done().await?;
+    let told = alice.done().await?;
+    // The server says what it gets of her, and it is what was sent.
+    let last = of(&told, "quality").into_iter().next_back().context("no figures")?;
+    assert_eq!((&last["sent"]["loss_permille"], &last["unheard"]), (&0.into(), &false.into()), "{last}");
 
     well_heard(&format!("the caller ({codec})"), &alices_words, &Sound::load(&caller.heard()?)?, pesq)?;
     well_heard(&format!("the terminal ({codec})"), &callers_words, &load(&record)?, pesq)?;

@@ -50,7 +50,7 @@ pub use event::{
 };
 pub use frames::{AudioIo, AudioSink, AudioSource, FRAME_SAMPLES, Frame, SAMPLE_RATE, Silence};
 pub use greetings::{Greetings, NewGreeting, Purpose, RemovedPart, WaitingGreeting};
-pub use quality::{CallQuality, MediaPath};
+pub use quality::{CallQuality, MediaPath, Sent};
 #[cfg(feature = "keyring")]
 pub use secrets::KeyringSecrets;
 pub use secrets::{FileSecrets, MemorySecrets, SecretError, SecretStore};

@@ -11,12 +11,13 @@ use aftertone_media::{
     Codec,
     rtp::RtpPacket,
     sdp::Direction,
-    webrtc::{self as work_around, Payloads},
+    webrtc::{self as work_around, Payloads, ReportListener, Told},
 };
 use async_trait::async_trait;
 use rand::RngExt;
 use rtc::{
     ice::mdns::MulticastDnsMode,
+    interceptor::Slot,
     media_stream::MediaStreamTrack,
     peer_connection::transport::{RTCDtlsRole, RTCIceCandidateInit, RTCIceCandidateType},
     rtp,
@@ -48,6 +49,10 @@ use crate::{peer::Way, quality::MediaPath, station::media_addresses};
 const GATHERING: Duration = Duration::from_millis(500);
 /// Packets that wait for the sound to start; the oldest second is enough.
 const EARLY_PACKETS: usize = 256;
+/// Reports that wait to be looked at; several come each second.
+const WAITING_REPORTS: usize = 64;
+/// Among the crate's own interceptors: any place before the end of the chain will do.
+const LISTENER_SLOT: usize = 9_500;
 /// How long a relay waits for something better to be found; the crate's own two seconds are heard.
 const RELAY_WAITS: Duration = Duration::from_millis(500);
 /// The same for an address that was only seen by others.
@@ -55,6 +60,9 @@ const REFLEXIVE_WAITS: Duration = Duration::from_millis(200);
 
 /// What comes from the other end, decrypted, and when it came: who takes it may be late.
 pub(crate) type Packets = mpsc::Receiver<(RtpPacket, Instant)>;
+
+/// What the other end reports of what it is sent.
+pub(crate) type Reports = mpsc::Receiver<Told>;
 
 /// Why media can't be set up.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +90,7 @@ pub(crate) struct Link {
     gathered: watch::Receiver<bool>,
     state: watch::Receiver<RTCPeerConnectionState>,
     packets: Option<Packets>,
+    reports: Option<Reports>,
     agreed: Option<Payloads>,
     /// There are TURN servers: a description without a relay is worth a word.
     expects_relay: bool,
@@ -155,7 +164,13 @@ impl Link {
         for codec in &codecs {
             engine.register_codec(codec.clone(), RtpCodecKind::Audio)?;
         }
-        let interceptors = register_default_interceptors(Registry::new(), &mut engine)?;
+        let (ssrc, (report_sender, reports)) = (rand::rng().random(), mpsc::channel(WAITING_REPORTS));
+        // Full only where somebody floods us: what is dropped says nothing new.
+        let listener = ReportListener::new(ssrc, move |told| {
+            let _dropped = report_sender.try_send(told);
+        });
+        let interceptors =
+            register_default_interceptors(Registry::new(), &mut engine)?.with(Slot::Custom(LISTENER_SLOT), listener);
         let settings = SettingEngineBuilder::new()
             .with_multicast_dns_mode(MulticastDnsMode::Disabled)
             .with_answering_dtls_role(RTCDtlsRole::Server)
@@ -179,7 +194,6 @@ impl Link {
             .with_tcp_addrs(way.local.map(|local| SocketAddr::new(local, 0).to_string()).into_iter().collect())
             .build()
             .await?;
-        let ssrc = rand::rng().random();
         let track = Arc::new(TrackLocalStaticRTP::new(local_track(ssrc, &codecs)));
         Ok(Self {
             connection: Arc::new(connection),
@@ -189,6 +203,7 @@ impl Link {
             gathered,
             state,
             packets: Some(packets),
+            reports: Some(reports),
             agreed: None,
             expects_relay,
             passive: Vec::new(),
@@ -288,6 +303,11 @@ impl Link {
     /// What comes from the other end; there is one who takes it.
     pub(crate) fn take_packets(&mut self) -> Option<Packets> {
         self.packets.take()
+    }
+
+    /// What the other end reports; there is one who takes it.
+    pub(crate) fn take_reports(&mut self) -> Option<Reports> {
+        self.reports.take()
     }
 
     pub(crate) fn voice(&self) -> Voice {

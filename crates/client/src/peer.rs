@@ -15,7 +15,7 @@ use webrtc::peer_connection::RTCPeerConnectionState;
 
 use crate::{
     AudioIo, AudioSink, AudioSource, FRAME_SAMPLES,
-    link::{Link, Packets, Voice},
+    link::{Link, Packets, Reports, Voice},
     pace::Pace,
     quality::{self, CallQuality, MediaPath, Watch},
     sound::{self, Outgoing},
@@ -235,9 +235,12 @@ async fn talk(
             () = sleep_until(pace.next()), if pump.is_some() => if let Some(pump) = &mut pump {
                 pump.tick(pace.step(Instant::now())).await;
             },
-            _ = looks.tick(), if pump.is_some() => if let Some(pump) = &mut pump && pump.is_time() {
-                let (path, round_trip) = link.path().await;
-                tell(PeerEvent::Quality(pump.quality(path, round_trip)));
+            _ = looks.tick(), if pump.is_some() => if let Some(pump) = &mut pump {
+                pump.adapt();
+                if pump.is_time() {
+                    let (path, round_trip) = link.path().await;
+                    tell(PeerEvent::Quality(pump.quality(path, round_trip)));
+                }
             },
             Ok(()) = state.changed() => {
                 let now = *state.borrow_and_update();
@@ -278,7 +281,7 @@ struct Wanted {
 }
 
 async fn start(link: &mut Link, audio: Arc<dyn AudioIo>, call: CallId, silenced: Silenced) -> Option<Pump> {
-    let (agreed, mut packets) = (link.agreed()?, link.take_packets()?);
+    let (agreed, mut packets, reports) = (link.agreed()?, link.take_packets()?, link.take_reports()?);
     // Opening a device takes its time, which must not be the event loop's.
     let opened = tokio::task::spawn_blocking(move || (audio.call_source(call), audio.call_sink(call)));
     let (source, sink) = opened.await.ok()?;
@@ -294,7 +297,8 @@ async fn start(link: &mut Link, audio: Arc<dyn AudioIo>, call: CallId, silenced:
             let (front, second) = ([0; FRAME_SAMPLES], false);
             let expects = agreed.direction == Direction::Sendrecv;
             let watch = Watch::new(agreed.codec, expects, std::time::Instant::now());
-            Some(Pump { call, watch, packets, incoming, outgoing, voice: link.voice(), source, sink, silenced, front, second })
+            let voice = link.voice();
+            Some(Pump { call, watch, packets, reports, incoming, outgoing, voice, source, sink, silenced, front, second })
         }
         Err(e) => {
             tracing::warn!(error = %e, "a call's sound could not be set up");
@@ -308,6 +312,7 @@ struct Pump {
     call: CallId,
     watch: Watch,
     packets: Packets,
+    reports: Reports,
     incoming: Playout,
     outgoing: Outgoing,
     voice: Voice,
@@ -346,6 +351,16 @@ impl Pump {
         } else {
             for packet in self.outgoing.tick(&sound::packet_of(&self.front, &said)) {
                 self.voice.send(packet).await;
+                self.watch.handle_sent();
+            }
+        }
+    }
+
+    /// Takes what the other end reported to heart.
+    fn adapt(&mut self) {
+        while let Ok(told) = self.reports.try_recv() {
+            if let Some(plan) = self.watch.handle_report(told, std::time::Instant::now()) {
+                self.outgoing.adapt(plan);
             }
         }
     }

@@ -4,8 +4,10 @@ use std::time::{Duration, Instant};
 
 use aftertone_media::{
     Codec,
+    adapt::{Adapter, Audience, Plan},
     quality::{Reception, mean_opinion},
     rtp::RtpPacket,
+    webrtc::Told,
 };
 use aftertone_model::CallId;
 
@@ -40,6 +42,21 @@ pub struct CallQuality {
     pub mos: f64,
     /// Nothing comes, though something should: the person here hears nobody.
     pub one_way: bool,
+    /// What the other end last said of what it is sent.
+    pub sent: Option<Sent>,
+    /// Nothing of what is said here arrives, by the other end's own reports: nobody hears the person here.
+    pub unheard: bool,
+}
+
+/// How what is sent arrives (RFC 3550 section 6.4.1). The other end may be a server, with somebody behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sent {
+    /// Packets of a thousand that did not arrive.
+    pub loss_permille: u32,
+    /// How unevenly they arrived.
+    pub jitter: Duration,
+    /// Bits per second that our encoder may spend for it.
+    pub bitrate: u32,
 }
 
 /// How media come here.
@@ -60,23 +77,58 @@ pub(crate) struct Watch {
     looks: u32,
     /// What was told last.
     was_one_way: bool,
+    audience: Audience,
+    adapter: Adapter,
+    sent: Option<Sent>,
+    was_unheard: bool,
     /// The other end should be heard: the call isn't held.
     pub(crate) expects_sound: bool,
 }
 
 impl Watch {
     pub(crate) fn new(codec: Codec, expects_sound: bool, now: Instant) -> Self {
-        Self { reception: Reception::default(), codec, since: now, looks: 0, was_one_way: false, expects_sound }
+        Self {
+            reception: Reception::default(),
+            codec,
+            since: now,
+            looks: 0,
+            was_one_way: false,
+            audience: Audience::default(),
+            adapter: Adapter::default(),
+            sent: None,
+            was_unheard: false,
+            expects_sound,
+        }
     }
 
     pub(crate) fn receive(&mut self, packet: &RtpPacket, now: Instant) {
         self.reception.receive(packet, self.codec.clock_rate(), now);
     }
 
+    /// A packet goes out.
+    pub(crate) fn handle_sent(&mut self) {
+        self.audience.handle_sent();
+    }
+
+    /// The other end reports. What our encoder is to do from now on, where that is something else.
+    pub(crate) fn handle_report(&mut self, told: Told, now: Instant) -> Option<Plan> {
+        self.audience.handle_report(told.as_ref());
+        let (block, clock) = (told?, self.codec.clock_rate());
+        let plan = self.adapter.handle_report(&block, clock, now);
+        let jitter = Duration::from_micros(u64::from(block.jitter) * 1_000_000 / u64::from(clock));
+        let loss_permille = u32::from(block.fraction_lost) * 1_000 / 256;
+        self.sent = Some(Sent { loss_permille, jitter, bitrate: self.adapter.plan().bitrate });
+        plan
+    }
+
+    fn is_unheard(&self) -> bool {
+        self.expects_sound && self.audience.is_unheard()
+    }
+
     /// Looks, every [`EVERY`]; whether it is time to tell.
     pub(crate) fn is_time(&mut self, now: Instant) -> bool {
         self.looks += 1;
-        self.looks >= LOOKS_TOLD || self.is_one_way(now) != self.was_one_way
+        self.looks >= LOOKS_TOLD || self.is_one_way(now) != self.was_one_way || self.is_unheard() != self.was_unheard
     }
 
     fn is_one_way(&self, now: Instant) -> bool {
@@ -95,7 +147,8 @@ impl Watch {
     ) -> CallQuality {
         let arrived = self.reception.look();
         let one_way = self.is_one_way(now);
-        (self.looks, self.was_one_way) = (0, one_way);
+        let unheard = self.is_unheard();
+        (self.looks, self.was_one_way, self.was_unheard) = (0, one_way, unheard);
         let delay = round_trip.unwrap_or_default() / 2 + buffer + DEVICES;
         let mos = if one_way { 1.0 } else { mean_opinion(self.codec, arrived.loss_permille, delay) };
         CallQuality {
@@ -108,15 +161,51 @@ impl Watch {
             delay,
             mos,
             one_way,
+            sent: self.sent,
+            unheard,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use aftertone_media::rtcp::Block;
     use bytes::Bytes;
 
     use super::*;
+
+    /// The other end's report each second tells the highest packet that came: none of ours after the second second.
+    #[test]
+    fn who_is_not_heard_any_more_is_told_within_three_seconds_of_it() {
+        let start = Instant::now();
+        let mut watch = Watch::new(Codec::Pcmu, true, start);
+        let mut told = Vec::new();
+        for n in 0..500u32 {
+            let now = start + Duration::from_millis(u64::from(n) * 20);
+            let sequence = u16::try_from(n).expect("a number");
+            let (marker, payload_type, timestamp, ssrc) = (false, 0, n * 160, 1);
+            watch.receive(&RtpPacket { marker, payload_type, sequence, timestamp, ssrc, payload: Bytes::new() }, now);
+            watch.handle_sent();
+            if n % 50 == 49 {
+                let arrived = if (100..350).contains(&n) { 100 } else { n };
+                let block = Block { ssrc: 2, fraction_lost: 0, lost: 0, highest: arrived, jitter: 80 };
+                assert_eq!(watch.handle_report(Some(block), now), None, "G.711 has nothing to adapt, and nothing is wrong");
+            }
+            if (n % 25 == 12 || n % 25 == 24) && watch.is_time(now) {
+                let quality = watch.look(CallId::from_random(1), MediaPath::Direct, None, Duration::ZERO, now);
+                assert!(!quality.one_way, "they are heard all the time");
+                told.push((quality.unheard, n * 20));
+            }
+        }
+        let changes: Vec<_> = told.chunk_by(|a, b| a.0 == b.0).map(|same| (same[0].0, same[0].1)).collect();
+        assert_eq!(changes.iter().map(|change| change.0).collect::<Vec<_>>(), [false, true, false]);
+        assert!((3_000..=5_000).contains(&changes[1].1) && changes[2].1 <= 8_000, "{changes:?}");
+        assert_eq!(
+            watch.sent.map(|sent| (sent.loss_permille, sent.jitter)),
+            Some((0, Duration::from_millis(10))),
+            "80 ticks of 8 kHz"
+        );
+    }
 
     #[test]
     fn sound_that_goes_one_way_is_told_within_three_seconds_and_no_longer_than_it_lasts() {

@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use aftertone_media::{
+    adapt::Plan,
     codec::{CodecError, Encoder},
     container,
     dtmf::{Digit, DtmfSender},
@@ -67,6 +68,14 @@ impl Outgoing {
             pressing: None,
             pause: 0,
         })
+    }
+
+    /// Follows the network.
+    pub(crate) fn adapt(&mut self, plan: Plan) {
+        match self.encoder.adapt(plan) {
+            Ok(()) => tracing::debug!(?plan, "the encoder follows the network"),
+            Err(e) => tracing::debug!(error = %e, "the encoder does not adapt"),
+        }
     }
 
     /// Presses a key after those that wait; `false` where the other end takes none.

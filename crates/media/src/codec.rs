@@ -11,6 +11,7 @@ pub(crate) use conceal::cross_fade;
 pub use g711::{alaw_decode, alaw_encode, ulaw_decode, ulaw_encode};
 pub use opus_stream::{is_dtx, opus_packet_samples, opus_silence_like};
 
+use crate::adapt::Plan;
 use conceal::Concealer;
 use g722::{G722Decoder, G722Encoder};
 use opus_stream::{OpusDecoder, OpusEncoder};
@@ -227,14 +228,14 @@ impl Encoder {
         }
     }
 
-    /// Tells the encoder how much the other side loses (0 to 100 %), so that Opus spends bits on FEC.
+    /// Follows the network: of Opus the rate, and how much of it is spent on FEC.
     ///
     /// # Errors
     /// When the Opus library refuses.
-    pub fn set_packet_loss(&mut self, percent: u8) -> Result<(), CodecError> {
+    pub fn adapt(&mut self, plan: Plan) -> Result<(), CodecError> {
         match &mut self.0 {
             EncoderKind::Pcmu | EncoderKind::Pcma | EncoderKind::G722(_) => Ok(()),
-            EncoderKind::Opus(encoder) => encoder.set_packet_loss(percent),
+            EncoderKind::Opus(encoder) => encoder.adapt(plan),
         }
     }
 

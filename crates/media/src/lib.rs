@@ -10,6 +10,7 @@
 //! | [`sdp`] | a description's text | what both sides agreed on; offers and answers for plain RTP |
 //! | [`webrtc`] | descriptions from and to the `webrtc` and `rtc` crates | the same, made acceptable |
 //! | [`rtp`], [`rtcp`], [`dtmf`] | datagrams, sound, digits | packets with one counter, reports, key presses |
+//! | [`adapt`] | reports of the other end | what an encoder is to do, and whether anybody hears it |
 //! | [`jitter`], [`playout`] | packets as they arrive | steady sound |
 //! | [`codec`], [`resample`], [`tones`], [`level`] | PCM | payloads and back, other rates, tones, figures |
 //! | [`stretch`] | PCM of a message | the same faster or slower, and its pauses |
@@ -18,6 +19,7 @@
 
 #![warn(missing_docs)]
 
+pub mod adapt;
 pub mod codec;
 pub mod compact;
 pub mod container;

@@ -10,8 +10,11 @@
 //! | name their own sockets for TCP, which only dial | [`without_tcp_candidates`] in what is sent |
 //! | dial nobody over TCP who is only named in a description | give them the [`tcp_candidates`] one by one |
 //! | always answer `a=setup:active` | let them answer as the DTLS server; nothing to do here |
+//! | keep the other end's reports to themselves | put a [`ReportListener`] among the interceptors |
 //!
 //! All functions are pure, from text to text.
+
+mod reports;
 
 use std::{collections::BTreeSet, net::SocketAddr};
 
@@ -19,6 +22,8 @@ use crate::{
     Codec,
     sdp::{self, Direction, SdpError, Session},
 };
+
+pub use reports::{ReportListener, Told};
 
 /// The payload type of DTMF events in our offers. Exactly one is registered: two become the same number twice.
 pub const DTMF_PAYLOAD_TYPE: u8 = 110;

@@ -53,6 +53,8 @@ pub struct QualityView {
     pub relayed: bool,
     /// Nothing comes for some seconds, though it should: warn.
     pub one_way: bool,
+    /// Nothing of what is said here arrives there, by what the other end reports: warn.
+    pub unheard: bool,
 }
 
 /// Where a call stands.

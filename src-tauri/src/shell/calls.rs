@@ -104,6 +104,7 @@ fn quality_view(quality: &CallQuality) -> QualityView {
         mos_tenths: (quality.mos * 10.0).round() as u8,
         relayed: quality.path == MediaPath::Relayed,
         one_way: quality.one_way,
+        unheard: quality.unheard,
     }
 }
 

@@ -43,7 +43,7 @@ const GOOD: CallView["quality"] = {
   jitter_ms: 6,
   mos_tenths: 44,
   relayed: false,
-  one_way: false,
+  one_way: false, unheard: false,
 };
 const SIGNED_IN: Extract<AccountView, { type: "signed_in" }> = {
   type: "signed_in",

@@ -382,6 +382,7 @@ export const de: Words = {
     jitter: (ms) => `${ms} ms Jitter`,
     relayed: "über ein Relais",
     oneWay: "Von dort kommt kein Ton",
+    unheard: "Sie werden dort nicht gehört",
   },
   shortcuts: {
     title: "Tastenkürzel",

@@ -382,6 +382,7 @@ export const en = {
     jitter: (ms: string) => `${ms} ms jitter`,
     relayed: "through a relay",
     oneWay: "You hear nothing from them",
+    unheard: "They don’t hear you",
   },
   shortcuts: {
     title: "Keyboard shortcuts",

@@ -40,7 +40,7 @@ const TASTE = { rate_percent: 125, volume_percent: 80, skip_silence: true };
 const DEVICES = new FakeHost().devices;
 const PLAYER = { peaks: speech(1), durationMs: 42_000, playable: true, playback: null, taste: TASTE, devices: DEVICES, ondevice: nothing, ontaste: nothing, onplay: nothing, onpause: nothing, onseek: nothing };
 const PLAYING = { message: "1", greeting: null, position_ms: 12_000, duration_ms: 42_000, playing: true, loading: false, rate_percent: 125, device: "Jabra Evolve2 65" };
-const QUALITY = { bars: 4, codec: "Opus", round_trip_ms: 40, loss_permille: 31, jitter_ms: 22, mos_tenths: 31, relayed: true, one_way: false };
+const QUALITY = { bars: 4, codec: "Opus", round_trip_ms: 40, loss_permille: 31, jitter_ms: 22, mos_tenths: 31, relayed: true, one_way: false, unheard: false };
 const FOLDERS = [
   { value: "a", label: "A" },
   { value: "b", label: "B" },
@@ -86,6 +86,7 @@ const KIT: Record<string, () => void> = {
   ProviderFields: () => void render(ProviderFields, { server: "", user: "", password: "" }),
   ...Object.fromEntries([4, 3, 1, 0].map((bars) => [`Quality, ${bars} bars`, () => void render(Quality, { quality: { ...QUALITY, bars } })])),
   "Quality, one way": () => void render(Quality, { quality: { ...QUALITY, round_trip_ms: null, one_way: true } }),
+  "Quality, unheard": () => void render(Quality, { quality: { ...QUALITY, unheard: true } }),
   Shortcuts: () => void render(Shortcuts, { onclose: nothing }),
   Switch: () => void render(Switch, { label: "New messages", hint: "Tells of them", on: true, testid: "s", onchange: nothing }),
   "Switch, off": () => void render(Switch, { label: "New messages", on: false, testid: "s", onchange: nothing }),

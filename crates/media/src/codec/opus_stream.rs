@@ -5,14 +5,10 @@ use std::time::Duration;
 use opusic_c::{Application, Bandwidth, Bitrate, Channels, ErrorCode, InbandFec, SampleRate, Signal};
 
 use super::CodecError;
+use crate::adapt::Plan;
 
-/// Loss that the encoder provides for from the start: FEC has to be there when the first packet is lost, not after the
-/// first report about it.
-const ASSUMED_LOSS_PERCENT: u8 = 10;
 /// From this loss on what lies above 8 kHz is left out, and its bits protect the rest.
 const NARROWER_FROM_PERCENT: u8 = 3;
-/// With everything for the ear, on the wire less than what others send without protection.
-const BITRATE: u32 = 48_000;
 /// The encoder's effort, from the cheapest (0) to the best (10).
 const COMPLEXITY: u8 = 10;
 const LEAST_COMPLEXITY: u8 = 2;
@@ -81,13 +77,12 @@ pub(super) struct OpusEncoder {
 impl OpusEncoder {
     pub(super) fn new() -> Result<Self, CodecError> {
         let mut encoder = opusic_c::Encoder::new(Channels::Mono, SampleRate::Hz48000, Application::Audio)?;
-        encoder.set_bitrate(Bitrate::Value(BITRATE))?;
         encoder.set_complexity(COMPLEXITY)?;
         encoder.set_signal(Signal::Voice)?;
         // The second mode does not fall back to the speech-only coder where there is hardly any loss.
         encoder.set_inband_fec(InbandFec::Mode2)?;
         let mut encoder = Self { encoder, complexity: COMPLEXITY, trend: 0, input: Vec::new() };
-        encoder.set_packet_loss(ASSUMED_LOSS_PERCENT)?;
+        encoder.adapt(Plan::default())?;
         Ok(encoder)
     }
 
@@ -118,10 +113,11 @@ impl OpusEncoder {
         Ok(packet)
     }
 
-    pub(super) fn set_packet_loss(&mut self, percent: u8) -> Result<(), CodecError> {
-        let band = if percent < NARROWER_FROM_PERCENT { Bandwidth::Full } else { Bandwidth::Wide };
+    pub(super) fn adapt(&mut self, plan: Plan) -> Result<(), CodecError> {
+        let band = if plan.expected_loss < NARROWER_FROM_PERCENT { Bandwidth::Full } else { Bandwidth::Wide };
         self.encoder.set_max_bandwidth(band)?;
-        Ok(self.encoder.set_packet_loss(percent.min(100))?)
+        self.encoder.set_bitrate(Bitrate::Value(plan.bitrate))?;
+        Ok(self.encoder.set_packet_loss(plan.expected_loss.min(100))?)
     }
 
     pub(super) fn set_dtx(&mut self, on: bool) -> Result<(), CodecError> {

@@ -1,6 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
+use crate::adapt::Plan;
 
 fn sine(rate: u32, frequency: f32, amplitude: f32, samples: usize) -> Vec<i16> {
     let step = std::f32::consts::TAU * frequency / rate as f32;
@@ -144,7 +145,7 @@ fn fec_brings_a_lost_opus_packet_back_better_than_guessing() {
     // A melody: guessing goes wrong at every note.
     let pcm: Vec<i16> = (0..40).flat_map(|n| sine(48_000, 200.0 + 37.0 * n as f32, 9_000.0, 960)).collect();
     let mut encoder = Encoder::new(Codec::Opus).unwrap();
-    encoder.set_packet_loss(30).unwrap();
+    encoder.adapt(Plan { expected_loss: 30, ..Plan::default() }).unwrap();
     let payloads: Vec<Vec<u8>> = pcm.chunks_exact(960).map(|f| encoder.encode(f).unwrap()).collect();
     let play = |lossy: bool, fec: bool| -> Vec<i16> {
         let mut decoder = Decoder::new(Codec::Opus).unwrap();

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use aftertone_exchange::LegId;
-use aftertone_media::{Codec, rtp::RtpPacket};
+use aftertone_media::{Codec, adapt::Adapter, rtp::RtpPacket};
 
 use super::{
     deposit::DepositRun, describe::Agreed, menu::MenuRun, play::Player, press::Presses, relay::Relay, rtp::RtpLeg,
@@ -19,6 +19,8 @@ pub(super) struct Leg {
     pub(super) agreed: Option<Agreed>,
     /// What the other end is sent.
     pub(super) stream: SendStream,
+    /// How its network is, by its own reports.
+    pub(super) adapter: Adapter,
     pub(super) usage: Usage,
     /// What it hears instead of its bridge.
     pub(super) player: Option<Player>,

@@ -15,6 +15,7 @@ use std::{
 use aftertone_exchange::{MenuAccess, MenuCaller, MenuOrder};
 use aftertone_media::{
     Codec,
+    adapt::Plan,
     dtmf::{Digit, DtmfReceiver, ToneReceiver},
     rtp::RtpPacket,
     tones,
@@ -128,6 +129,11 @@ impl MenuRun {
             finisher,
             over: false,
         })
+    }
+
+    /// The listener's network is another one.
+    pub(super) fn adapt(&mut self, plan: Plan) {
+        self.player.adapt(plan);
     }
 
     /// When to call [`Self::handle_timeout`].

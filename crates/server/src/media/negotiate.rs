@@ -5,6 +5,7 @@ use std::{net::SocketAddr, rc::Rc, time::Instant};
 use aftertone_exchange::{Described, LegId, LegMedia, MediaFailure, Towards};
 use aftertone_media::{
     Codec,
+    adapt::Adapter,
     sdp::{Crypto, Direction, Negotiated, RtpAnswer, RtpOffer, Suite},
     webrtc::{drop_duplicate_payload_types, normalise, payloads, with_destination},
 };
@@ -296,6 +297,7 @@ fn new_leg(transport: Transport) -> Leg {
         offered: Vec::new(),
         agreed: None,
         stream,
+        adapter: Adapter::default(),
         usage: Usage::Idle,
         player: None,
         presses: None,

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use aftertone_media::{Codec, codec::Encoder, rtp::RtpPacket};
+use aftertone_media::{Codec, adapt::Plan, codec::Encoder, rtp::RtpPacket};
 
 use super::{
     describe::{Agreed, Meaning},
@@ -15,6 +15,8 @@ use super::{
 pub(super) struct Relay {
     numbers: Renumber,
     transcoder: Option<Box<Transcoder>>,
+    /// What an encoder does for the end that hears this.
+    plan: Plan,
 }
 
 impl Relay {
@@ -36,10 +38,16 @@ impl Relay {
         }
     }
 
-    /// What the end that hears this loses, in per cent.
-    pub(super) fn set_packet_loss(&mut self, percent: u8) {
+    /// For an end whose network is known already.
+    pub(super) fn planned(plan: Plan) -> Self {
+        Self { plan, ..Self::default() }
+    }
+
+    /// The network of the end that hears this is another one.
+    pub(super) fn adapt(&mut self, plan: Plan) {
+        self.plan = plan;
         if let Some(transcoder) = &mut self.transcoder {
-            transcoder.set_packet_loss(percent);
+            transcoder.adapt(plan);
         }
     }
 
@@ -61,7 +69,10 @@ impl Relay {
         }
         if self.transcoder.as_ref().is_none_or(|transcoder| !transcoder.is(codec, to.codec)) {
             match Transcoder::new(codec, to.codec) {
-                Ok(transcoder) => self.transcoder = Some(Box::new(transcoder)),
+                Ok(mut transcoder) => {
+                    transcoder.adapt(self.plan);
+                    self.transcoder = Some(Box::new(transcoder));
+                }
                 Err(error) => return tracing::warn!(%error, "no transcoder"),
             }
         }

@@ -82,22 +82,31 @@ impl State {
 
     /// A datagram on a leg's port for reports.
     pub(super) fn handle_report(&mut self, id: LegId, from: SocketAddr, datagram: &[u8], now: Instant) {
-        let Some(Leg { transport: Transport::Rtp(rtp), stream, usage, .. }) = self.legs.get_mut(&id) else { return };
+        let Some(Leg { transport: Transport::Rtp(rtp), stream, .. }) = self.legs.get_mut(&id) else { return };
         let Some(report) = rtp.open_report(from, datagram) else { return };
         let blocks = rtcp::blocks(&report);
         rtp.reports.last_heard = now;
         let Some(block) = blocks.iter().find(|block| block.ssrc == stream.ssrc()) else { return };
-        // Who transcodes for this leg protects what it loses.
-        let lost = block.percent_lost();
+        let block = *block;
+        self.adapt(id, &block, now);
+    }
+
+    /// A leg's other end says how our stream arrives: who encodes for it follows.
+    pub(super) fn adapt(&mut self, id: LegId, block: &rtcp::Block, now: Instant) {
+        let Some(Leg { adapter, agreed: Some(agreed), usage, .. }) = self.legs.get_mut(&id) else { return };
+        let Some(plan) = adapter.handle_report(block, agreed.codec.clock_rate(), now) else { return };
+        tracing::debug!(leg = id.0, ?plan, "a leg's network is another one");
         match usage {
-            Usage::Across { relay, .. } => relay.set_packet_loss(lost),
+            Usage::Across { relay, .. } => relay.adapt(plan),
             Usage::Bridged { to, .. } => {
                 let other = *to;
                 if let Some(Leg { usage: Usage::Bridged { relay, .. }, .. }) = self.legs.get_mut(&other) {
-                    relay.set_packet_loss(lost);
+                    relay.adapt(plan);
                 }
             }
-            Usage::Idle | Usage::Deposit(_) | Usage::Menu(_) => {}
+            Usage::Menu(run) => run.adapt(plan),
+            // The greeting is encoded already, and a leg of nobody hears nothing.
+            Usage::Idle | Usage::Deposit(_) => {}
         }
     }
 }

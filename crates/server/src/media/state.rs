@@ -207,7 +207,7 @@ impl State {
     pub(super) fn bridge_across(&mut self, id: LegId, to: LegId, worker: usize) {
         match self.legs.get_mut(&id) {
             Some(leg) if leg.usage.is_mailbox() => tracing::warn!(leg = id.0, "a mailbox is not bridged"),
-            Some(leg) => leg.usage = Usage::Across { to, worker, relay: Relay::default() },
+            Some(leg) => leg.usage = Usage::Across { to, worker, relay: Relay::planned(leg.adapter.plan()) },
             None => tracing::debug!(leg = id.0, "a leg to be bridged is gone"),
         }
     }
@@ -295,6 +295,7 @@ impl State {
         for event in events {
             match event {
                 PeerEvent::Packet(packet) => self.handle_packet(id, &packet, now),
+                PeerEvent::Reported(block) => self.adapt(id, &block, now),
                 PeerEvent::Connected => {
                     if let Some(Leg { transport: Transport::WebRtc(webrtc), .. }) = self.legs.get_mut(&id) {
                         webrtc.fails_at = None;
@@ -319,9 +320,10 @@ impl State {
 
     fn bridge(&mut self, a: LegId, b: LegId) {
         for (id, to) in [(a, b), (b, a)] {
+            let plan = self.legs.get(&to).map(|other| other.adapter.plan()).unwrap_or_default();
             match self.legs.get_mut(&id) {
                 Some(leg) if leg.usage.is_mailbox() => tracing::warn!(leg = id.0, "a mailbox is not bridged"),
-                Some(leg) => leg.usage = Usage::Bridged { to, relay: Relay::default() },
+                Some(leg) => leg.usage = Usage::Bridged { to, relay: Relay::planned(plan) },
                 None => tracing::debug!(leg = id.0, "a leg to be bridged is gone"),
             }
         }

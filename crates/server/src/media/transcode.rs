@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use aftertone_media::{
     Codec,
+    adapt::Plan,
     codec::{Decoder, Encoder},
     resample::Resampler,
     rtp::RtpPacket,
@@ -54,9 +55,9 @@ impl Transcoder {
         Ok(Self { from, decoder, resampler, encoder, rest: Vec::new(), source: None, timestamp: 0 })
     }
 
-    /// What the end that hears this loses, in per cent.
-    pub(super) fn set_packet_loss(&mut self, percent: u8) {
-        if let Err(error) = self.encoder.set_packet_loss(percent) {
+    /// Follows the network of the end that hears this.
+    pub(super) fn adapt(&mut self, plan: Plan) {
+        if let Err(error) = self.encoder.adapt(plan) {
             tracing::debug!(%error, "an encoder does not adapt");
         }
     }
@@ -148,7 +149,13 @@ impl Transcoder {
         let mut packets = Vec::new();
         let whole = self.rest.len() / frame * frame;
         for pcm in self.rest[..whole].chunks_exact(frame) {
-            match self.encoder.encode(pcm) {
+            let begun = Instant::now();
+            let encoded = self.encoder.encode(pcm);
+            // On a machine with too many calls each takes less effort.
+            if let Err(error) = self.encoder.encoding_took(begun.elapsed()) {
+                tracing::debug!(%error, "an encoder does not adapt");
+            }
+            match encoded {
                 Ok(payload) => {
                     packets.push(stream.packet(std::mem::take(&mut marker), payload_type, self.timestamp, payload.into(), now))
                 }

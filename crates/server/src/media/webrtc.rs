@@ -9,20 +9,22 @@ use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     rc::Rc,
+    sync::mpsc::{Receiver, sync_channel},
     time::{Duration, Instant},
 };
 
 use aftertone_exchange::LegId;
 use aftertone_media::{
     Codec,
+    rtcp::Block,
     rtp::RtpPacket,
     sdp::Direction,
-    webrtc::{answer_direction, offered_direction},
+    webrtc::{ReportListener, Told, answer_direction, offered_direction},
 };
 use bytes::BytesMut;
 use rtc::{
     ice::tcp_type::TcpType,
-    interceptor::Registry,
+    interceptor::{Registry, Slot},
     media_stream::MediaStreamTrack,
     peer_connection::{
         RTCPeerConnection, RTCPeerConnectionBuilder,
@@ -55,6 +57,10 @@ const REPLAY_WINDOW: usize = 64;
 const LEAST_WAIT: Duration = Duration::from_millis(1);
 /// More sources of one connection are not remembered: ICE needs a few, a flood needs many.
 const SOURCES: usize = 16;
+/// Reports that wait to be looked at, which happens with each packet.
+const WAITING_REPORTS: usize = 16;
+/// Among the crate's own interceptors: any place before the end of the chain will do.
+const LISTENER_SLOT: usize = 9_500;
 /// So many free UDP ports are tried until one is free for TCP as well.
 const ATTEMPTS: usize = 16;
 
@@ -76,6 +82,8 @@ pub(super) enum PeerEvent {
     Failed,
     /// The other end's packet, decrypted.
     Packet(RtpPacket),
+    /// What it says of the packets that it is sent.
+    Reported(Block),
 }
 
 /// One WebRTC connection.
@@ -86,6 +94,7 @@ pub(super) struct Peer {
     addresses: Vec<SocketAddr>,
     over_tcp: bool,
     connected: bool,
+    reports: Receiver<Told>,
 }
 
 /// What a new connection needs to know.
@@ -107,7 +116,7 @@ pub(super) struct PeerSetup<'a> {
 impl Peer {
     /// A connection that we offer; the description is complete.
     pub(super) fn offer(setup: PeerSetup<'_>, now: Instant) -> Result<(Self, String), Error> {
-        let mut connection = build(&setup, now)?;
+        let (mut connection, reports) = build(&setup, now)?;
         let codecs: Vec<_> = setup.formats.iter().map(codec_parameters).collect();
         let transceiver = connection.add_transceiver_from_track(track(&setup), None)?;
         let sender = {
@@ -116,7 +125,7 @@ impl Peer {
             transceiver.set_codec_preferences(codecs)?;
             transceiver.sender().ok_or(Error::ErrRTPSenderNotExisted)?
         };
-        let mut peer = Self::new(connection, sender, setup);
+        let mut peer = Self::new(connection, sender, reports, setup);
         peer.add_candidates()?;
         let sdp = peer.offer_again(now)?;
         Ok((peer, sdp))
@@ -124,18 +133,18 @@ impl Peer {
 
     /// A connection that answers; `offer` is normalised. The description is complete.
     pub(super) fn answer(setup: PeerSetup<'_>, offer: &str, now: Instant) -> Result<(Self, String), Error> {
-        let mut connection = build(&setup, now)?;
+        let (mut connection, reports) = build(&setup, now)?;
         connection.set_remote_description(now, RTCSessionDescription::offer(offer.to_owned())?)?;
         let sender = connection.add_track(track(&setup))?;
-        let mut peer = Self::new(connection, sender, setup);
+        let mut peer = Self::new(connection, sender, reports, setup);
         peer.add_candidates()?;
         let sdp = peer.answer_offered(offer, now)?;
         Ok((peer, sdp))
     }
 
-    fn new(connection: Box<RTCPeerConnection>, sender: RTCRtpSenderId, setup: PeerSetup<'_>) -> Self {
+    fn new(connection: Box<RTCPeerConnection>, sender: RTCRtpSenderId, reports: Receiver<Told>, setup: PeerSetup<'_>) -> Self {
         let PeerSetup { addresses, over_tcp, ufrag, .. } = setup;
-        Self { connection, sender, ufrag, addresses, over_tcp, connected: false }
+        Self { connection, sender, ufrag, addresses, over_tcp, connected: false, reports }
     }
 
     /// A new offer on the same connection.
@@ -234,6 +243,7 @@ impl Peer {
                 }));
             }
         }
+        events.extend(self.reports.try_iter().flatten().map(PeerEvent::Reported));
         self.connection.poll_timeout().map(|at| at.max(now + LEAST_WAIT))
     }
 
@@ -294,7 +304,7 @@ impl Peer {
     }
 }
 
-fn build(setup: &PeerSetup<'_>, now: Instant) -> Result<Box<RTCPeerConnection>, Error> {
+fn build(setup: &PeerSetup<'_>, now: Instant) -> Result<(Box<RTCPeerConnection>, Receiver<Told>), Error> {
     let mut engine = MediaEngine::default();
     for format in setup.formats {
         engine.register_codec(codec_parameters(format), RtpCodecKind::Audio)?;
@@ -307,12 +317,18 @@ fn build(setup: &PeerSetup<'_>, now: Instant) -> Result<Box<RTCPeerConnection>, 
         .with_srtp_replay_protection_window(REPLAY_WINDOW)
         .with_srtcp_replay_protection_window(REPLAY_WINDOW)
         .build();
+    let (told, reports) = sync_channel(WAITING_REPORTS);
+    // Full only where somebody floods us: what is dropped says nothing new.
+    let listener = ReportListener::new(setup.ssrc, move |report| {
+        let _dropped = told.try_send(report);
+    });
+    let interceptors = configure_rtcp_reports(Registry::new()).with(Slot::Custom(LISTENER_SLOT), listener);
     let connection = RTCPeerConnectionBuilder::new()
         .with_media_engine(engine)
         .with_setting_engine(settings)
-        .with_interceptor_registry(configure_rtcp_reports(Registry::new()))
+        .with_interceptor_registry(interceptors)
         .build(now)?;
-    Ok(Box::new(connection))
+    Ok((Box::new(connection), reports))
 }
 
 fn track(setup: &PeerSetup<'_>) -> MediaStreamTrack {

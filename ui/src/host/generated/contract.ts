@@ -1696,7 +1696,11 @@ relayed: boolean,
 /**
  * Nothing comes for some seconds, though it should: warn.
  */
-one_way: boolean, };
+one_way: boolean, 
+/**
+ * Nothing of what is said here arrives there, by what the other end reports: warn.
+ */
+unheard: boolean, };
 
 /**
  * Hours of the day, in local time. Where they end before they begin, they go over midnight.

@@ -138,6 +138,9 @@ fn quality_line(quality: &CallQuality) {
         MediaPath::Direct => "direct",
         MediaPath::Relayed => "relayed",
     };
+    let sent = quality
+        .sent
+        .map(|sent| json!({ "loss_permille": sent.loss_permille, "jitter_ms": ms(sent.jitter), "bitrate": sent.bitrate }));
     line(
         "quality",
         json!({
@@ -145,6 +148,7 @@ fn quality_line(quality: &CallQuality) {
             "loss_permille": quality.loss_permille, "jitter_ms": ms(quality.jitter),
             "round_trip_ms": quality.round_trip.map(ms), "delay_ms": ms(quality.delay),
             "mos": (quality.mos * 100.0).round() / 100.0, "one_way": quality.one_way,
+            "unheard": quality.unheard, "sent": sent,
         }),
     );
 }

@@ -7,6 +7,7 @@ use std::{
 
 use aftertone_media::{
     Codec,
+    adapt::Plan,
     codec::{CodecError, Encoder},
     rtp::RtpPacket,
     stretch::Stretch,
@@ -96,6 +97,12 @@ impl Player {
         self.paused = paused;
         if !paused {
             (self.due, self.begins) = (now, true);
+        }
+    }
+
+    pub(in super::super) fn adapt(&mut self, plan: Plan) {
+        if let Err(error) = self.encoder.adapt(plan) {
+            tracing::debug!(%error, "an encoder does not adapt");
         }
     }
 

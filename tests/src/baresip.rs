@@ -43,6 +43,17 @@ pub enum Version {
     Newer,
 }
 
+/// The sound card of a baresip, in place of files.
+#[derive(Debug, Clone)]
+pub struct Card {
+    /// ALSA's name of its microphone.
+    pub microphone: String,
+    /// ALSA's name of its loudspeaker.
+    pub loudspeaker: String,
+    /// What its process needs to know to find them.
+    pub environment: Vec<(String, String)>,
+}
+
 /// What happened in baresip, with the moment it told us.
 #[derive(Debug, Clone)]
 pub struct Happening {
@@ -60,7 +71,7 @@ const ANSWER: &str = "ANSWER";
 /// A running baresip.
 #[derive(Debug)]
 pub struct Baresip {
-    _running: Running,
+    running: Running,
     control: tokio::net::tcp::OwnedWriteHalf,
     happenings: mpsc::UnboundedReceiver<Happening>,
     folder: tempfile::TempDir,
@@ -74,7 +85,7 @@ impl Baresip {
     /// Where it doesn't come up.
     pub async fn start(setup: &Setup) -> Result<Self> {
         // Without a jitter buffer every packet is heard when it comes: a buffer would keep the last ones until more come.
-        Self::start_as(setup, "0-0", Version::System, None).await
+        Self::start_as(setup, "0-0", Version::System, None, None, false).await
     }
 
     /// The same with a jitter buffer of so many packets, such as `5-10`.
@@ -82,7 +93,7 @@ impl Baresip {
     /// # Errors
     /// Where it doesn't come up.
     pub async fn start_with(setup: &Setup, jitter_buffer: &str) -> Result<Self> {
-        Self::start_as(setup, jitter_buffer, Version::System, None).await
+        Self::start_as(setup, jitter_buffer, Version::System, None, None, false).await
     }
 
     /// Starts one of a version, which trusts the certificate `trusted` alone.
@@ -90,26 +101,56 @@ impl Baresip {
     /// # Errors
     /// Where it doesn't come up.
     pub async fn start_version(setup: &Setup, version: Version, trusted: Option<&Path>) -> Result<Self> {
-        Self::start_as(setup, "0-0", version, trusted).await
+        Self::start_as(setup, "0-0", version, trusted, None, false).await
     }
 
-    async fn start_as(setup: &Setup, jitter_buffer: &str, version: Version, trusted: Option<&Path>) -> Result<Self> {
+    /// Starts one in a network of IPv6 alone.
+    ///
+    /// # Errors
+    /// Where it doesn't come up.
+    pub async fn start_v6(setup: &Setup) -> Result<Self> {
+        Self::start_as(setup, "0-0", Version::System, None, None, true).await
+    }
+
+    /// Starts one that speaks and hears by a sound card, with a jitter buffer of so many packets.
+    ///
+    /// # Errors
+    /// Where it doesn't come up.
+    pub async fn start_at(setup: &Setup, jitter_buffer: &str, card: &Card) -> Result<Self> {
+        Self::start_as(setup, jitter_buffer, Version::System, None, Some(card), false).await
+    }
+
+    async fn start_as(
+        setup: &Setup,
+        jitter_buffer: &str,
+        version: Version,
+        trusted: Option<&Path>,
+        card: Option<&Card>,
+        over_v6: bool,
+    ) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let (sip_port, control_port) = ports()?;
         let dumps = folder.path().join("dumps");
         std::fs::create_dir(&dumps)?;
-        let speech = setup.speech.display();
+        let (source, player) = match card {
+            Some(card) => {
+                (format!("alsa,{}", card.microphone), format!("module alsa.so\naudio_player alsa,{}\n", card.loudspeaker))
+            }
+            None => (format!("aufile,{}", setup.speech.display()), String::new()),
+        };
         let (dumps, rate) = (dumps.display(), setup.rate);
         // WebRTC has one port for both (RFC 8834 section 4.5), and without it baresip encrypts reports on their own.
         let mux = if setup.account.contains("dtls_srtp") { "yes" } else { "no" };
         let modules = ["g711.so", "g722.so", "opus.so", "srtp.so", "dtls_srtp.so", "ice.so", "aufile.so", "sndfile.so"]
             .map(|name| format!("module {name}\n"))
             .concat();
+        let (here, family) = if over_v6 { ("[::1]", "-6") } else { ("127.0.0.1", "-4") };
+        let interface = here.trim_matches(['[', ']']);
         let config = format!(
-            "poll_method epoll\nsip_listen 127.0.0.1:{sip_port}\nnet_interface 127.0.0.1\ncall_local_timeout 120\n\
-             call_max_calls 10\naudio_path /usr/share/baresip\naudio_source aufile,{speech}\nausrc_srate {rate}\n\
+            "poll_method epoll\nsip_listen {here}:{sip_port}\nnet_interface {interface}\ncall_local_timeout 120\n\
+             call_max_calls 10\naudio_path /usr/share/baresip\naudio_source {source}\nausrc_srate {rate}\n\
              auplay_srate {rate}\nausrc_channels 1\nauplay_channels 1\naudio_buffer 20-160\nrtp_ports 32000-32700\n\
-             rtcp_mux {mux}\njitter_buffer_delay {jitter_buffer}\nmodule_path /usr/lib/baresip/modules\n{modules}\
+             rtcp_mux {mux}\njitter_buffer_delay {jitter_buffer}\nmodule_path /usr/lib/baresip/modules\n{modules}{player}\
              module_tmp uuid.so\nmodule_tmp account.so\nmodule_app menu.so\nmodule_app mwi.so\nmodule_app ctrl_tcp.so\n\
              ctrl_tcp_listen 127.0.0.1:{control_port}\nsnd_path {dumps}\n"
         );
@@ -121,7 +162,8 @@ impl Baresip {
             Version::System => Command::new("baresip"),
             Version::Newer => Peers::find()?.command("/usr/bin/baresip"),
         };
-        let mut running = process::start(command.arg("-4").arg("-f").arg(folder.path()), &log)?;
+        command.envs(card.into_iter().flat_map(|card| card.environment.clone()));
+        let mut running = process::start(command.arg(family).arg("-f").arg(folder.path()), &log)?;
         running.ignore_output();
         let control = process::eventually("baresip listens", PATIENCE, || async {
             Ok(TcpStream::connect(("127.0.0.1", control_port)).await.ok())
@@ -130,11 +172,19 @@ impl Baresip {
         let (read, control) = control.into_split();
         let (tell, happenings) = mpsc::unbounded_channel();
         tokio::spawn(listen(read, tell));
-        let mut baresip = Self { _running: running, control, happenings, folder, sip_port };
+        let mut baresip = Self { running, control, happenings, folder, sip_port };
         // Not from the file: nothing that happens to the account may happen before anybody listens.
         baresip.command(&format!("uanew {}", setup.account)).await?;
         baresip.happening(ANSWER, PATIENCE).await?;
         Ok(baresip)
+    }
+
+    /// The id of its process.
+    ///
+    /// # Errors
+    /// Where it has ended.
+    pub fn process(&self) -> Result<u32> {
+        self.running.id()
     }
 
     /// Where it listens for SIP.

@@ -65,6 +65,12 @@ impl Desktop {
         command
     }
 
+    /// What a program needs to know to run on it.
+    #[must_use]
+    pub fn environment(&self) -> &[(String, String)] {
+        &self.environment
+    }
+
     /// The address of its session bus.
     ///
     /// # Errors

@@ -5,7 +5,10 @@
 //! seen.
 
 mod app;
+mod cpu;
 mod deposit;
+mod handset;
+mod latency;
 mod list;
 mod notify;
 mod quality;
@@ -18,7 +21,9 @@ use anyhow::{Result, bail};
 use serde_json::Value;
 
 const USAGE: &str = "usage: aftertone-bench NAME [ARGUMENTS]
+  cpu [SECONDS]   what a call takes of the processor in each codec, ours beside baresip
   deposit [CALLS [SECONDS]]   callers who leave messages at once, ours beside Asterisk's voicemail
+  latency [RUNS]   from mouth to ear over virtual sound devices, ours beside baresip
   list    a mailbox of 50,000 messages: opening, searching, scrolling
   notify  from the caller's hang-up to the notification and the row
   quality [RUNS]   speech in Opus on bad networks, ours beside baresip
@@ -43,7 +48,11 @@ async fn main() -> ExitCode {
 async fn run(arguments: &[String]) -> Result<Value> {
     let Some((name, arguments)) = arguments.split_first() else { bail!("{USAGE}") };
     match name.as_str() {
+        // One phone of the latency benchmark, which starts it.
+        "card" => latency::run_card(arguments).await,
+        "cpu" => cpu::run(arguments).await,
         "deposit" => deposit::run(arguments).await,
+        "latency" => latency::run(arguments).await,
         "list" => list::run(arguments).await,
         "notify" => notify::run(arguments).await,
         "quality" => quality::run(arguments).await,

@@ -74,7 +74,8 @@ fn summary(outcomes: &Outcomes) -> Value {
     json!({ "kbps": kbps, "pesq_wb": of(|outcome| outcome.pesq) })
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// Rounded to hundredths.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     let median = if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 };
@@ -82,6 +83,12 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 fn through_ours(speech: &[i16], condition: &Condition, seed: u32) -> Result<Outcome> {
+    let (heard, kbps) = heard(speech, condition, seed)?;
+    Ok(Outcome { kbps, pesq: score(speech, &heard)? })
+}
+
+/// What comes of the words through our encoder and jitter buffer, at [`RATE`], and at how many kbit/s.
+fn heard(speech: &[i16], condition: &Condition, seed: u32) -> Result<(Vec<i16>, f64)> {
     let codec = Codec::Opus;
     let (mut encoder, mut rtp) = (Encoder::new(codec)?, RtpSender::new(1, 1, 1));
     let (mut fate, mut octets) = (Fate::new(condition, seed), 0);
@@ -97,7 +104,22 @@ fn through_ours(speech: &[i16], condition: &Condition, seed: u32) -> Result<Outc
     arrivals.sort_by_key(|(at, _)| *at);
     let heard = play(arrivals, frames as u64 * 20 + 500)?;
     let kbps = octets as f64 * 8.0 / (frames as f64 * 20.0);
-    Ok(Outcome { kbps, pesq: score(speech, &resample(&heard, 48_000, RATE)?)? })
+    Ok((resample(&heard, 48_000, RATE)?, kbps))
+}
+
+/// What the jitter buffer adds, with everything else between encoder and loudspeaker, in milliseconds: on a calm network, and
+/// where each packet is late by up to 30 ms. Of the second half of the words, when it knows the network.
+pub(crate) fn buffered() -> Result<[f64; 2]> {
+    let speech = speech()?;
+    let of = |name: &str| {
+        let condition = CONDITIONS.iter().find(|condition| condition.name == name).context("no such network")?;
+        let narrow = |pcm: &[i16]| sound::to_rate(pcm, RATE).map(Sound);
+        let (said, heard) = (narrow(&speech)?, narrow(&heard(&speech, condition, 0)?.0)?);
+        let half = said.seconds() / 2.0;
+        let later = sound::find(&said.part(half, 3.0), &heard) - half;
+        anyhow::Ok((later * 10_000.0).round() / 10.0)
+    };
+    Ok([of("0")?, of("jitter30")?])
 }
 
 /// What is heard of packets that arrive at these microseconds, in steps of 10 ms as sound cards ask for it.

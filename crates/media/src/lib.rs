@@ -10,6 +10,7 @@
 //! | [`sdp`] | a description's text | what both sides agreed on; offers and answers for plain RTP |
 //! | [`webrtc`] | descriptions from and to the `webrtc` and `rtc` crates | the same, made acceptable |
 //! | [`rtp`], [`rtcp`], [`dtmf`] | datagrams, sound, digits | packets with one counter, reports, key presses |
+//! | [`repack`] | packets of any length | packets of the length that the other end asked for |
 //! | [`adapt`] | reports of the other end | what an encoder is to do, and whether anybody hears it |
 //! | [`jitter`], [`playout`] | packets as they arrive | steady sound |
 //! | [`codec`], [`resample`], [`tones`], [`level`] | PCM | payloads and back, other rates, tones, figures |
@@ -29,6 +30,7 @@ pub mod jitter;
 pub mod level;
 pub mod playout;
 pub mod quality;
+pub mod repack;
 pub mod resample;
 pub mod rtcp;
 pub mod rtp;

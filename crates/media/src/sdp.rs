@@ -7,7 +7,7 @@ mod crypto;
 mod negotiate;
 mod parse;
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 pub use build::{DTMF_EVENTS, RtpAnswer, RtpOffer};
 pub use crypto::{Crypto, Suite};
@@ -156,10 +156,34 @@ impl Format {
         self.name.parse().ok().filter(|codec: &Codec| codec.clock_rate() == self.clock_rate)
     }
 
+    /// Whether it is comfort noise (RFC 3389).
+    #[must_use]
+    pub fn is_comfort_noise(&self) -> bool {
+        self.name.eq_ignore_ascii_case("CN")
+    }
+
     /// Whether these are DTMF events (RFC 4733).
     #[must_use]
     pub fn is_telephone_event(&self) -> bool {
         self.name.eq_ignore_ascii_case("telephone-event")
+    }
+}
+
+/// How long the packets are that an end wants to get (RFC 8866 section 6.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PacketTime {
+    /// `a=ptime`: what it likes best, 10 to 60 ms.
+    pub wanted: Option<Duration>,
+    /// `a=maxptime`: it takes none that is longer.
+    pub most: Option<Duration>,
+}
+
+impl PacketTime {
+    /// How long a packet is to be, where packets of that length come.
+    #[must_use]
+    pub fn of(self, comes: Duration) -> Duration {
+        let wanted = self.wanted.unwrap_or(comes);
+        self.most.map_or(wanted, |most| wanted.min(most))
     }
 }
 
@@ -212,6 +236,17 @@ impl Media {
             }
         }
         formats
+    }
+
+    /// How long packets are to be; what makes no sense is passed over.
+    #[must_use]
+    pub fn packet_time(&self) -> PacketTime {
+        let of = |name| {
+            // Some phones write 20.0.
+            let ms: f64 = self.attribute(name)?.trim().parse().ok().filter(|ms| (1.0..1_000.0).contains(ms))?;
+            Some(Duration::from_millis((ms as u64).clamp(10, 60)))
+        };
+        PacketTime { wanted: of("ptime"), most: of("maxptime") }
     }
 
     /// Whether its packets must be encrypted (`RTP/SAVP`, `RTP/SAVPF`).

@@ -11,6 +11,8 @@ pub const DTMF_EVENTS: &str = "0-15";
 /// The payload types that we offer for DTMF events: 101 is what every phone expects at 8 kHz.
 const DTMF_8K: u8 = 101;
 const DTMF_48K: u8 = 110;
+/// Comfort noise at 8 kHz, a static payload type (RFC 3551 section 6).
+const COMFORT_NOISE: u8 = 13;
 
 /// An offer of plain RTP with DTMF events.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +63,10 @@ impl RtpOffer<'_> {
             types.push(codec.payload_type());
             format_lines(&mut lines, codec.payload_type(), codec.rtpmap(), codec.fmtp());
         }
+        if self.codecs.iter().any(|codec| matches!(codec, Codec::Pcmu | Codec::Pcma)) {
+            types.push(COMFORT_NOISE);
+            format_lines(&mut lines, COMFORT_NOISE, "CN/8000", "");
+        }
         for (payload_type, clock) in [(DTMF_48K, 48_000), (DTMF_8K, 8_000)] {
             if self.codecs.iter().any(|c| c.clock_rate() == clock) {
                 types.push(payload_type);
@@ -90,10 +96,14 @@ impl RtpAnswer<'_> {
     }
 
     fn accepted(&self, sdp: &mut String, offered: &Media) {
-        let Negotiated { codec, payload_type, dtmf_payload_type, .. } = *self.negotiated;
+        let Negotiated { codec, payload_type, dtmf_payload_type, comfort_payload_type, .. } = *self.negotiated;
         let mut lines = String::new();
         let mut types = vec![payload_type];
         format_lines(&mut lines, payload_type, codec.rtpmap(), codec.fmtp());
+        if let Some(comfort) = comfort_payload_type {
+            types.push(comfort);
+            format_lines(&mut lines, comfort, &format!("CN/{}", codec.clock_rate()), "");
+        }
         if let Some(dtmf) = dtmf_payload_type {
             types.push(dtmf);
             // The clock as it was offered for this number: an answer may not map it anew.

@@ -1,6 +1,6 @@
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Crypto, Direction, Format, Media, Session};
+use super::{Crypto, Direction, Format, Media, PacketTime, Session};
 use crate::Codec;
 
 /// What both sides agreed on.
@@ -12,6 +12,11 @@ pub struct Negotiated {
     pub payload_type: u8,
     /// The payload type of DTMF events (RFC 4733), if the other side takes them; its clock is the codec's.
     pub dtmf_payload_type: Option<u8>,
+    /// The payload type of comfort noise (RFC 3389) at the codec's clock, if the other side takes it; never beside Opus, which
+    /// has its own.
+    pub comfort_payload_type: Option<u8>,
+    /// How long the other side wants our packets.
+    pub packet_time: PacketTime,
     /// Where our packets go. After the first packet came, its source is the better address: the other side may be
     /// behind a NAT.
     pub remote: SocketAddr,
@@ -94,6 +99,11 @@ fn agree(
         codec,
         payload_type,
         dtmf_payload_type: dtmf_payload_type(&formats, codec),
+        comfort_payload_type: formats
+            .iter()
+            .find(|format| format.is_comfort_noise() && format.clock_rate == codec.clock_rate())
+            .map(|format| format.payload_type),
+        packet_time: media.packet_time(),
         remote,
         remote_rtcp: rtcp_address(media, remote),
         direction: rtp_direction(session.direction(media), address).reversed(),

@@ -29,6 +29,8 @@ fn a_phones_offer_is_negotiated_by_our_preference() {
         codec: Codec::Pcmu,
         payload_type: 0,
         dtmf_payload_type: Some(101),
+        comfort_payload_type: None,
+        packet_time: PacketTime { wanted: Some(Duration::from_millis(20)), most: None },
         remote: "192.0.2.7:11780".parse().unwrap(),
         remote_rtcp: "192.0.2.7:11781".parse().unwrap(),
         direction: Direction::Sendrecv,
@@ -86,8 +88,8 @@ fn an_offer_reads_as_the_grammar_wants_it() {
         crypto: &[],
     }
     .to_sdp();
-    let expected = "v=0\r\no=- 7 2 IN IP6 2001:db8::1\r\ns=-\r\nc=IN IP6 2001:db8::1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 111 8 110 101\r\n\
-        a=rtpmap:111 opus/48000/2\r\na=fmtp:111 minptime=10;useinbandfec=1\r\na=rtpmap:8 PCMA/8000\r\n\
+    let expected = "v=0\r\no=- 7 2 IN IP6 2001:db8::1\r\ns=-\r\nc=IN IP6 2001:db8::1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 111 8 13 110 101\r\n\
+        a=rtpmap:111 opus/48000/2\r\na=fmtp:111 minptime=10;useinbandfec=1\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:13 CN/8000\r\n\
         a=rtpmap:110 telephone-event/48000\r\na=fmtp:110 0-15\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\na=sendrecv\r\n";
     assert_eq!(sdp, expected);
 }
@@ -251,4 +253,39 @@ fn a_description_has_a_size_beyond_which_it_is_refused() {
     let session = parse(&largest).unwrap();
     assert_eq!(session.media[63].formats().len(), 128);
     assert_eq!(negotiate(&session, &Codec::ALL), Err(NegotiateError::NoCodec));
+}
+
+#[test]
+fn comfort_noise_is_agreed_on_beside_g711_alone() {
+    let with = PHONE.replace("3 101", "3 13 101");
+    let number = |offer: &str, codec| agree(offer, &[codec]).unwrap().comfort_payload_type;
+    assert_eq!([number(&with, Codec::Pcmu), number(PHONE, Codec::Pcmu)], [Some(13), None]);
+    let dynamic = with.replace("3 13 101", "3 98 101") + "a=rtpmap:98 CN/8000\n";
+    assert_eq!(number(&dynamic, Codec::Pcma), Some(98), "under whatever number");
+    assert_eq!(number(BROWSER.replace("UDP/TLS/RTP/SAVPF", "RTP/AVP").as_str(), Codec::Opus), None, "Opus has its own");
+    let offer = |codecs: &[Codec]| {
+        let (session_id, version, direction) = (7, 1, Direction::Sendrecv);
+        RtpOffer { local: local(), session_id, version, codecs, direction, secure: false, crypto: &[] }.to_sdp()
+    };
+    assert!(offer(&[Codec::Opus, Codec::Pcmu]).contains("a=rtpmap:13 CN/8000"));
+    assert!(!offer(&[Codec::Opus]).contains("CN/"));
+    let session = parse(&with).unwrap();
+    let negotiated = negotiate(&session, &[Codec::Pcmu]).unwrap();
+    let (local, direction) = (local(), negotiated.direction);
+    let answer =
+        RtpAnswer { local, session_id: 7, version: 1, offer: &session, negotiated: &negotiated, direction, crypto: None };
+    assert!(answer.to_sdp().contains("RTP/AVP 0 13 101\r\n"), "{}", answer.to_sdp());
+}
+
+#[test]
+fn the_length_of_packets_is_read_as_it_is_written() {
+    let time = |ptime: &str| {
+        let session = parse(&PHONE.replace("a=ptime:20", ptime)).unwrap();
+        let time = session.audio().unwrap().1.packet_time();
+        [time.wanted, time.most].map(|time| time.map(|time| time.as_millis()))
+    };
+    assert_eq!(time("a=ptime:30\na=maxptime:60"), [Some(30), Some(60)]);
+    assert_eq!(time("a=ptime: 40.0"), [Some(40), None]);
+    assert_eq!(time("a=ptime:0\na=maxptime:nonsense"), [None, None]);
+    assert_eq!(time("a=ptime:200\na=maxptime:5"), [Some(60), Some(10)], "no phone means that");
 }

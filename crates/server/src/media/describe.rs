@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use aftertone_exchange::MediaFailure;
 use aftertone_media::{
     Codec,
-    sdp::{self, Crypto, Direction, Negotiated},
+    sdp::{self, Crypto, Direction, Negotiated, PacketTime},
     webrtc::{self, Payloads},
 };
 
@@ -32,6 +32,10 @@ pub(super) struct Agreed {
     send: Vec<(Codec, u8)>,
     /// Everything that the other end may send.
     receive: Vec<(Codec, u8)>,
+    /// The number to send comfort noise under, if the other end takes it.
+    pub(super) comfort: Option<u8>,
+    /// How long it wants our packets.
+    pub(super) packet_time: PacketTime,
     /// The number to send DTMF events under.
     pub(super) event: Option<u8>,
     /// The numbers under which DTMF events may come.
@@ -64,6 +68,8 @@ impl Agreed {
             payload_type: negotiated.payload_type,
             send: vec![format],
             receive: vec![format],
+            comfort: negotiated.comfort_payload_type,
+            packet_time: negotiated.packet_time,
             event: negotiated.dtmf_payload_type,
             events: negotiated.dtmf_payload_type.into_iter().collect(),
             direction: negotiated.direction,
@@ -88,6 +94,8 @@ impl Agreed {
             payload_type: answer.payload_type,
             send: answer.all.clone(),
             receive: answer.all.clone(),
+            comfort: None,
+            packet_time: PacketTime::default(),
             event: answer.dtmf_payload_type,
             events: answer.dtmf_payload_type.into_iter().collect(),
             direction: if ours { answer.direction } else { answer.direction.reversed() },
@@ -102,8 +110,14 @@ impl Agreed {
         match sound {
             Some((codec, _)) => Some(Meaning::Sound(*codec)),
             None if self.events.contains(&payload_type) => Some(Meaning::Event),
+            None if self.comfort == Some(payload_type) => Some(Meaning::Comfort),
             None => (payload_type == COMFORT_NOISE).then_some(Meaning::Comfort),
         }
+    }
+
+    /// What sound this number of ours carries.
+    pub(super) fn sound_of(&self, payload_type: u8) -> Option<Codec> {
+        self.send.iter().find(|(_, number)| *number == payload_type).map(|(codec, _)| *codec)
     }
 
     /// The number to send this codec under, if the other end takes it.

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use aftertone_exchange::LegId;
-use aftertone_media::{Codec, adapt::Adapter, rtp::RtpPacket};
+use aftertone_media::{Codec, adapt::Adapter, repack::Repacker, rtp::RtpPacket, sdp::PacketTime};
 
 use super::{
     deposit::DepositRun, describe::Agreed, menu::MenuRun, play::Player, press::Presses, relay::Relay, rtp::RtpLeg,
@@ -28,6 +28,8 @@ pub(super) struct Leg {
     pub(super) presses: Option<Presses>,
     /// The comfort noise after which it said nothing more.
     pub(super) resting: Option<RtpPacket>,
+    /// Makes its packets as long as it wants them, once it wants anything else than they are.
+    pub(super) repacker: Option<Repacker>,
     /// `o=` of our descriptions (RFC 8866 section 5.2): number and version.
     pub(super) session: (u64, u64),
 }
@@ -82,6 +84,28 @@ impl Leg {
         if !self.agreed.as_ref().is_some_and(|agreed| agreed.direction.sends()) {
             return;
         }
+        let Some(repacker) = &mut self.repacker else { return self.transmit(packet, now) };
+        let codec = self.agreed.as_ref().and_then(|agreed| agreed.sound_of(packet.payload_type));
+        let mut packets = Vec::new();
+        repacker.push(packet, codec, &mut packets);
+        for packet in packets {
+            self.transmit(packet, now);
+        }
+    }
+
+    /// Both ends are described, or anew.
+    pub(super) fn agree(&mut self, agreed: Agreed) {
+        match &mut self.repacker {
+            Some(repacker) => repacker.set(agreed.packet_time),
+            None if agreed.packet_time != PacketTime::default() => {
+                self.repacker = Some(Repacker::new(agreed.packet_time, self.stream.next()));
+            }
+            None => {}
+        }
+        self.agreed = Some(agreed);
+    }
+
+    fn transmit(&mut self, packet: RtpPacket, now: Instant) {
         self.stream.count(packet.payload.len());
         match &mut self.transport {
             Transport::Rtp(rtp) => rtp.send(&packet.to_bytes()),

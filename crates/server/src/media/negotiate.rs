@@ -88,7 +88,7 @@ impl State {
             }
         };
         let codec = agreed.codec;
-        leg.agreed = Some(agreed);
+        leg.agree(agreed);
         Ok(codec)
     }
 
@@ -145,7 +145,7 @@ impl State {
             rtp.describe_key(theirs)?;
             rtp.latch.describe(agreed.remote);
             rtp.latch.reports = agreed.reports;
-            leg.agreed = Some(agreed);
+            leg.agree(agreed);
         }
         Ok(Described { sdp, codecs: vec![negotiated.codec] })
     }
@@ -211,7 +211,7 @@ impl State {
             if let Transport::WebRtc(webrtc) = &mut leg.transport {
                 webrtc.described(&normal, now);
             }
-            leg.agreed = Some(Agreed::webrtc(&read, true));
+            leg.agree(Agreed::webrtc(&read, true));
         }
         Ok(Described { sdp, codecs: vec![codec] })
     }
@@ -302,6 +302,7 @@ fn new_leg(transport: Transport) -> Leg {
         player: None,
         presses: None,
         resting: None,
+        repacker: None,
         session,
     }
 }

@@ -81,10 +81,14 @@ impl Relay {
         }
     }
 
-    /// Silence in the other end's own codec: not every phone knows comfort noise, and who hears nothing at all takes the line
+    /// Comfort noise where the other end takes it, and else silence in its own codec: not every phone knows comfort noise, and who hears nothing at all takes the line
     /// for dead.
     fn comfort(&mut self, packet: &RtpPacket, stream: &mut SendStream, to: &Agreed, now: Instant, out: &mut Vec<RtpPacket>) {
         self.numbers.skip(packet);
+        if let Some(payload_type) = to.comfort {
+            let timestamp = stream.timestamp_at(now, to.codec.clock_rate());
+            return out.push(stream.packet(false, payload_type, timestamp, packet.payload.clone(), now));
+        }
         let silence = Encoder::new(to.codec).and_then(|mut encoder| encoder.encode(&vec![0; to.codec.frame()]));
         match silence {
             Ok(silence) => {

@@ -37,6 +37,11 @@ impl SendStream {
         self.ssrc
     }
 
+    /// The number of the next packet.
+    pub(super) fn next(&self) -> u16 {
+        self.next
+    }
+
     /// Packets and octets of payload; `None` before the first.
     pub(super) fn sent_so_far(&self) -> Option<(u32, u32)> {
         self.clock.map(|_| (self.packets, self.octets))

@@ -22,7 +22,8 @@ use serde_json::Value;
 
 const USAGE: &str = "usage: aftertone-bench NAME [ARGUMENTS]
   cpu [SECONDS]   what a call takes of the processor in each codec, ours beside baresip
-  deposit [CALLS [SECONDS]]   callers who leave messages at once, ours beside Asterisk's voicemail
+  deposit [CALLS [SECONDS [MOST]]]
+                   callers who leave messages at once, ours beside Asterisk's voicemail
   latency [RUNS]   from mouth to ear over virtual sound devices, ours beside baresip
   list    a mailbox of 50,000 messages: opening, searching, scrolling
   notify  from the caller's hang-up to the notification and the row

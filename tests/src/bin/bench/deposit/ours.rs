@@ -48,8 +48,8 @@ impl Voicemail for Ours {
     }
 }
 
-/// The server, where it is called, and which mailboxes.
-pub(super) async fn start() -> Result<(Ours, SocketAddr, Vec<String>)> {
+/// The server, which takes `most` calls at once or as many as it would by itself, where it is called, and which mailboxes.
+pub(super) async fn start(most: Option<usize>) -> Result<(Ours, SocketAddr, Vec<String>)> {
     say("ours: starting with its people");
     let folder = tempfile::tempdir()?;
     let data = folder.path().join("account");
@@ -63,7 +63,9 @@ pub(super) async fn start() -> Result<(Ours, SocketAddr, Vec<String>)> {
     }
     // What checking passwords needed for a moment would hide what the calls need.
     hosted.stop().await?;
-    let hosted = Hosted::start(&data, &[]).await?;
+    let most = most.map(|most| most.to_string());
+    let options: Vec<&str> = most.iter().flat_map(|most| ["--max-calls", most.as_str()]).collect();
+    let hosted = Hosted::start(&data, &options).await?;
     let store = SqliteStore::open(&data, Arc::new(Disk)).await?;
     let people = store.subscribers().await?.into_iter().map(|person| person.id).collect();
     let (sip, targets) = (hosted.sip_udp, names.into_iter().map(|(_, extension)| format!("*98{extension}")).collect());

@@ -16,6 +16,7 @@ use aftertone_tests::{
     sound::{self, Sound},
 };
 use anyhow::{Context, Result};
+use reqwest::Method;
 use serde_json::json;
 
 struct World {
@@ -335,6 +336,29 @@ async fn what_came_while_the_app_did_not_run_is_one_notification_and_none_outliv
     world.strangers_leave(2).await?;
     world.start()?;
     world.only_one("2 new messages").await?;
+    world.end().await
+}
+
+#[tokio::test]
+async fn a_greeting_that_is_about_to_end_is_told_of_once() -> Result<()> {
+    let mut world = World::new(&json!({})).await?;
+    let greeting = world.alice.announce(&Sound::tone(440.0, 2.0)).await?;
+    let ends = jiff::Timestamp::now() + Duration::from_secs(30 * 3600);
+    let body = json!({"kind": "greeting", "title": "Holiday", "text": "", "language": "en", "expires_at": ends.to_string()});
+    world.alice.send(Method::PUT, &format!("greetings/{greeting}"), Some(&body)).await?.error_for_status()?;
+    world.alice.change_plan(json!({"standard": greeting})).await?;
+    let told = world.only_one("Greeting: Holiday").await?;
+    assert!(told.body.starts_with("Its time ends "), "{told:?}");
+    world.desktop.notifications.press(told.id, "default").await?;
+    world.window(true).await?;
+    world.quit().await?;
+    world.start()?;
+    world.logged_times("the account is online", 2).await?;
+    world.call().await?;
+    world.notified("decline", &[]).await?;
+    let times = world.desktop.notifications.shown().iter().filter(|one| one.summary == told.summary).count();
+    assert_eq!(times, 1, "the restarted app remembers that it has told of it");
+    world.bob.command("hangup").await?;
     world.end().await
 }
 

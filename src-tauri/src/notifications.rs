@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use aftertone_model::{CallId, CallRecord, MessageId, Reason};
+use aftertone_model::{CallId, CallRecord, GreetingId, MessageId, Reason};
 use aftertone_view::{Language, MessageRow, PartyView};
 use futures_util::TryStreamExt;
 use notify_rust::{Hint, Notification, Timeout, Urgency};
@@ -31,6 +31,8 @@ pub(crate) enum Subject {
     Several,
     /// Nothing: whether it is shown is to be seen.
     Test,
+    /// A greeting that is out of date soon.
+    Expiry(GreetingId),
 }
 
 /// What the person pressed on it.
@@ -177,6 +179,23 @@ impl Notifications {
         let summary = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
         self.several = all;
         self.show(Subject::Several, &summary, words.while_away, &[("default", words.open)]);
+    }
+
+    /// Tells of a greeting in use that is out of date so many days from today, or is by now.
+    pub(crate) fn expiry(&mut self, greeting: GreetingId, title: &str, days: i32, language: Language) {
+        let words = Words::of(language);
+        let when = match days {
+            ..0 => words.is_over.to_owned(),
+            0 => words.ends_today.to_owned(),
+            1 => words.ends_tomorrow.to_owned(),
+            days => words.ends_in_days.replace("{}", &days.to_string()),
+        };
+        self.show(
+            Subject::Expiry(greeting),
+            &format!("{}: {title}", words.greeting),
+            &format!("{when} {}", words.renew),
+            &[("default", words.open)],
+        );
     }
 
     /// A message is new no more: what tells of it, and of nothing else that is new, goes.
@@ -342,6 +361,12 @@ struct Words {
     incoming_call: &'static str,
     missed_call: &'static str,
     no_message: &'static str,
+    greeting: &'static str,
+    is_over: &'static str,
+    ends_today: &'static str,
+    ends_tomorrow: &'static str,
+    ends_in_days: &'static str,
+    renew: &'static str,
     open: &'static str,
     play: &'static str,
     call_back: &'static str,
@@ -383,6 +408,12 @@ const ENGLISH: Words = Words {
     incoming_call: "Incoming call",
     missed_call: "Missed call",
     no_message: "No message was left.",
+    greeting: "Greeting",
+    is_over: "Its time is over.",
+    ends_today: "Its time ends today.",
+    ends_tomorrow: "Its time ends tomorrow.",
+    ends_in_days: "Its time ends in {} days.",
+    renew: "Then callers hear another one. Give it more time, or record a new one.",
     open: "Open",
     play: "Play",
     call_back: "Call back",
@@ -404,6 +435,12 @@ const GERMAN: Words = Words {
     incoming_call: "Eingehender Anruf",
     missed_call: "Verpasster Anruf",
     no_message: "Ohne Nachricht.",
+    greeting: "Ansage",
+    is_over: "Ihre Zeit ist um.",
+    ends_today: "Ihre Zeit endet heute.",
+    ends_tomorrow: "Ihre Zeit endet morgen.",
+    ends_in_days: "Ihre Zeit endet in {} Tagen.",
+    renew: "Danach hören Anrufer eine andere. Verlängern Sie sie, oder nehmen Sie eine neue auf.",
     open: "Öffnen",
     play: "Abspielen",
     call_back: "Zurückrufen",

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use aftertone_model::{GreetingId, Timestamp};
 use aftertone_view::{Language, NotificationsView, PlayerView, ToneRegion, VoiceProcessing};
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +43,8 @@ pub(crate) struct Settings {
     pub(crate) player: PlayerView,
     /// The set-up was gone through, or left: it does not come by itself again.
     pub(crate) set_up: bool,
+    /// The ends of greetings that the person was reminded of.
+    pub(crate) reminded: BTreeMap<GreetingId, Timestamp>,
 }
 
 impl Default for Settings {
@@ -62,6 +65,7 @@ impl Default for Settings {
             notifications: NotificationsView::default(),
             player: PlayerView::default(),
             set_up: false,
+            reminded: BTreeMap::new(),
         }
     }
 }

@@ -148,6 +148,7 @@ impl Shell {
     async fn run(mut self, mut receive: mpsc::UnboundedReceiver<Input>) {
         self.begin();
         self.revoke_left();
+        self.remind_every_hour();
         while let Some(first) = receive.recv().await {
             let begun = Instant::now();
             let mut next = Some(first);
@@ -260,6 +261,7 @@ impl Shell {
                 self.calls.forget(call);
                 self.tell_app();
             }
+            Input::Remind => self.remind(),
             Input::Quit => {}
         }
     }
@@ -377,6 +379,7 @@ impl Shell {
             (Subject::Missed(_), _) => self.show(Place::Calls { number: None }),
             (Subject::Several, _) => self.show(Place::Mailbox),
             (Subject::Test, _) => self.show_window(),
+            (Subject::Expiry(_), _) => self.show(Place::Greetings),
         }
     }
 

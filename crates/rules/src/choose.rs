@@ -218,13 +218,14 @@ pub fn limit(plan: &Plan, usual: Duration, most: Duration) -> Duration {
     wanted.min(most)
 }
 
-/// The greeting among those in use that is out of date next, and when: for reminders.
+/// The greetings among those in use that are out of date by `until`, and since or from when on: for reminders.
 #[must_use]
-pub fn next_expiry(answering: &Answering) -> Option<(GreetingId, Timestamp)> {
+pub fn expiring(answering: &Answering, until: Timestamp) -> BTreeMap<GreetingId, Timestamp> {
     let plan = &answering.plan;
     let rules = plan.greetings.iter().filter(|rule| rule.on).filter_map(|rule| rule.greeting);
     let used = rules.chain(plan.standard).chain(plan.temporary.as_ref().map(|temporary| temporary.greeting));
-    used.filter_map(|id| Some((id, answering.greetings.get(&id)?.expires_at?))).min_by_key(|(_, at)| *at)
+    let ends = used.filter_map(|id| Some((id, answering.greetings.get(&id)?.expires_at?)));
+    ends.filter(|(_, at)| *at <= until).collect()
 }
 
 impl Answering {

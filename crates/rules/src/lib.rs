@@ -18,7 +18,7 @@ mod numbers;
 pub use calendar::{ImportedDays, import_days};
 pub use check::{PlanProblem, check, is_zone, zones};
 pub use choose::{
-    Action, Answering, Because, Chosen, Occasion, Passed, Screened, Shelved, Unmet, greeting, limit, moment_of, next_expiry,
+    Action, Answering, Because, Chosen, Occasion, Passed, Screened, Shelved, Unmet, expiring, greeting, limit, moment_of,
     screening,
 };
 pub use coach::{Advice, Draft, Finding, GOOD_LENGTH_S, Point, coach, estimated_length_ms};

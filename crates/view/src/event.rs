@@ -248,6 +248,8 @@ pub enum Place {
         /// From a `tel:` or `sip:` link; it is filled in, never dialled by itself.
         number: Option<String>,
     },
+    /// The greetings.
+    Greetings,
     /// The settings.
     Settings,
     /// The set-up.

@@ -20,6 +20,8 @@ pub(crate) enum Input {
     Told(Box<Told>),
     /// Signing in, or starting at the app's start, came to an end.
     Started(Result<Option<Box<Started>>, Code>, Option<oneshot::Sender<Result<(), Code>>>),
+    /// It is time to look whether somebody is to be reminded of something.
+    Remind,
     /// A command that took a while wants something told.
     Tell(Box<Event>),
     /// The mailbox has to be read again.

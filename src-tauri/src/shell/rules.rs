@@ -3,13 +3,17 @@
 use std::time::Duration;
 
 use aftertone_client::RemovedPart;
-use aftertone_model::{Greeting, Plan};
-use aftertone_rules::{Answering, regions};
+use aftertone_model::{Greeting, Plan, Timestamp};
+use aftertone_rules::{Answering, expiring, regions};
 use aftertone_sync::PlanView;
 use aftertone_view::{Code, Command, ConnectionView, Event, PlanPart, RulesView, SimulatedCall, answering, simulate};
 
 use super::{Input, Shell, greetings::Toast, perform::Reply};
 use crate::window;
+
+/// So long before a greeting is out of date its owner is reminded.
+const REMIND: Duration = Duration::from_secs(2 * 24 * 3600);
+const LOOK_FOR_REMINDERS: Duration = Duration::from_secs(3600);
 
 /// How calls are answered, as the window shows it and as the simulator takes it.
 #[derive(Default)]
@@ -84,6 +88,34 @@ impl Shell {
         let regions = regions().map(str::to_owned).collect();
         self.rules.view = RulesView { plan, version, ring_s: self.rules.view.ring_s, regions, reachable };
         self.tell_rules();
+        self.remind();
+    }
+
+    /// Reminds once of each greeting in use that is out of date soon, but not in quiet hours.
+    pub(super) fn remind(&mut self) {
+        let now = Timestamp::now();
+        let soon = expiring(&self.rules.answering, now.checked_add(REMIND).unwrap_or(now));
+        if soon == self.settings.reminded || self.phone.is_none() || self.settings.quiet_now() {
+            return;
+        }
+        for (greeting, at) in &soon {
+            let title = self.rules.answering.greetings.get(greeting).map(|shelved| shelved.title.clone());
+            if let Some(title) = title.filter(|_| self.settings.reminded.get(greeting) != Some(at)) {
+                self.notifications.expiry(*greeting, &title, days_until(*at), self.settings.language());
+            }
+        }
+        self.settings.reminded = soon;
+        self.settings.save(&self.folder);
+    }
+
+    pub(super) fn remind_every_hour(&self) {
+        let inputs = self.inputs.clone();
+        tauri::async_runtime::spawn(async move {
+            loop {
+                tokio::time::sleep(LOOK_FOR_REMINDERS).await;
+                inputs.send(Input::Remind);
+            }
+        });
     }
 
     pub(super) fn tell_rules(&self) {
@@ -106,6 +138,14 @@ impl Shell {
         self.rules.view.ring_s = seconds;
         self.tell_rules();
     }
+}
+
+/// In days of this machine's calendar, below zero where it is over.
+fn days_until(at: Timestamp) -> i32 {
+    let zone = jiff::tz::TimeZone::system();
+    let here = |at: Timestamp| zone.to_datetime(at).date();
+    let days = here(at).since(here(Timestamp::now())).map_or(0, |span| span.get_days());
+    if at <= Timestamp::now() { -1 } else { days }
 }
 
 fn take<T>(list: &mut Vec<T>, index: usize) -> Option<T> {

@@ -214,7 +214,7 @@ impl Shell {
                     let _window_gone = reply.send(Ok(()));
                 }
             }
-            Subject::Message(_) | Subject::Call(_) | Subject::Missed(_) | Subject::Several => {}
+            Subject::Message(_) | Subject::Call(_) | Subject::Missed(_) | Subject::Several | Subject::Expiry(_) => {}
         }
     }
 

@@ -45,7 +45,8 @@ class Route {
       case "mailbox":
         return this.go("mailbox");
       case "settings":
-        return this.go("settings");
+      case "greetings":
+        return this.go(place.type);
       case "set_up":
         return this.go("setup");
       case "message":

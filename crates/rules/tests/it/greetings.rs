@@ -1,7 +1,7 @@
 //! Each branch of the choice.
 
 use aftertone_model::{Callers, OwnDay, Reason, Temporary, Weekday, When};
-use aftertone_rules::{Answering, Because, Holiday, Met, Passed, Unmet, greeting, moment_of, next_expiry};
+use aftertone_rules::{Answering, Because, Holiday, Met, Passed, Unmet, expiring, greeting, moment_of};
 use jiff::civil::{Time, date};
 
 use crate::world::{WORKDAYS, at, berlin, callers, dates, from, group, hours, id, rule, span, unanswered};
@@ -220,7 +220,11 @@ fn what_is_out_of_date_or_without_sound_or_off_is_passed_over() {
     assert_eq!(chosen.greeting, Some(id(4)));
     let unmet: Vec<_> = chosen.passed.into_iter().map(|passed| passed.unmet).collect();
     assert_eq!(unmet, [Unmet::Expired(at("2026-11-27T12:00:00Z")), Unmet::Silent, Unmet::Off]);
-    assert_eq!(next_expiry(&answering), Some((id(1), at("2026-11-27T12:00:00Z"))));
+    let noon = at("2026-11-27T12:00:00Z");
+    assert_eq!(expiring(&answering, noon).into_iter().collect::<Vec<_>>(), [(id(1), noon)]);
+    assert!(expiring(&answering, at("2026-11-27T11:59:59Z")).is_empty());
+    answering.greetings.get_mut(&id(3)).unwrap().expires_at = Some(noon);
+    assert_eq!(expiring(&answering, noon).len(), 1, "nobody hears what is switched off");
     answering.plan.standard = Some(id(1));
     answering.plan.greetings.clear();
     assert_eq!(unanswered(&answering, "2026-11-27T12:00:00Z").greeting, None);

@@ -1530,7 +1530,7 @@ message: string, } | { "type": "calls",
 /**
  * From a `tel:` or `sip:` link; it is filled in, never dialled by itself.
  */
-number: string | null, } | { "type": "settings" } | { "type": "set_up" };
+number: string | null, } | { "type": "greetings" } | { "type": "settings" } | { "type": "set_up" };
 
 /**
  * How callers of one person are answered: which greeting they hear, how long it rings, who gets through.

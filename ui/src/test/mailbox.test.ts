@@ -62,8 +62,7 @@ describe("the mailbox", () => {
 
   test("what is deleted comes back by undo, as new as it was", async () => {
     const world = await World.open();
-    await screen.findAllByTestId("message-row");
-    const id = world.get("message").dataset["messageId"];
+    const id = (await world.find("message")).dataset["messageId"];
     await world.click("delete");
     await waitFor(() => expect(world.all("message-row")).toHaveLength(2));
     expect(world.get("message").dataset["messageId"]).not.toBe(id);

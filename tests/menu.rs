@@ -404,8 +404,11 @@ async fn a_caller_chooses_what_becomes_of_the_message() -> Result<()> {
     caller.press("1").await?;
     let again = caller.hears("deposit-menu").await?;
     let played = caller.so_far()?.part(menu.end_s, again.at_s - menu.end_s);
-    let likeness_s = sound::likeness(&sound::sentence()?.part(1.0, 2.0), &played);
-    assert!(likeness_s > 0.8, "the caller hears {likeness_s:.2} like what they said");
+    // The sentence goes round and round, and where in it the recording begins is by chance: one of its parts is whole in it.
+    let sentence = sound::sentence()?;
+    let starts = (0..).map(f64::from).take_while(|start_s| start_s + 2.0 <= sentence.seconds());
+    let likeness = starts.map(|start_s| sound::likeness(&sentence.part(start_s, 2.0), &played)).fold(0.0, f64::max);
+    assert!(likeness > 0.8, "the caller hears {likeness:.2} like what they said");
     for (key, said) in [("4", "marked-urgent"), ("5", "marked-private"), ("4", "not-urgent"), ("4", "marked-urgent")] {
         caller.press(key).await?;
         caller.hears(said).await?;

@@ -641,6 +641,69 @@ async fn greeting_and_pin_are_set_by_phone() -> Result<()> {
     world.hosted.stop().await
 }
 
+/// What a caller hears of the greeting, until so many seconds of sound have come.
+async fn greeted(world: &World, name: &str, seconds: f64) -> Result<Sound> {
+    let account = "<sip:+4930901821@elsewhere.example>;regint=0;audio_codecs=PCMU".to_owned();
+    let phone = world.phone(account, name, &Sound::silence(CALL_S)).await?;
+    let mut caller = world.listen(phone, &format!("sip:1001@{};transport=udp", world.hosted.sip_udp)).await?;
+    process::eventually(&format!("{seconds} s are heard"), PATIENCE, || {
+        std::future::ready(caller.so_far().map(|heard| (heard.seconds() > seconds).then_some(())))
+    })
+    .await?;
+    caller.phone.command("hangup").await?;
+    caller.hung_up().await?;
+    caller.so_far()
+}
+
+/// The name as it is stored, and after it the greeting of the account.
+fn is_said_before_the_greeting(name: &Sound, heard: &Sound) -> Result<()> {
+    let greeting = sound::asset("greeting-en.wav")?;
+    let (named, greeted) = (sound::likeness(name, heard), sound::likeness(&greeting, heard));
+    assert!(named > 0.8 && greeted > 0.8, "{named:.2} like the name, {greeted:.2} like the greeting");
+    let (name_s, greeting_s) = (sound::find(name, heard), sound::find(&greeting, heard));
+    let pause_s = greeting_s - name_s - name.seconds();
+    assert!(pause_s.abs() < 0.3, "the name at {name_s:.2} s, the greeting at {greeting_s:.2} s");
+    Ok(())
+}
+
+/// Recorded by phone it is the app's, and the other way round; without it callers hear the greeting alone.
+#[tokio::test]
+async fn the_name_that_is_recorded_by_phone_is_said_to_callers_and_is_the_one_of_the_app() -> Result<()> {
+    let world = World::new("en").await?;
+    let mut alice = world.own_menu(&sound::sentence()?.repeated(CALL_S)).await?;
+    alice.hears("main-menu").await?;
+    alice.press("3").await?;
+    alice.hears("options-menu").await?;
+    alice.press("4").await?;
+    alice.records(2.0).await?;
+    alice.hears_all("name-kept options-menu").await?;
+    let listed = world.alice.get("greetings").await?;
+    assert_eq!((listed.as_array().map(Vec::len), &listed[0]["kind"]), (Some(1), &json!("name")), "{listed}");
+    let id = listed[0]["id"].as_str().context("no id")?;
+    let by_phone = world.alice.greeting_sound(id).await?;
+    let heard = greeted(&world, "first", by_phone.seconds() + 9.0).await?;
+    is_said_before_the_greeting(&by_phone, &heard)?;
+
+    world.alice.put_greeting_sound(id, &sound::reply()?.part(0.3, 3.0)).await?;
+    let by_app = world.alice.greeting_sound(id).await?;
+    let heard = greeted(&world, "second", by_app.seconds() + 9.0).await?;
+    is_said_before_the_greeting(&by_app, &heard)?;
+
+    alice.press("4").await?;
+    alice.records(2.0).await?;
+    alice.hears("name-kept").await?;
+    alice.phone.command("hangup").await?;
+    let listed = world.alice.get("greetings").await?;
+    assert_eq!((listed.as_array().map(Vec::len), &listed[0]["id"]), (Some(1), &json!(id)), "the same one: {listed}");
+    assert_ne!(world.alice.greeting_sound(id).await?.0, by_app.0);
+
+    world.alice.send(Method::DELETE, &format!("greetings/{id}"), None).await?.error_for_status()?;
+    let heard = greeted(&world, "third", 7.0).await?;
+    let greeting_s = sound::find(&sound::asset("greeting-en.wav")?.part(0.0, 4.0), &heard);
+    assert!(greeting_s < 1.0, "the greeting at once, and not after {greeting_s:.2} s");
+    world.hosted.stop().await
+}
+
 /// Sixteen callers with numbers of their own try as many wrong PINs at once.
 #[tokio::test]
 async fn guessing_gets_nowhere_and_locks_nobody_out_of_the_app_or_of_the_own_phone() -> Result<()> {

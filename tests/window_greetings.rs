@@ -44,12 +44,12 @@ async fn record(office: &Office, window: &Window, said: &Sound) -> Result<()> {
     window.wait_for(&recorder("recorded")).await
 }
 
-/// What Bob hears when the mailbox answers, until the beep and a little more.
-async fn bob_hears_the_greeting(office: &mut Office, window: &Window, said: &Sound) -> Result<Sound> {
+/// What Bob hears when the mailbox answers, until so many seconds have come.
+async fn bob_hears_the_greeting(office: &mut Office, window: &Window, seconds: f64) -> Result<Sound> {
     office.bob_calls().await?;
     window.click("decline").await?;
     office.bob.happening("CALL_ESTABLISHED", PATIENCE).await?;
-    office.bob.hears(said.seconds() + 0.5, HEARD).await?;
+    office.bob.hears(seconds, HEARD).await?;
     office.bob.command("hangup").await?;
     office.bob.happening("CALL_CLOSED", PATIENCE).await?;
     sound::so_far(&office.bob.heard()?)
@@ -100,7 +100,7 @@ async fn what_is_recorded_in_the_window_is_what_the_next_caller_hears() -> Resul
     window.click("greeting-save").await?;
     window.wait_for("[data-testid=\"greeting\"][data-use=\"standard\"][data-state=\"stored\"]").await?;
 
-    let heard = bob_hears_the_greeting(&mut office, &window, &said).await?;
+    let heard = bob_hears_the_greeting(&mut office, &window, said.seconds() + 0.5).await?;
     alike("Bob hears", &said, &heard)?;
 
     // Taken away the account's own greeting is heard; undone, it is there again and still the standard one.
@@ -109,8 +109,36 @@ async fn what_is_recorded_in_the_window_is_what_the_next_caller_hears() -> Resul
     window.wait_until_gone("[data-testid=\"greeting\"]").await?;
     window.click("undo").await?;
     window.wait_for("[data-testid=\"greeting\"][data-use=\"standard\"][data-state=\"stored\"]").await?;
-    let again = bob_hears_the_greeting(&mut office, &window, &said).await?;
+    let again = bob_hears_the_greeting(&mut office, &window, said.seconds() + 0.5).await?;
     alike("brought back, Bob hears", &said, &again)?;
+    window.close().await?;
+    office.close().await
+}
+
+/// Recorded, heard, said to Bob before the greeting of the account, taken away, and brought back.
+#[tokio::test]
+async fn the_name_that_is_recorded_in_the_window_is_said_before_the_greeting_of_the_account() -> Result<()> {
+    let mut office = Office::open(Sound::silence(60.0)).await?;
+    let window = office.alice("alice").await?;
+    window.click("nav-greetings").await?;
+    window.click("name-record").await?;
+    let said = sound::reply()?;
+    record(&office, &window, &said).await?;
+    window.click("name-save").await?;
+    window.wait_for("[data-testid=\"spoken-name\"][data-state=\"stored\"]").await?;
+    let greeting = sound::asset("greeting-en.wav")?;
+    let heard = bob_hears_the_greeting(&mut office, &window, said.seconds() + greeting.seconds()).await?;
+    alike("Bob hears the name", &said, &heard)?;
+    let begins = greeting.part(0.0, 3.0);
+    let likeness = sound::likeness(&begins, &heard);
+    ensure!(likeness > 0.8, "{likeness:.2} like the greeting of the account");
+    ensure!(sound::find(&begins, &heard) > said.seconds() - 0.5, "it comes after the name");
+
+    window.click("nav-greetings").await?;
+    window.click("name-delete").await?;
+    window.wait_for("[data-testid=\"spoken-name\"][data-state=\"none\"]").await?;
+    window.click("undo").await?;
+    window.wait_for("[data-testid=\"spoken-name\"][data-state=\"stored\"]").await?;
     window.close().await?;
     office.close().await
 }

@@ -145,9 +145,9 @@ impl Sound {
         }
     }
 
-    /// Records the microphone, as it is: nobody talks back, and the server sees to the loudness. None without a sound card.
-    pub(crate) fn record(&self, tell: impl Fn(Progress) + Send + 'static) -> Option<Recorder> {
-        self.card.as_ref().map(|card| Recorder::start(card.microphone(), tell))
+    /// Records the microphone for so many seconds at most, as it is: nobody talks back, and the server sees to the loudness. None without a sound card.
+    pub(crate) fn record(&self, longest_s: usize, tell: impl Fn(Progress) + Send + 'static) -> Option<Recorder> {
+        self.card.as_ref().map(|card| Recorder::start(card.microphone(), longest_s, tell))
     }
 
     /// Shows the meters while somebody can be heard; `calls` says whether a call is connected, or a recording goes on.

@@ -16,7 +16,7 @@ use tokio::{io::AsyncWriteExt, process::Command};
 use crate::{
     peers::names::NameServer,
     process::{self, Running},
-    sound::Sound,
+    sound::{self, Sound},
 };
 
 /// The SIP domain of every account here.
@@ -398,15 +398,33 @@ impl Api {
     /// # Errors
     /// Where the server refuses.
     pub async fn announce(&self, sound: &Sound) -> Result<String> {
-        let folder = tempfile::tempdir()?;
-        let file = folder.path().join("greeting.wav");
-        sound.save(&file)?;
         let id = aftertone_model::GreetingId::from_random(rand::random());
         let body = json!({"kind": "greeting", "title": "Own", "text": "", "language": "en", "expires_at": null});
         self.send(Method::PUT, &format!("greetings/{id}"), Some(&body)).await?.error_for_status()?;
+        self.put_greeting_sound(&id.to_string(), sound).await?;
+        Ok(id.to_string())
+    }
+
+    /// Gives a greeting or the spoken name another sound.
+    ///
+    /// # Errors
+    /// Where the server refuses.
+    pub async fn put_greeting_sound(&self, id: &str, sound: &Sound) -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("greeting.wav");
+        sound.save(&file)?;
         let request = self.client.put(format!("{}/v1/greetings/{id}/audio", self.base)).bearer_auth(&self.token);
         request.body(std::fs::read(file)?).send().await?.error_for_status()?;
-        Ok(id.to_string())
+        Ok(())
+    }
+
+    /// The sound of a greeting or of the spoken name, as it is stored.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub async fn greeting_sound(&self, id: &str) -> Result<Sound> {
+        let pcm = aftertone_media::container::decode(&self.bytes(&format!("greetings/{id}/audio")).await?)?;
+        Ok(Sound(sound::to_rate(&pcm.samples, pcm.rate)?))
     }
 
     /// The messages of the mailbox, the newest first.

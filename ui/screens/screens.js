@@ -77,6 +77,7 @@ const VIEWS = [
   { name: "greetings-offline", section: "greetings", world: "offline" },
   { name: "greeting-edit", section: "greetings", steps: [click("greeting-edit")] },
   { name: "greeting-until", section: "greetings", steps: [click("greeting-temporary"), click("greeting-temporary"), choose("greeting-until", "2026-12-06")] },
+  { name: "greeting-name", section: "greetings", steps: [click("name-record"), click("record"), wait("record-gauge"), click("record-stop"), wait("trim-to")] },
   { name: "greeting-new", section: "greetings", steps: [click("greeting-new"), click("template-vacation")] },
   { name: "greeting-recording", section: "greetings", world: "recording" },
   { name: "greeting-recorded", section: "greetings", world: "recorded", steps: [type("greeting-title", "Office")], looks: ALL },

@@ -11,7 +11,9 @@ use std::{
     time::Duration,
 };
 
-use aftertone_model::{AnsweringRule, CallerGroup, Greeting, GreetingId, GreetingKey, GreetingRule, OwnDay, Plan, Temporary};
+use aftertone_model::{
+    AnsweringRule, CallerGroup, Greeting, GreetingId, GreetingKey, GreetingKind, GreetingRule, OwnDay, Plan, Temporary,
+};
 use aftertone_sync::{GreetingBody, MeBody, PlanView, ProblemCode};
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -182,7 +184,8 @@ impl Drafts {
         blocking(move || {
             // The description comes last: without it there is nothing that waits.
             write(&sound_file(&folder, new.waiting.id), &new.sound)?;
-            describe(&folder, &new.waiting)
+            describe(&folder, &new.waiting)?;
+            if new.waiting.body.kind == GreetingKind::Name { forget_other_names(&folder, new.waiting.id) } else { Ok(()) }
         })
         .await
     }
@@ -202,11 +205,7 @@ impl Drafts {
 
     async fn done(&self, id: GreetingId) -> io::Result<()> {
         let folder = self.waiting.clone();
-        blocking(move || {
-            std::fs::remove_file(description(&folder, id))?;
-            std::fs::remove_file(sound_file(&folder, id))
-        })
-        .await
+        blocking(move || remove_both(&folder, id)).await
     }
 
     pub(crate) async fn sounding(&self, id: GreetingId) -> Option<Sounding> {
@@ -398,8 +397,8 @@ async fn upload_all(api: &Api, mailbox: &Mailbox, drafts: &Drafts, inputs: &mpsc
 
 /// Every step may be done twice.
 async fn upload(api: &Api, mailbox: &Mailbox, drafts: &Drafts, waiting: &WaitingGreeting) -> Result<(), ChangeError> {
-    let id = waiting.id;
-    let sound = drafts.sound(id).await.map_err(StoreError::from)?;
+    let sound = drafts.sound(waiting.id).await.map_err(StoreError::from)?;
+    let id = id_at_server(api, waiting).await?;
     api.put_greeting(id, &waiting.body).await?;
     let greeting = api.put_greeting_audio(id, sound).await?;
     match &waiting.purpose {
@@ -411,6 +410,26 @@ async fn upload(api: &Api, mailbox: &Mailbox, drafts: &Drafts, waiting: &Waiting
         }
     }
     Ok(mailbox.keep_greeting(&greeting).await?)
+}
+
+/// A mailbox has one spoken name: the one that is there, perhaps recorded by phone, gets the new sound.
+async fn id_at_server(api: &Api, waiting: &WaitingGreeting) -> Result<GreetingId, ApiError> {
+    if waiting.body.kind != GreetingKind::Name {
+        return Ok(waiting.id);
+    }
+    let known = api.greetings().await?.into_iter().find(|greeting| greeting.kind == GreetingKind::Name);
+    Ok(known.map_or(waiting.id, |name| name.id))
+}
+
+/// Of names that wait only the last one is wanted.
+fn forget_other_names(folder: &Path, last: GreetingId) -> io::Result<()> {
+    let names = read_all(folder)?.into_iter().filter(|waiting| waiting.body.kind == GreetingKind::Name && waiting.id != last);
+    names.map(|name| remove_both(folder, name.id)).collect()
+}
+
+fn remove_both(folder: &Path, id: GreetingId) -> io::Result<()> {
+    std::fs::remove_file(description(folder, id))?;
+    std::fs::remove_file(sound_file(folder, id))
 }
 
 fn read_all(folder: &Path) -> io::Result<Vec<WaitingGreeting>> {
@@ -479,7 +498,7 @@ fn unfetched(error: GreetingSoundError) -> CommandError {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use aftertone_model::{GreetingKind, Language};
+    use aftertone_model::Language;
 
     use super::*;
 
@@ -506,6 +525,24 @@ mod tests {
         assert_eq!(drafts.sound(recorded.waiting.id).await.unwrap(), [1, 2, 3]);
         drafts.done(recorded.waiting.id).await.unwrap();
         assert_eq!(drafts.all().await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn of_names_the_last_one_waits() {
+        let folder = tempfile::tempdir().unwrap();
+        let drafts = Drafts::open(folder.path()).unwrap();
+        let named = |number| {
+            let mut name = new(number, "Name");
+            name.waiting.body.kind = GreetingKind::Name;
+            name
+        };
+        for recorded in [new(1, "Office"), named(2), named(3)] {
+            drafts.add(recorded).await.unwrap();
+        }
+        let mut ids: Vec<_> = drafts.all().await.unwrap().into_iter().map(|waiting| waiting.id).collect();
+        ids.sort();
+        assert_eq!(ids, [1, 3].map(GreetingId::from_random));
+        assert!(drafts.sound(GreetingId::from_random(2)).await.is_err());
     }
 
     #[tokio::test]

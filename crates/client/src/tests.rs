@@ -327,6 +327,27 @@ async fn a_greeting_that_was_recorded_without_the_server_is_sent_after_a_restart
     session.shut_down().await;
 }
 
+/// Somebody records their name by phone, and then in the app: it is the same one.
+#[tokio::test]
+async fn a_name_that_is_recorded_takes_the_place_of_the_one_that_is_there() {
+    let (fake, _place, session, mut events) = signed_in().await;
+    caught_up(&mut events).await;
+    let by_phone = GreetingId::from_random(9);
+    let mut name = recorded(1);
+    name.waiting.body = GreetingBody { kind: GreetingKind::Name, title: "Name".into(), ..name.waiting.body };
+    name.waiting.purpose = Purpose::Keep;
+    let GreetingBody { kind, title, text, language, expires_at } = name.waiting.body.clone();
+    let known = Greeting { id: by_phone, kind, title, text, language, expires_at, changed_at: Timestamp::UNIX_EPOCH, sound: None };
+    fake.state().greetings.push(known);
+    session.add_greeting(name).await.unwrap();
+    let greetings = settled(&session, &mut events).await;
+    assert_eq!(greetings.waiting, []);
+    let names: Vec<_> = fake.state().greetings.iter().map(|name| (name.id, name.sound.is_some())).collect();
+    assert_eq!(names, [(by_phone, true)]);
+    assert_eq!(greetings.stored.iter().map(|name| name.id).collect::<Vec<_>>(), [by_phone]);
+    session.shut_down().await;
+}
+
 /// What was changed elsewhere meanwhile is never overwritten; a rule that was removed is put back into whatever there is then.
 #[tokio::test]
 async fn a_plan_that_was_changed_elsewhere_is_kept_and_the_change_is_refused() {

@@ -26,6 +26,11 @@ impl Exchange {
         (file.cloned().map(Sound::File), limit(&person.answering.plan, USUAL_MESSAGE, most))
     }
 
+    /// The owner's name in their own voice, where they have recorded it.
+    pub(crate) fn spoken_name_of(&self, owner: SubscriberId) -> Option<Sound> {
+        self.directory.person(owner)?.spoken_name.clone().map(Sound::File)
+    }
+
     /// Whose mailbox a number stands for, which takes messages without ringing.
     pub(crate) fn live_mailbox(&self, number: &str) -> Option<SubscriberId> {
         let plan = &self.config.dial_plan;

@@ -47,6 +47,8 @@ pub struct Person {
     pub answering: Answering,
     /// Where the sounds of their greetings lie.
     pub greetings: BTreeMap<GreetingId, PathBuf>,
+    /// Where the sound of their spoken name lies.
+    pub spoken_name: Option<PathBuf>,
 }
 
 /// Everybody of the account. Clones share it.

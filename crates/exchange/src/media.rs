@@ -233,9 +233,10 @@ impl Exchange {
         if let (Partner::Mailbox { reason }, Some(callee)) = (partner, call.callee()) {
             let menu = self.menu_of_mailbox(call);
             let (greeting, longest) = self.answer_of(call, callee.id, reason, now);
+            let spoken_name = if greeting.is_none() { self.spoken_name_of(callee.id) } else { None };
             let keys = self.keys_of(callee.id);
             let order = deposit_order(call, callee, message, reason, now);
-            let deposit = Box::new(DepositOrder { greeting, longest, menu, keys, ..order });
+            let deposit = Box::new(DepositOrder { greeting, spoken_name, longest, menu, keys, ..order });
             let leg = call.caller.leg;
             self.command(MediaCommand::Deposit { leg, deposit });
         }
@@ -375,6 +376,7 @@ fn deposit_order(
         record,
         language: callee.language,
         greeting: None,
+        spoken_name: None,
         longest: Duration::ZERO,
         menu: None,
         keys: BTreeMap::new(),

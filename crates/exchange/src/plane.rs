@@ -177,6 +177,8 @@ pub struct DepositOrder {
     pub language: Language,
     /// What is played before the beep. Without it, or if it can't be had, the greeting that comes with the server.
     pub greeting: Option<Sound>,
+    /// The owner's name in their own voice, said before the greeting that comes with the server; never before one of their own.
+    pub spoken_name: Option<Sound>,
     /// The longest message.
     pub longest: Duration,
     /// Where the star key leads from the greeting.

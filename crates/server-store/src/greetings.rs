@@ -253,13 +253,17 @@ pub(crate) async fn answering(
     }
     let rows = sqlx::query(
         "SELECT greetings.*, blobs.file AS file FROM greetings LEFT JOIN blobs ON blobs.content = greetings.content
-         WHERE greetings.kind = 'greeting' ORDER BY greetings.id",
+         ORDER BY greetings.id",
     )
     .fetch_all(connection)
     .await?;
     for row in &rows {
         let file = row.get_as::<Option<String>>("file")?.map(|file| blobs_dir.join(file));
-        all.entry(row.parsed("owner")?).or_default().greetings.push((from_row(row)?, file));
+        let (answering, recorded) = (all.entry(row.parsed("owner")?).or_default(), from_row(row)?);
+        match recorded.kind {
+            GreetingKind::Greeting => answering.greetings.push((recorded, file)),
+            GreetingKind::Name => answering.name = file,
+        }
     }
     Ok(all)
 }

@@ -394,6 +394,8 @@ pub struct StoredAnswering {
     pub plan: Plan,
     /// The greetings, each with the file of its sound.
     pub greetings: Vec<(Greeting, Option<PathBuf>)>,
+    /// The file of the spoken name.
+    pub name: Option<PathBuf>,
 }
 
 /// What the message-waiting lamp shows (RFC 3842): messages in the trash count nowhere.

@@ -317,16 +317,18 @@ pub(crate) async fn directory(store: &dyn Store, domain: &str) -> Result<Directo
     let people = store.subscribers().await?.into_iter().map(|subscriber| {
         let Calling { rights, do_not_disturb } = calling.get(&subscriber.id).copied().unwrap_or_default();
         let phones = phones.remove(&subscriber.id).unwrap_or_default();
-        let (answering, greetings) = answering_of(answering.remove(&subscriber.id).unwrap_or_default(), &zone);
+        let mut stored = answering.remove(&subscriber.id).unwrap_or_default();
+        let spoken_name = stored.name.take();
+        let (answering, greetings) = answering_of(stored, &zone);
         let dials_from_menu = dialling.contains(&subscriber.id);
-        Person { subscriber, phones, rights, do_not_disturb, dials_from_menu, answering, greetings }
+        Person { subscriber, phones, rights, do_not_disturb, dials_from_menu, answering, greetings, spoken_name }
     });
     Ok(Directory::new(people.collect::<Vec<_>>()))
 }
 
 /// As the exchange wants it; who hasn't named a time zone has the machine's.
 fn answering_of(stored: StoredAnswering, zone: &str) -> (Answering, BTreeMap<GreetingId, PathBuf>) {
-    let StoredAnswering { mut plan, greetings } = stored;
+    let StoredAnswering { mut plan, greetings, name: _ } = stored;
     if plan.zone.is_empty() {
         zone.clone_into(&mut plan.zone);
     }

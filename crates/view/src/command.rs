@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
 use crate::{
-    AudioUse, CoachedText, GreetingUse, Language, NotificationsView, PlanPart, PlayerView, SimulatedCall, ToneRegion,
+    AudioUse, CoachedText, GreetingUse, Language, NotificationsView, PlanPart, PlayerView, RecordingUse, SimulatedCall, ToneRegion,
     VoiceProcessing, Window,
 };
 
@@ -250,7 +250,11 @@ pub enum Command {
         greeting: GreetingId,
     },
     /// Record, after a countdown: [`Event::Recorder`](crate::Event::Recorder).
-    StartRecording,
+    StartRecording {
+        /// What for: it ends by itself once it is as long as that may be.
+        #[serde(rename = "use")]
+        usage: RecordingUse,
+    },
     /// End the recording, or the countdown.
     StopRecording,
     /// Take a sound file in the place of a recording; answers when it was read.
@@ -288,6 +292,17 @@ pub enum Command {
         /// What it is used for.
         #[serde(rename = "use")]
         usage: GreetingUse,
+    },
+    /// Make what was recorded the spoken name, in the place of one that there is; it is sent as soon as there is a connection.
+    SaveName {
+        /// What is said.
+        text: String,
+        /// The language that it is spoken in.
+        language: Language,
+        /// Where it begins, in milliseconds.
+        from_ms: u32,
+        /// Where it ends, in milliseconds.
+        to_ms: u32,
     },
     /// Say what a text lacks: [`Event::Coach`](crate::Event::Coach).
     Coach {

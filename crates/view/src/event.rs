@@ -223,6 +223,13 @@ pub enum ToastAbout {
         /// There is no connection: it is sent later.
         waits: bool,
     },
+    /// The spoken name is gone.
+    NameRemoved,
+    /// The spoken name is kept, and being sent.
+    NameKept {
+        /// There is no connection: it is sent later.
+        waits: bool,
+    },
     /// Something failed after its command was answered.
     Failed {
         /// Why.

@@ -1,6 +1,6 @@
 use std::cmp::Reverse;
 
-use aftertone_model::{Greeting, GreetingId, GreetingKind, Plan, Timestamp};
+use aftertone_model::{Greeting, GreetingId, GreetingKind, GreetingSound, Plan, Timestamp};
 use aftertone_rules::{Draft, Finding, Point};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -16,6 +16,8 @@ const SOON_S: i64 = 7 * 24 * 3600;
 pub struct GreetingsView {
     /// What is in use comes first, then the latest.
     pub greetings: Vec<GreetingRow>,
+    /// The spoken name, where there is one.
+    pub name: Option<SpokenName>,
     /// The server has told them at least once; an empty list is really empty.
     pub loaded: bool,
     /// Changes can be made: the server can be reached.
@@ -52,6 +54,37 @@ pub struct GreetingRow {
     pub expiry: Option<ExpiryView>,
     /// Whether the server has it.
     pub state: GreetingState,
+}
+
+/// The person's name in their own voice: said to callers before the greeting of the account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export_to = "contract.ts")]
+pub struct SpokenName {
+    /// Names it in [`Command::PlayGreeting`](crate::Command::PlayGreeting) and
+    /// [`Command::RemoveGreeting`](crate::Command::RemoveGreeting).
+    #[ts(type = "string")]
+    pub id: GreetingId,
+    /// What is said; empty where it was recorded by phone.
+    pub text: String,
+    /// The language that it is spoken in.
+    pub language: Language,
+    /// How long it is; none without a sound.
+    pub duration_ms: Option<u32>,
+    /// Its loudness over time, 0 to 255.
+    pub peaks: Vec<u8>,
+    /// Whether the server has it.
+    pub state: GreetingState,
+}
+
+/// What is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+#[ts(export_to = "contract.ts")]
+pub enum RecordingUse {
+    /// A greeting, of three minutes at most.
+    Greeting,
+    /// The spoken name, of ten seconds at most.
+    Name,
 }
 
 /// When a greeting is out of date.
@@ -108,6 +141,7 @@ impl GreetingsView {
         let shown = stored.iter().filter(|greeting| greeting.kind == GreetingKind::Greeting && !is_waiting(greeting.id));
         let mut shown: Vec<_> = shown.collect();
         shown.sort_by_key(|greeting| Reverse(greeting.changed_at));
+        let stored_name = stored.iter().find(|greeting| greeting.kind == GreetingKind::Name);
         let stored = shown.into_iter().map(|greeting| GreetingRow::stored(greeting, now));
         let mut greetings: Vec<_> = waiting.into_iter().chain(stored).collect();
         if let Some(plan) = plan {
@@ -115,20 +149,47 @@ impl GreetingsView {
         }
         // Stable: among those of a kind the order stays.
         greetings.sort_by_key(|row| (!row.temporary, !row.standard));
-        Self { greetings, loaded: plan.is_some(), reachable }
+        let name = stored_name.map(SpokenName::from);
+        Self { greetings, name, loaded: plan.is_some(), reachable }
     }
+
+    /// With a name that waits to be sent, which takes the place of the stored one.
+    #[must_use]
+    pub fn with_name(self, waiting: Option<SpokenName>) -> Self {
+        Self { name: waiting.or(self.name), ..self }
+    }
+}
+
+impl From<&Greeting> for SpokenName {
+    fn from(name: &Greeting) -> Self {
+        let (duration_ms, peaks) = shown_sound(name.sound.as_ref());
+        Self {
+            id: name.id,
+            text: name.text.clone(),
+            language: name.language.into(),
+            duration_ms,
+            peaks,
+            state: GreetingState::Stored,
+        }
+    }
+}
+
+/// Its length, and its loudness over time.
+fn shown_sound(sound: Option<&GreetingSound>) -> (Option<u32>, Vec<u8>) {
+    let duration = |sound: &GreetingSound| u32::try_from(sound.duration_ms).unwrap_or(u32::MAX);
+    (sound.map(duration), sound.map(|sound| sound.peaks.clone()).unwrap_or_default())
 }
 
 impl GreetingRow {
     fn stored(greeting: &Greeting, now: Timestamp) -> Self {
-        let sound = greeting.sound.as_ref();
+        let (duration_ms, peaks) = shown_sound(greeting.sound.as_ref());
         Self {
             id: greeting.id,
             title: greeting.title.clone(),
             text: greeting.text.clone(),
             language: greeting.language.into(),
-            duration_ms: sound.map(|sound| u32::try_from(sound.duration_ms).unwrap_or(u32::MAX)),
-            peaks: sound.map(|sound| sound.peaks.clone()).unwrap_or_default(),
+            duration_ms,
+            peaks,
             standard: false,
             temporary: false,
             until: None,

@@ -38,7 +38,7 @@ pub use command::{Command, Secret};
 pub use event::{Event, Place, PlaybackView, PlayerView, SelectionView, TestMessageView, ToastAbout, ToastView};
 pub use greetings::{
     AdviceView, CoachView, CoachedText, ExpiryView, FindingView, GreetingRow, GreetingState, GreetingUse, GreetingsView,
-    PointView, RecorderView, coach_view,
+    PointView, RecorderView, RecordingUse, SpokenName, coach_view,
 };
 pub use mailbox::{Folder, FolderCounts, MailboxView, Window};
 pub use message::{ForwardedView, MessageRow, MessageView, Story, StoryLine, undoing};

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use aftertone_model::{Greeting, GreetingId, GreetingKind, GreetingSound, Plan, Temporary, Timestamp};
-use aftertone_view::{CoachedText, FindingView, GreetingRow, GreetingState, GreetingsView, Language, PointView, coach_view};
+use aftertone_view::{CoachedText, FindingView, GreetingRow, GreetingState, GreetingsView, Language, PointView, SpokenName, coach_view};
 
 const NOW: Timestamp = Timestamp::constant(1_800_000_000, 0);
 const DAY: i64 = 24 * 3600;
@@ -54,6 +54,19 @@ fn a_greeting_that_waits_is_shown_once() {
     let view = GreetingsView::new(&stored, Some(&Plan::default()), vec![waiting], false, NOW);
     assert_eq!(view.greetings.len(), 1);
     assert_eq!(view.greetings[0].state, GreetingState::Waiting);
+}
+
+#[test]
+fn the_spoken_name_is_no_greeting_and_a_new_one_is_shown_at_once() {
+    let name = Greeting { kind: GreetingKind::Name, text: "Ada Lovelace".into(), ..greeting(2, None) };
+    let stored = [greeting(1, None), name];
+    let view = GreetingsView::new(&stored, None, vec![], true, NOW).with_name(None);
+    assert_eq!(view.greetings.iter().map(|row| row.id).collect::<Vec<_>>(), [stored[0].id]);
+    let shown = view.name.clone().unwrap();
+    assert_eq!((shown.id, shown.text.as_str(), shown.duration_ms), (stored[1].id, "Ada Lovelace", Some(22_000)));
+    assert_eq!(shown.state, GreetingState::Stored);
+    let waiting = SpokenName { id: GreetingId::from_random(3), state: GreetingState::Waiting, ..shown };
+    assert_eq!(view.with_name(Some(waiting.clone())).name, Some(waiting));
 }
 
 #[test]

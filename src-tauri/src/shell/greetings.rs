@@ -10,10 +10,10 @@ use aftertone_media::{
     resample::resample,
 };
 use aftertone_model::{GreetingId, GreetingKind, Temporary, Timestamp};
-use aftertone_sync::GreetingBody;
+use aftertone_sync::{GreetingBody, ProblemCode};
 use aftertone_view::{
     Code, Command, ConnectionView, Event, ExpiryView, GreetingRow, GreetingState, GreetingUse, GreetingsView, PlanPart,
-    RecorderView, Secret, ToastAbout, coach_view,
+    RecorderView, RecordingUse, Secret, SpokenName, ToastAbout, coach_view,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use rand::RngExt;
@@ -24,7 +24,7 @@ use super::{
     rules::Rules,
 };
 use crate::{
-    sound::recorder::{LONGEST_S, Progress, Recorder},
+    sound::recorder::{LONGEST_NAME_S, LONGEST_S, Progress, Recorder},
     window,
 };
 
@@ -32,6 +32,8 @@ use crate::{
 const MOST_BYTES: usize = 32 << 20;
 /// Quieter than this all through, nothing can be heard.
 const AUDIBLE_DBFS: f32 = -55.0;
+/// As the phone menu calls it; the same in both languages.
+const NAME_TITLE: &str = "Name";
 const SAMPLES_PER_MS: usize = SAMPLE_RATE as usize / 1000;
 
 /// What is recorded, and what was.
@@ -59,8 +61,8 @@ type Done = Result<Option<Toast>, Code>;
 
 /// What is told then.
 pub(crate) enum Toast {
-    /// A greeting is gone, and can be brought back.
-    Removed(GreetingId, String),
+    /// A greeting or the spoken name is gone, and can be brought back.
+    Removed(GreetingId, ToastAbout),
     /// Something is gone from the plan, and can be put back.
     RemovedFromPlan(PlanPart, RemovedPart),
     /// Nothing: the window shows it.
@@ -90,13 +92,13 @@ impl Shell {
                     .ask_greetings(reply, async move |session| session.set_temporary_greeting(temporary).await.map(|()| None));
             }
             Command::RemoveGreeting { greeting } => {
-                let title = self.greetings.greetings.iter().find(|row| row.id == greeting).map(|row| row.title.clone());
+                let about = self.removed_greeting(greeting);
                 return self.ask_greetings(reply, async move |session| {
                     session.remove_greeting(greeting).await?;
-                    Ok(Some(Toast::Removed(greeting, title.unwrap_or_default())))
+                    Ok(Some(Toast::Removed(greeting, about)))
                 });
             }
-            Command::StartRecording => self.start_recording(),
+            Command::StartRecording { usage } => self.start_recording(usage),
             Command::StopRecording => {
                 self.stop_recording();
                 Ok(())
@@ -109,7 +111,11 @@ impl Shell {
             Command::PlayRecording { from_ms, to_ms } => self.play_recording(from_ms, to_ms),
             Command::SaveGreeting { title, text, language, expires_at, from_ms, to_ms, usage } => {
                 let body = body(&title, text, language, expires_at);
-                return self.save_greeting(body, from_ms, to_ms, usage, reply);
+                return self.save_greeting(body, from_ms, to_ms, purpose(usage), reply);
+            }
+            Command::SaveName { text, language, from_ms, to_ms } => {
+                let body = GreetingBody { kind: GreetingKind::Name, ..body(NAME_TITLE, text, language, None) };
+                return self.save_greeting(body, from_ms, to_ms, Purpose::Keep, reply);
             }
             Command::Coach { text } => {
                 let name = self.phone.as_ref().map(|phone| phone.me.name.clone()).unwrap_or_default();
@@ -144,7 +150,7 @@ impl Shell {
     pub(super) async fn greeting_done(&mut self, toast: Toast, reply: Reply) {
         self.read_greetings().await;
         match toast {
-            Toast::Removed(id, title) => self.tell_removed(ToastAbout::GreetingRemoved { title }, Removed::Greeting(id)),
+            Toast::Removed(id, about) => self.tell_removed(about, Removed::Greeting(id)),
             Toast::RemovedFromPlan(part, removed) => {
                 self.tell_removed(ToastAbout::RemovedFromPlan { part }, Removed::FromPlan(removed));
             }
@@ -207,7 +213,16 @@ impl Shell {
         window::tell(&self.app, &Event::Recorder(self.studio.view.clone()));
     }
 
-    fn start_recording(&mut self) -> Result<(), Code> {
+    /// What is told once it is removed.
+    fn removed_greeting(&self, id: GreetingId) -> ToastAbout {
+        if self.greetings.name.as_ref().is_some_and(|name| name.id == id) {
+            return ToastAbout::NameRemoved;
+        }
+        let title = self.greetings.greetings.iter().find(|row| row.id == id).map(|row| row.title.clone());
+        ToastAbout::GreetingRemoved { title: title.unwrap_or_default() }
+    }
+
+    fn start_recording(&mut self, usage: RecordingUse) -> Result<(), Code> {
         if self.studio.is_recording() {
             return Ok(());
         }
@@ -215,7 +230,11 @@ impl Shell {
             session.stop();
         }
         let inputs = self.inputs.clone();
-        let recorder = self.sound.record(move |progress| inputs.send(Input::Recorder(progress)));
+        let longest_s = match usage {
+            RecordingUse::Greeting => LONGEST_S,
+            RecordingUse::Name => LONGEST_NAME_S,
+        };
+        let recorder = self.sound.record(longest_s, move |progress| inputs.send(Input::Recorder(progress)));
         self.studio = Studio { recorder: Some(recorder.ok_or(Code::AudioDevice)?), ..Studio::default() };
         self.sound.show_levels(true);
         Ok(())
@@ -281,15 +300,19 @@ impl Shell {
         Ok(())
     }
 
-    fn save_greeting(&mut self, body: GreetingBody, from_ms: u32, to_ms: u32, usage: GreetingUse, reply: Reply) {
+    fn save_greeting(&mut self, body: GreetingBody, from_ms: u32, to_ms: u32, purpose: Purpose, reply: Reply) {
         let recorded = Arc::clone(&self.studio.recorded);
         let online = self.connection() == Some(ConnectionView::Connected);
         self.ask_greetings(reply, async move |session| {
             let range = sample(from_ms)..sample(to_ms).min(recorded.len());
             let pcm = recorded.get(range).filter(|pcm| !pcm.is_empty()).ok_or(CommandError::NoSuchMessage)?;
-            let title = body.title.clone();
-            session.add_greeting(new_greeting(pcm, body, usage)).await?;
-            Ok(Some(Toast::About(ToastAbout::GreetingKept { title, waits: !online })))
+            let waits = !online;
+            let about = match body.kind {
+                GreetingKind::Greeting => ToastAbout::GreetingKept { title: body.title.clone(), waits },
+                GreetingKind::Name => ToastAbout::NameKept { waits },
+            };
+            session.add_greeting(new_greeting(pcm, body, purpose)).await?;
+            Ok(Some(Toast::About(about)))
         });
     }
 
@@ -307,12 +330,15 @@ fn body(title: &str, text: String, language: aftertone_view::Language, expires_a
     GreetingBody { kind: GreetingKind::Greeting, title, text, language: language.into(), expires_at }
 }
 
-fn new_greeting(pcm: &[i16], body: GreetingBody, usage: GreetingUse) -> NewGreeting {
-    let purpose = match usage {
+fn purpose(usage: GreetingUse) -> Purpose {
+    match usage {
         GreetingUse::Keep => Purpose::Keep,
         GreetingUse::Standard => Purpose::Standard,
         GreetingUse::Temporary { until } => Purpose::Temporary { until },
-    };
+    }
+}
+
+fn new_greeting(pcm: &[i16], body: GreetingBody, purpose: Purpose) -> NewGreeting {
     let waiting = WaitingGreeting {
         id: GreetingId::from_random(rand::rng().random()),
         body,
@@ -327,8 +353,26 @@ fn new_greeting(pcm: &[i16], body: GreetingBody, usage: GreetingUse) -> NewGreet
 fn greetings_view(greetings: Greetings, reachable: bool) -> GreetingsView {
     let Greetings { stored, plan, waiting } = greetings;
     let now = Timestamp::now();
+    let (names, waiting): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|waiting| waiting.body.kind == GreetingKind::Name);
     let waiting = waiting.into_iter().map(|waiting| waiting_row(waiting, now)).collect();
-    GreetingsView::new(&stored, plan.as_ref().map(|plan| &plan.plan), waiting, reachable, now)
+    let view = GreetingsView::new(&stored, plan.as_ref().map(|plan| &plan.plan), waiting, reachable, now);
+    view.with_name(names.into_iter().next().map(waiting_name))
+}
+
+fn waiting_name(waiting: WaitingGreeting) -> SpokenName {
+    let WaitingGreeting { id, body, purpose: _, duration_ms, peaks, refused } = waiting;
+    SpokenName {
+        id,
+        text: body.text,
+        language: body.language.into(),
+        duration_ms: Some(u32::try_from(duration_ms).unwrap_or(u32::MAX)),
+        peaks,
+        state: waiting_state(refused),
+    }
+}
+
+fn waiting_state(refused: Option<ProblemCode>) -> GreetingState {
+    refused.map_or(GreetingState::Waiting, |code| GreetingState::Refused { code: code.into() })
 }
 
 fn waiting_row(waiting: WaitingGreeting, now: Timestamp) -> GreetingRow {
@@ -348,7 +392,7 @@ fn waiting_row(waiting: WaitingGreeting, now: Timestamp) -> GreetingRow {
         },
         rules: 0,
         expiry: ExpiryView::new(body.expires_at, now),
-        state: refused.map_or(GreetingState::Waiting, |code| GreetingState::Refused { code: code.into() }),
+        state: waiting_state(refused),
     }
 }
 

@@ -54,12 +54,13 @@ impl Shell {
             | Command::SetStandardGreeting { .. }
             | Command::SetTemporaryGreeting { .. }
             | Command::RemoveGreeting { .. }
-            | Command::StartRecording
+            | Command::StartRecording { .. }
             | Command::StopRecording
             | Command::LoadRecording { .. }
             | Command::DiscardRecording
             | Command::PlayRecording { .. }
             | Command::SaveGreeting { .. }
+            | Command::SaveName { .. }
             | Command::Coach { .. }) => self.perform_greeting(command, reply).await,
             command @ (Command::StartTestCall | Command::PlayTestCall | Command::TestNotification) => {
                 self.perform_test_call(command, reply);
@@ -284,12 +285,13 @@ impl Shell {
             | Command::SetStandardGreeting { .. }
             | Command::SetTemporaryGreeting { .. }
             | Command::RemoveGreeting { .. }
-            | Command::StartRecording
+            | Command::StartRecording { .. }
             | Command::StopRecording
             | Command::LoadRecording { .. }
             | Command::DiscardRecording
             | Command::PlayRecording { .. }
             | Command::SaveGreeting { .. }
+            | Command::SaveName { .. }
             | Command::Coach { .. }
             | Command::ChangePlan { .. }
             | Command::RemoveFromPlan { .. }

@@ -12,6 +12,8 @@ const FRAME: Duration = Duration::from_millis(10);
 const COUNTDOWN_S: u8 = 3;
 /// No greeting is longer.
 pub(crate) const LONGEST_S: usize = 180;
+/// No spoken name is longer.
+pub(crate) const LONGEST_NAME_S: usize = 10;
 /// How often it is told how far it is.
 const TOLD_EVERY: usize = SAMPLE_RATE as usize / 5;
 
@@ -33,7 +35,7 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    pub(crate) fn start(mut microphone: Microphone, tell: impl Fn(Progress) + Send + 'static) -> Self {
+    pub(crate) fn start(mut microphone: Microphone, longest_s: usize, tell: impl Fn(Progress) + Send + 'static) -> Self {
         let (stop, stopped) = channel();
         let record = move || {
             let mut recorded = Vec::new();
@@ -49,7 +51,7 @@ impl Recorder {
                 } else {
                     // A microphone that is late doesn't shorten what is said.
                     recorded.extend(if heard { frame } else { [0; FRAME_SAMPLES] });
-                    if recorded.len() >= LONGEST_S * SAMPLE_RATE as usize {
+                    if recorded.len() >= longest_s * SAMPLE_RATE as usize {
                         tell(Progress::Full);
                         return recorded;
                     }

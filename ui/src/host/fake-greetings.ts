@@ -1,5 +1,5 @@
 import { speech } from "./fake-data";
-import type { CoachView, Code, Command, Event, FindingView, GreetingRow, Language, PlaybackView, PointView, RecorderView, ToastAbout } from "./generated/contract";
+import type { CoachView, Code, Command, Event, FindingView, GreetingRow, Language, PlaybackView, PointView, RecorderView, RecordingUse, SpokenName, ToastAbout } from "./generated/contract";
 
 type Asked<T extends Command["type"]> = Extract<Command, { type: T }>;
 type GreetingCommand = Asked<
@@ -12,6 +12,7 @@ type GreetingCommand = Asked<
   | "load_recording"
   | "discard_recording"
   | "save_greeting"
+  | "save_name"
   | "coach"
 >;
 
@@ -26,6 +27,7 @@ export interface Around {
 const DAY_MS = 86_400_000;
 const SOON_MS = 7 * DAY_MS;
 const RECORDED_MS = 22_400;
+const LONGEST_MS: Record<RecordingUse, number> = { greeting: 180_000, name: 10_000 };
 
 function expiry(at: string | null, now: number): GreetingRow["expiry"] {
   if (at === null) return null;
@@ -70,6 +72,10 @@ export function greetings(now: number, language: Language): GreetingRow[] {
       ];
 }
 
+export function spokenName(language: Language): SpokenName {
+  return { id: "00000000-0000-4000-8005-000000000090", text: "Maria Eckert", language, duration_ms: 1_700, peaks: speech(61, 60), state: { type: "stored" } };
+}
+
 /** Greetings in memory; the microphone hears somebody speak for as long as is wanted. */
 export class FakeGreetings {
   #recorder: RecorderView = { type: "empty" };
@@ -79,6 +85,7 @@ export class FakeGreetings {
   constructor(
     private readonly around: Around,
     private rows: GreetingRow[],
+    private name: SpokenName | null,
     private readonly loaded: boolean,
     recording: "recording" | "recorded" | null = null,
   ) {
@@ -88,7 +95,7 @@ export class FakeGreetings {
 
   sendAll(): null {
     const greetings = [...this.rows].sort((a, b) => Number(b.temporary) - Number(a.temporary) || Number(b.standard) - Number(a.standard));
-    this.around.send({ type: "greetings", view: { greetings, loaded: this.loaded, reachable: this.around.reachable() } });
+    this.around.send({ type: "greetings", view: { greetings, name: this.name, loaded: this.loaded, reachable: this.around.reachable() } });
     this.around.send({ type: "recorder", view: this.#recorder });
     if (this.#recorder.type === "recording") this.around.send({ type: "audio_levels", view: { microphone: 58, speaker: 0 } });
     return null;
@@ -105,7 +112,7 @@ export class FakeGreetings {
       if (this.#recorder.type !== "recorded") return null;
       return { message: null, greeting: null, position_ms: command.from_ms, duration_ms: command.to_ms };
     }
-    const row = this.rows.find(({ id }) => id === command.greeting);
+    const row = [...this.rows, ...(this.name ? [this.name] : [])].find(({ id }) => id === command.greeting);
     return row ? { message: null, greeting: row.id, position_ms: command.position_ms ?? 0, duration_ms: row.duration_ms ?? 0 } : null;
   }
 
@@ -126,7 +133,7 @@ export class FakeGreetings {
       case "remove_greeting":
         return this.#remove(command.greeting);
       case "start_recording":
-        return this.#start();
+        return this.#start(command.use);
       case "stop_recording": {
         this.stop();
         const duration_ms = this.#recorder.type === "recording" ? this.#recorder.elapsed_ms : 0;
@@ -141,6 +148,8 @@ export class FakeGreetings {
         return this.#show({ type: "empty" });
       case "save_greeting":
         return this.#save(command);
+      case "save_name":
+        return this.#saveName(command);
       case "coach":
         return this.around.send({ type: "coach", view: coach(command) });
     }
@@ -153,6 +162,8 @@ export class FakeGreetings {
   }
 
   #remove(id: string): Code | null {
+    const { name } = this;
+    if (name?.id === id) return this.#removeName(name);
     const row = this.rows.find((row) => row.id === id);
     if (!row) return "gone";
     this.rows = this.rows.filter((other) => other !== row);
@@ -163,12 +174,21 @@ export class FakeGreetings {
     });
   }
 
+  #removeName(name: SpokenName): null {
+    this.name = null;
+    this.sendAll();
+    return this.around.toast({ type: "name_removed" }, () => {
+      this.name = name;
+      this.sendAll();
+    });
+  }
+
   #show(view: RecorderView): null {
     this.#recorder = view;
     return this.around.send({ type: "recorder", view });
   }
 
-  #start(): null {
+  #start(use: RecordingUse): null {
     this.stop();
     this.#show({ type: "countdown", seconds: 3 });
     const begun = Date.now();
@@ -178,6 +198,10 @@ export class FakeGreetings {
       ticks += 1;
       const passed = step === 1 ? ticks * 1000 : Date.now() - begun;
       if (passed < 3000) return this.#show({ type: "countdown", seconds: Math.ceil((3000 - passed) / 1000) });
+      if (passed - 3000 >= LONGEST_MS[use]) {
+        this.stop();
+        return this.#show({ type: "recorded", duration_ms: LONGEST_MS[use], peaks: speech(7, 120), file: null, silent: false });
+      }
       this.around.send({ type: "audio_levels", view: { microphone: 45 + ((ticks * 17) % 40), speaker: 0 } });
       return this.#show({ type: "recording", elapsed_ms: passed - 3000 + 100 });
     }, step);
@@ -212,6 +236,15 @@ export class FakeGreetings {
     this.#show({ type: "empty" });
     this.sendAll();
     return this.around.toast({ type: "greeting_kept", title, waits });
+  }
+
+  #saveName({ text, language, from_ms, to_ms }: Asked<"save_name">): Code | null {
+    if (this.#recorder.type !== "recorded") return "gone";
+    const waits = !this.around.reachable();
+    this.name = { ...spokenName(language), text, duration_ms: to_ms - from_ms, peaks: this.#recorder.peaks, state: { type: waits ? "waiting" : "stored" } };
+    this.#show({ type: "empty" });
+    this.sendAll();
+    return this.around.toast({ type: "name_kept", waits });
   }
 }
 

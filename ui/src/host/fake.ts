@@ -1,5 +1,5 @@
 import { callLog, devices, inLanguage, messages, party, PEOPLE, speech } from "./fake-data";
-import { type Around, FakeGreetings, greetings } from "./fake-greetings";
+import { type Around, FakeGreetings, greetings, spokenName } from "./fake-greetings";
 import { FakeRules, NO_PLAN, plan } from "./fake-rules";
 import { FakeSetUp, pause } from "./fake-setup";
 import type {
@@ -156,6 +156,7 @@ export class FakeHost implements Host {
     this.#greetings = new FakeGreetings(
       around,
       rows,
+      rows.length === 0 ? null : spokenName(language),
       !scenes.has("loading"),
       scenes.has("recording") ? "recording" : scenes.has("recorded") ? "recorded" : null,
     );
@@ -419,6 +420,7 @@ export class FakeHost implements Host {
       case "load_recording":
       case "discard_recording":
       case "save_greeting":
+      case "save_name":
       case "coach":
         return this.#greetings.do(command);
       case "change_plan":

@@ -52,7 +52,7 @@ export class Phone {
   levels = $state.raw<AudioLevels>({ microphone: 0, speaker: 0 });
   devices = $state.raw<DevicesView | null>(null);
   phoneMenu = $state.raw<PhoneMenuView | null>(null);
-  greetings = $state.raw<GreetingsView>({ greetings: [], loaded: false, reachable: false });
+  greetings = $state.raw<GreetingsView>({ greetings: [], name: null, loaded: false, reachable: false });
   rules = $state.raw<RulesView>({ plan: null, version: 0, ring_s: 20, regions: [], reachable: false });
   simulation = $state.raw<SimulationView | null>(null);
   recorder = $state.raw<RecorderView>({ type: "empty" });

@@ -317,6 +317,9 @@ export const de: Words = {
     removedFromPlan: { greeting: "Regel entfernt", answering: "Regel entfernt", group: "Gruppe entfernt", own_day: "Tag entfernt", key: "Taste entfernt" },
     greetingKept: (title) => `„${title}“ ist gespeichert und wird gesendet`,
     greetingWaits: (title) => `„${title}“ liegt hier bereit und wird gesendet, sobald eine Verbindung besteht`,
+    nameRemoved: "Ihr aufgenommener Name ist gelöscht",
+    nameKept: "Ihr Name ist gespeichert und wird gesendet",
+    nameWaits: "Ihr Name liegt hier bereit und wird gesendet, sobald eine Verbindung besteht",
     forwardWaits: "Wird weitergeleitet, sobald eine Verbindung besteht",
     audio: {
       fallback: (use, device) => `${use}: Das gewählte Gerät ist weg, benutzt wird ${device}`,
@@ -516,6 +519,18 @@ export const de: Words = {
     saving: "Wird gespeichert …",
     needsSound: "Nehmen Sie zuerst etwas auf",
     needsTitle: "Geben Sie zuerst einen Titel ein",
+    spoken: {
+      title: "Ihr Name, von Ihnen gesprochen",
+      intro: "Er kommt vor der Ansage des Kontos, damit Anrufer wissen, wen sie erreicht haben. Vor Ihren eigenen Ansagen kommt er nicht.",
+      record: "Namen aufnehmen",
+      delete: "Aufgenommenen Namen löschen",
+      hint: "Vor- und Nachname genügen. Höchstens zehn Sekunden.",
+      says: "Was Sie sagen",
+      length: (seconds) => `${seconds} von 10 s`,
+      long: "Höchstens zehn Sekunden: Rücken Sie die Enden zusammen",
+      taken: "Es gibt eine Aufnahme für eine Ansage, die noch nicht gespeichert ist. Sie muss weg, bevor Sie Ihren Namen aufnehmen.",
+      discard: "Diese Aufnahme verwerfen",
+    },
     coach: "Ratgeber",
     points: {
       who_first: "Firma und Name zuerst",

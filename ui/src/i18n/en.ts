@@ -317,6 +317,9 @@ export const en = {
     removedFromPlan: { greeting: "Rule removed", answering: "Rule removed", group: "Group removed", own_day: "Day removed", key: "Key removed" } satisfies Record<PlanPart, string>,
     greetingKept: (title: string) => `“${title}” is saved and being sent`,
     greetingWaits: (title: string) => `“${title}” is kept here and sent as soon as there is a connection`,
+    nameRemoved: "Your recorded name is deleted",
+    nameKept: "Your name is saved and being sent",
+    nameWaits: "Your name is kept here and sent as soon as there is a connection",
     forwardWaits: "It will be forwarded as soon as there is a connection",
     audio: {
       fallback: (use: string, device: string) => `${use}: the chosen device is gone, ${device} is used`,
@@ -516,6 +519,18 @@ export const en = {
     saving: "Saving…",
     needsSound: "Record something first",
     needsTitle: "Give it a title first",
+    spoken: {
+      title: "Your name in your own voice",
+      intro: "Said before the greeting of the account, so that callers know whom they have reached. Before your own greetings it isn’t said.",
+      record: "Record your name",
+      delete: "Delete your recorded name",
+      hint: "Your first and last name are enough. Ten seconds at most.",
+      says: "What you say",
+      length: (seconds: number) => `${seconds} of 10 s`,
+      long: "Ten seconds at most: move the ends closer together",
+      taken: "There is a recording for a greeting that isn’t saved yet. It has to go before you can record your name.",
+      discard: "Discard that recording",
+    },
     coach: "Coach",
     points: {
       who_first: "Company and name first",

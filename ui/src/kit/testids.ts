@@ -32,7 +32,8 @@
  *   `greeting-standard`, `greeting-temporary`, `greeting-edit`, `greeting-delete`, `greeting-dialog`, `greeting-title`, `greeting-text`,
  *   `greeting-language`, `greeting-ends`, `greeting-until`, `greeting-save`; recording: `studio`, `template-office` …, `company`, `recorder`
  *   (with `data-state`: empty, countdown, recording, recorded), `record`, `record-stop`, `record-level` and `record-gauge` (meters), `record-file`,
- *   `trim-from`, `trim-to`, `greeting-use`, `coach`, `advice` (with `data-point`, `data-good`).
+ *   `trim-from`, `trim-to`, `greeting-use`, `coach`, `advice` (with `data-point`, `data-good`); the spoken name: `spoken-name` (with
+ *   `data-state`: none, or as a greeting's), `name-record`, `name-delete`, `name-dialog`, `name-text`, `name-save`, `name-discard`.
  * Rules: `section-greetings`, `section-rules`, `section-simulator`, `rules`, `rule` (with `data-kind`: greeting or answering, `data-place`, `data-on`),
  *   `rule-new-greeting`, `rule-new-answering`, `rule-on`, `rule-edit`, `rule-remove`, `rule-up`, `rule-down`, `rule-otherwise` (with `data-kind`),
  *   `temporary-end`; the dialog: `rule-dialog`, `rule-title`, `rule-who-internal` …, `rule-numbers`, `rule-reason-busy` …, `rule-hours-add`,
@@ -170,6 +171,13 @@ export const ids = {
   greetingUntil: "greeting-until",
   greetingSave: "greeting-save",
   greetingUse: "greeting-use",
+  spokenName: "spoken-name",
+  nameRecord: "name-record",
+  nameDelete: "name-delete",
+  nameDialog: "name-dialog",
+  nameText: "name-text",
+  nameSave: "name-save",
+  nameDiscard: "name-discard",
   studio: "studio",
   company: "company",
   recorder: "recorder",

@@ -62,6 +62,69 @@ describe("the list", () => {
   });
 });
 
+describe("the spoken name", () => {
+  test("recorded with its text, in ten seconds at most; heard, deleted, and brought back by the toast", async () => {
+    const world = await open(["empty"]);
+    expect(world.get("spoken-name").dataset.state).toBe("none");
+    await expectAccessible();
+    await world.click("name-record");
+    expect(await world.find("name-text")).toHaveProperty("value", "Maria Eckert");
+    expect(world.get("name-save").title).toBe("Record something first");
+    await world.click("record");
+    await waitFor(() => expect(world.get("recorder").dataset.state).toBe("recorded"), { timeout: 5000 });
+    expect(world.host.asked).toContainEqual({ type: "start_recording", use: "name" });
+    expect(world.get("record-gauge").getAttribute("aria-valuetext")).toBe("10 of 10 s");
+    await expectAccessible();
+    await world.user.type(world.get("name-text"), ", Northlight Tools");
+    await world.click("name-save");
+    expect(await world.asked("save_name")).toEqual({ type: "save_name", text: "Maria Eckert, Northlight Tools", language: "en", from_ms: 0, to_ms: 10_000 });
+    await waitFor(() => expect(world.get("spoken-name").dataset.state).toBe("stored"));
+    await expectAccessible();
+    await world.click("play");
+    const { greeting } = await world.asked("play_greeting");
+    await world.click("name-delete");
+    expect((await world.asked("remove_greeting")).greeting).toBe(greeting);
+    await waitFor(() => expect(world.get("spoken-name").dataset.state).toBe("none"));
+    await world.user.click(world.all("undo").at(-1) as HTMLElement);
+    await waitFor(() => expect(world.get("spoken-name").dataset.state).toBe("stored"));
+  });
+
+  test("a file that is too long is cut, and one may move the ends", async () => {
+    const world = await open(["empty"]);
+    await world.click("name-record");
+    await world.user.upload((await world.find("record-file")) as HTMLInputElement, new File(["sound"], "name.wav", { type: "audio/wav" }));
+    await waitFor(() => expect(world.get("trim-to").getAttribute("aria-valuenow")).toBe("10000"));
+    expect(world.get("name-save")).toHaveProperty("disabled", false);
+    world.get("trim-to").focus();
+    await world.user.keyboard("{ArrowRight}");
+    expect(world.get("name-save").title).toContain("Ten seconds at most");
+  });
+
+  test("what is closed is forgotten, and the recording of a greeting isn’t taken for it", async () => {
+    const world = await open(["recorded"]);
+    await world.click("back");
+    await world.click("name-record");
+    expect(world.all("recorder")).toEqual([]);
+    await expectAccessible();
+    await world.click("name-discard");
+    await world.click("record");
+    await waitFor(() => expect(world.get("recorder").dataset.state).not.toBe("empty"));
+    await world.user.keyboard("{Escape}");
+    await waitFor(() => expect(world.all("name-dialog")).toEqual([]));
+    await waitFor(() => expect(world.host.asked.at(-1)).toEqual({ type: "discard_recording" }));
+  });
+
+  test("is kept without a connection", async () => {
+    const world = await open(["offline"]);
+    expect(world.get("name-delete")).toHaveProperty("disabled", true);
+    await world.click("name-record");
+    await world.click("record");
+    await waitFor(() => expect(world.get("recorder").dataset.state).toBe("recorded"));
+    await world.click("name-save");
+    await waitFor(() => expect(world.get("spoken-name").dataset.state).toBe("waiting"));
+  });
+});
+
 describe("a new one", () => {
   test("recorded after a countdown, trimmed by keys, saved as the standard one", async () => {
     const world = await open(["empty"]);

@@ -94,6 +94,32 @@ fn a_greeting_whose_sound_is_gone_is_not_asked_for() {
     world.check_clean();
 }
 
+#[test]
+fn the_spoken_name_goes_before_the_greeting_of_the_account_alone() {
+    let mut world = World::new();
+    let (anna, cleo) = (world.registered("anna", 11), world.registered("cleo", 13));
+    let mut named = |world: &mut World, phone| {
+        let call = world.call(phone, "ben");
+        world.wait(21.0);
+        let (_, order) = world.plane.deposits.pop().expect("a deposit");
+        world.hang_up(phone, call);
+        (order.greeting, order.spoken_name)
+    };
+    let name = Some(Sound::File(PathBuf::from("/blobs/name.ogg")));
+    let mut ben = Person { spoken_name: Some(PathBuf::from("/blobs/name.ogg")), ..ben() };
+    know(&mut world, ben.clone());
+    assert_eq!(named(&mut world, anna), (Some(file(1)), None), "their own greeting says who they are");
+    ben.answering.plan.standard = None;
+    know(&mut world, ben.clone());
+    assert_eq!(named(&mut world, cleo), (None, name.clone()), "no rule fits");
+    ben.greetings.clear();
+    know(&mut world, ben.clone());
+    assert_eq!(named(&mut world, anna), (None, name), "the greeting that was chosen is gone");
+    know(&mut world, Person { spoken_name: None, ..ben });
+    assert_eq!(named(&mut world, anna), (None, None));
+    world.check_clean();
+}
+
 /// After how many seconds the mailbox has taken a call of this phone.
 fn rang(world: &mut World, phone: PhoneId) -> u32 {
     let call = world.call(phone, "ben");

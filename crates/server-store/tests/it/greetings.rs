@@ -153,6 +153,21 @@ async fn a_plan_is_replaced_by_who_knows_its_version() {
     assert_eq!(std::fs::read(file).unwrap(), b"x");
 }
 
+#[tokio::test]
+async fn the_spoken_name_is_told_apart_from_the_greetings() {
+    let World { dir: _dir, store, anna, ben } = world(Arc::new(Disk)).await;
+    let name = GreetingBody { kind: GreetingKind::Name, ..body("Name") };
+    done(store.put_greeting(anna.id, id(1), name, at(1)).await.unwrap());
+    done(store.put_greeting(ben.id, id(2), body("Office"), at(1)).await.unwrap());
+    assert_eq!(store.answering().await.unwrap()[&anna.id].name, None, "without a sound there is nothing to say");
+    store.put_greeting_sound(anna.id, id(1), sound(b"Anna"), at(2)).await.unwrap().unwrap();
+    let mut all = store.answering().await.unwrap();
+    let annas = all.remove(&anna.id).unwrap();
+    assert_eq!(annas.greetings, [], "no rule can choose it");
+    assert_eq!(std::fs::read(annas.name.unwrap()).unwrap(), b"Anna");
+    assert_eq!((all[&ben.id].name.as_ref(), all[&ben.id].greetings.len()), (None, 1));
+}
+
 /// Without it the exchange would not look.
 #[tokio::test]
 async fn every_change_raises_the_version_of_the_directory() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aftertone_model::{Greeting, GreetingId, Plan};
+use aftertone_model::{Greeting, GreetingId, GreetingKind, Plan};
 use aftertone_server_store::{NewSound, PutGreeting, StoredPlan};
 use aftertone_sync::{GreetingBody, PlanView, ProblemCode};
 use axum::{
@@ -30,6 +30,8 @@ use crate::greeting_sound::{self, SoundError};
 
 /// A file of so many bytes is taken.
 pub(crate) const MAX_SOUND: usize = 32 << 20;
+/// The longest spoken name, as in the phone menu.
+const LONGEST_NAME: Duration = Duration::from_secs(10);
 /// What the whole of it may take, over a slow line.
 const UPLOAD: Duration = Duration::from_secs(300);
 
@@ -55,6 +57,9 @@ pub(super) async fn put(
     let title = body.title.trim();
     if title.is_empty() || title.chars().count() > 200 || body.text.chars().count() > 5_000 {
         return Err(unprocessable("a greeting has a title of 1 to 200 characters and a text of at most 5,000"));
+    }
+    if body.kind == GreetingKind::Name && body.expires_at.is_some() {
+        return Err(unprocessable("a spoken name has no end: remove it instead"));
     }
     let body = GreetingBody { title: title.to_owned(), ..body };
     match app.store.put_greeting(owner, id, body, jiff::Timestamp::now()).await? {
@@ -84,7 +89,8 @@ pub(super) async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Gives a greeting its sound: WAV, MP3, M4A (AAC), FLAC or Ogg (Vorbis, Opus), of 32 MB and three minutes at most.
+/// Gives a greeting its sound: WAV, MP3, M4A (AAC), FLAC or Ogg (Vorbis, Opus), of 32 MB and three minutes at most; a spoken name
+/// has ten seconds at most.
 ///
 /// Silence at both ends is cut off and the loudness set. When this is answered, the next caller hears it.
 #[utoipa::path(put, path = "/v1/greetings/{id}/audio", operation_id = "put_greeting_audio", tag = "greetings",
@@ -98,15 +104,16 @@ pub(super) async fn put_audio(
 ) -> ApiResult<Json<Greeting>> {
     let owner = asking.device.subscriber;
     let known = app.store.greetings(owner).await?;
-    if !known.iter().any(|greeting| greeting.id == id) {
-        return Err(ApiError::not_found("greeting"));
-    }
+    let known = known.into_iter().find(|greeting| greeting.id == id).ok_or_else(|| ApiError::not_found("greeting"))?;
     let bytes = whole(request).await?;
     // A core for some seconds, and some hundred megabytes: few at once.
     let permit = app.importing.acquire().await.map_err(ApiError::internal)?;
     let made = tokio::task::spawn_blocking(move || greeting_sound::make(&bytes)).await.map_err(ApiError::internal)?;
     drop(permit);
     let sound: NewSound = made.map_err(refused)?;
+    if known.kind == GreetingKind::Name && u128::from(sound.duration_ms) > LONGEST_NAME.as_millis() {
+        return Err(too_long("a spoken name has ten seconds at most"));
+    }
     let greeting = app.store.put_greeting_sound(owner, id, sound, jiff::Timestamp::now()).await?;
     let greeting = greeting.ok_or_else(|| ApiError::not_found("greeting"))?;
     app.answering_changed(owner).await;
@@ -137,9 +144,13 @@ fn refused(error: SoundError) -> ApiError {
             "this is no sound that we know: WAV, MP3, M4A, FLAC or Ogg is expected",
         ),
         SoundError::Silent => ApiError::new(status, ProblemCode::UnsupportedSound, "nothing can be heard in it"),
-        SoundError::TooLong => ApiError::new(status, ProblemCode::SoundTooLong, "a greeting has three minutes at most"),
+        SoundError::TooLong => too_long("a greeting has three minutes at most"),
         SoundError::Failed(error) => ApiError::internal(error),
     }
+}
+
+fn too_long(detail: &str) -> ApiError {
+    ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, ProblemCode::SoundTooLong, detail)
 }
 
 /// The sound of a greeting, as Ogg-Opus. Takes ranges and conditions like the sound of a message.

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aftertone_exchange::{DepositOrder, KeyOrder, MenuOrder};
+use aftertone_exchange::{DepositOrder, KeyOrder, MenuOrder, Sound};
 use aftertone_media::{
     Codec,
     dtmf::{Digit, DtmfReceiver, ToneReceiver},
@@ -65,6 +65,8 @@ pub(super) struct DepositRun {
     beep_due: bool,
     /// The owner's greeting, if it isn't the one that comes with the server.
     greeting: Option<Slot>,
+    /// The owner's spoken name, which goes before the one that comes with the server.
+    spoken_name: Option<Slot>,
     /// What keys stand for.
     announcements: BTreeMap<char, Slot>,
     /// When to look again for what is waited for. It stays where it is whatever the caller sends meanwhile.
@@ -137,9 +139,10 @@ impl DepositRun {
     pub(super) fn new(order: DepositOrder, codec: Codec, shared: Arc<Shared>) -> Option<Self> {
         let finisher = shared.finisher()?;
         let spool = begin_spool(&order, codec, &shared);
-        let greeting = order.greeting.as_ref().map(|sound| shared.sounds.get(sound, codec, &shared.runtime));
+        let slot = |sound: &Sound| shared.sounds.get(sound, codec, &shared.runtime);
+        let (greeting, spoken_name) = (order.greeting.as_ref().map(slot), order.spoken_name.as_ref().map(slot));
         let sounds = order.keys.iter().filter_map(|(digit, key)| match key {
-            KeyOrder::Announce(sound) => Some((digit.as_char(), shared.sounds.get(sound, codec, &shared.runtime))),
+            KeyOrder::Announce(sound) => Some((digit.as_char(), slot(sound))),
             KeyOrder::Leave => None,
         });
         let announcements = sounds.collect();
@@ -148,6 +151,7 @@ impl DepositRun {
             machine: Deposit::new(limits).with_keys(keys(&order)),
             order,
             greeting,
+            spoken_name,
             announcements,
             codec,
             started: false,
@@ -275,7 +279,7 @@ impl DepositRun {
         }
         let since = *self.flows_since.get_or_insert(now);
         let is_slow = now >= since + GREETING_WAIT;
-        let has_greeting = is_slow || self.greeting.as_ref().is_none_or(|slot| slot.get().is_some());
+        let has_greeting = is_slow || [&self.greeting, &self.spoken_name].into_iter().flatten().all(|slot| slot.get().is_some());
         if now < since + LEAD_IN || !has_greeting || self.shared.prompts.get(self.codec).is_none() {
             return;
         }
@@ -322,11 +326,8 @@ impl DepositRun {
                     self.start_playing(said, Prompt::Greeting, stream, now);
                 }
                 Event::PlayGreeting => {
-                    let shared = Arc::clone(&self.shared);
-                    let own = self.greeting.clone();
-                    let own = own.as_ref().and_then(|slot| slot.get()).filter(|frames| !frames.is_empty());
-                    let standard = || shared.prompts.get(self.codec).map(|prompts| prompts.greeting(self.order.language));
-                    self.start_playing(own.or_else(standard), Prompt::Greeting, stream, now);
+                    let greeting = self.greeting_frames();
+                    self.start_playing(greeting.as_ref(), Prompt::Greeting, stream, now);
                 }
                 Event::PlayAnnouncement(key) => {
                     let sound = self.announcements.get(&key).and_then(|slot| slot.get()).cloned();
@@ -356,6 +357,19 @@ impl DepositRun {
             }
         }
         self.drain_choices(stream, now, effects);
+    }
+
+    /// The owner's greeting, or their name and the one that comes with the server.
+    fn greeting_frames(&self) -> Option<Frames> {
+        let made = |slot: &Option<Slot>| slot.as_ref()?.get().filter(|frames| !frames.is_empty()).cloned();
+        if let Some(own) = made(&self.greeting) {
+            return Some(own);
+        }
+        let standard = self.shared.prompts.get(self.codec)?.greeting(self.order.language);
+        Some(match made(&self.spoken_name) {
+            Some(name) => name.iter().chain(standard.iter()).cloned().collect(),
+            None => Arc::clone(standard),
+        })
     }
 
     /// Beeps once the message's sidecar is durable, and never if it can't be.

@@ -122,6 +122,24 @@ async fn what_is_no_greeting_gets_a_clear_answer() {
     assert_eq!((listed.len(), &listed[0].sound), (1, &None), "nothing was stored");
 }
 
+#[tokio::test]
+async fn there_is_one_spoken_name_of_ten_seconds_at_most() {
+    let world = World::start().await;
+    let ada = world.sign_in("ada").await;
+    let name = |end: Value| json!({"kind": "name", "title": "Name", "text": "Ada Test", "language": "en", "expires_at": end});
+    let ending = put(&ada, &format!("/v1/greetings/{ID}"), &name(json!("2126-12-06T00:00:00Z"))).await;
+    problem(ending, 422, ProblemCode::BadRequest).await;
+    assert_eq!(put(&ada, &format!("/v1/greetings/{ID}"), &name(Value::Null)).await.status(), 200);
+    let second = put(&ada, &format!("/v1/greetings/{OTHER}"), &name(Value::Null)).await;
+    problem(second, 422, ProblemCode::BadRequest).await;
+    let tone = |seconds: usize| container::wav_pcm16(&[9_000, 9_000, -9_000, -9_000].repeat(seconds * 2_000), 8_000);
+    let long = problem(put_sound(&ada, ID, tone(11)).await, 422, ProblemCode::SoundTooLong).await;
+    assert!(long.detail.contains("ten seconds"), "{long:?}");
+    assert_eq!(put_sound(&ada, ID, tone(10)).await.status(), 200);
+    let made = greeting(&ada, OTHER).await;
+    assert_eq!(put_sound(&ada, &made.id.to_string(), tone(11)).await.status(), 200, "a greeting may be longer");
+}
+
 /// A FLAC stream whose frames are of one constant value each, of 65,535 samples at 8 kHz: eleven bytes for eight seconds.
 fn flac_of_silence() -> Vec<u8> {
     let crc = |bytes: &[u8], polynomial: u32, width: u32| {

@@ -90,6 +90,7 @@ pub(crate) fn person(name: &str) -> Person {
         dials_from_menu: false,
         answering: Answering::default(),
         greetings: std::collections::BTreeMap::new(),
+        spoken_name: None,
     }
 }
 

@@ -279,6 +279,33 @@ async fn a_greeting_of_ones_own_is_played_or_else_that_of_the_account() {
     }
 }
 
+/// The account's greeting of ten packets comes after a name of forty, which comes before no other.
+#[tokio::test]
+async fn the_spoken_name_is_said_before_the_greeting_of_the_account() {
+    let folder = tempfile::tempdir().unwrap();
+    let tone = |n: i32| ((f64::from(n) * 700.0 * std::f64::consts::TAU / 8_000.0).sin() * 9_000.0) as i16;
+    for (name, samples) in [("name.ogg", 6_320), ("greeting.ogg", 15_920)] {
+        let pcm = container::Pcm { samples: (0..samples).map(tone).collect(), rate: 8_000 };
+        std::fs::write(folder.path().join(name), container::encode_ogg_opus(&pcm).unwrap()).unwrap();
+    }
+    let file = |name: &str| Some(aftertone_exchange::Sound::File(folder.path().join(name)));
+    let greetings = [(None, "name.ogg", 40 + 10), (None, "gone.ogg", 10), (file("greeting.ogg"), "name.ogg", 100)];
+    for (greeting, name, packets) in greetings {
+        let mut plane = Plane::start_with(31_190..=31_199, 1, tone_greetings(10)).await;
+        (plane.greeting, plane.spoken_name) = (greeting, file(name));
+        let mut phone = plane.phone(call(11), 1, &[Codec::Pcma], &[]).await.unwrap();
+        plane.deposit(call(11), 1, message(11));
+        // The beep has twenty.
+        phone.hear_prompts(packets + 20).await;
+        assert!(phone.hear(Duration::from_millis(300)).await.is_none(), "more than {packets} packets and the beep");
+        phone.press(11).await;
+        plane.deposit_over(1).await;
+        plane.close(1);
+        assert_eq!(plane.deposited(call(11)).await, None);
+        assert!(plane.media.shutdown(Duration::from_secs(5)).await);
+    }
+}
+
 #[tokio::test]
 async fn the_hash_key_skips_the_greeting_and_ends_the_message() {
     let payloads = speech(Codec::Opus);

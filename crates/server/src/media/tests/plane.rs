@@ -44,6 +44,8 @@ pub(super) struct Plane {
     requests: u64,
     /// What callers of the next deposits hear, if it isn't the greeting of the account.
     pub(super) greeting: Option<aftertone_exchange::Sound>,
+    /// What goes before that of the account.
+    pub(super) spoken_name: Option<aftertone_exchange::Sound>,
     _folder: tempfile::TempDir,
 }
 
@@ -98,7 +100,7 @@ impl Plane {
             lateness: crate::load::Lateness::default(),
         };
         let (media, events) = MediaPlane::start(config).unwrap();
-        Self { media, store, mailbox, events, seen: Vec::new(), requests: 0, greeting: None, _folder: folder }
+        Self { media, store, mailbox, events, seen: Vec::new(), requests: 0, greeting: None, spoken_name: None, _folder: folder }
     }
 
     pub(super) fn request(&mut self) -> MediaRequestId {
@@ -221,6 +223,7 @@ impl Plane {
             record,
             language: Language::En,
             greeting,
+            spoken_name: self.spoken_name.clone(),
             longest,
             menu: None,
             keys: BTreeMap::new(),

@@ -126,6 +126,19 @@ async fn the_name_that_is_recorded_in_the_window_is_said_before_the_greeting_of_
     record(&office, &window, &said).await?;
     window.click("name-save").await?;
     window.wait_for("[data-testid=\"spoken-name\"][data-state=\"stored\"]").await?;
+
+    // The simulator plays what he will hear.
+    window.click("section-simulator").await?;
+    let listening = office.desktop.listen().await?;
+    window.click("simulation-hear").await?;
+    for label in ["Pause", "Hear it"] {
+        process::eventually(&format!("the button says {label}"), PATIENCE, || async {
+            Ok((window.text("simulation-hear").await? == label).then_some(()))
+        })
+        .await?;
+    }
+    alike("simulated", &said, &listening.stop().await?)?;
+
     let greeting = sound::asset("greeting-en.wav")?;
     let heard = bob_hears_the_greeting(&mut office, &window, said.seconds() + greeting.seconds()).await?;
     alike("Bob hears the name", &said, &heard)?;

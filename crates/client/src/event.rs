@@ -146,6 +146,8 @@ pub enum Played {
     Message(MessageId),
     /// A greeting, also one that waits to be sent.
     Greeting(GreetingId),
+    /// What callers hear where no greeting of one's own is played.
+    AccountGreeting,
     /// Sound that was handed over.
     Recording,
 }

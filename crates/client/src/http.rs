@@ -152,6 +152,12 @@ impl Api {
         Ok(response.bytes().await.map_err(|e| ApiError::from(&e))?.to_vec())
     }
 
+    /// What callers hear where no greeting of one's own is played: a WAV file.
+    pub(crate) async fn account_greeting(&self) -> Result<Vec<u8>, ApiError> {
+        let response = send(self.request(Method::GET, "me/account-greeting")).await?;
+        Ok(response.bytes().await.map_err(|e| ApiError::from(&e))?.to_vec())
+    }
+
     pub(crate) async fn phone_menu(&self) -> Result<PhoneMenuView, ApiError> {
         read(self.request(Method::GET, "me/phone-menu")).await
     }

@@ -18,7 +18,7 @@ use tokio::{
 use crate::{
     AudioIo, AudioSink, CommandError, FRAME_SAMPLES, Frame, PlaybackSnapshot, PlaybackState, Played, SAMPLE_RATE,
     greetings::{self, GreetingSoundError, Sounding},
-    http::Api,
+    http::{Api, ApiError},
     run::Input,
     session::PlaybackAction,
     sound,
@@ -146,6 +146,7 @@ impl Player {
 pub(crate) enum Wanted {
     Message(Box<Message>),
     Greeting(Sounding),
+    AccountGreeting,
     Recording(Arc<[i16]>),
 }
 
@@ -154,6 +155,7 @@ impl Wanted {
         match self {
             Self::Message(message) => Played::Message(message.envelope.id),
             Self::Greeting(greeting) => Played::Greeting(greeting.id),
+            Self::AccountGreeting => Played::AccountGreeting,
             Self::Recording(_) => Played::Recording,
         }
     }
@@ -162,6 +164,8 @@ impl Wanted {
         match self {
             Self::Message(message) => message.duration_ms,
             Self::Greeting(greeting) => greeting.duration_ms,
+            // Told once it is here.
+            Self::AccountGreeting => 0,
             Self::Recording(pcm) => pcm.len() as u64 / SAMPLES_PER_MS,
         }
     }
@@ -176,6 +180,8 @@ enum LoadError {
     Greeting(#[from] GreetingSoundError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Api(#[from] ApiError),
     #[error("the stored sound can't be read: {0}")]
     Io(#[from] std::io::Error),
     #[error("the stored sound can't be decoded: {0}")]
@@ -202,15 +208,19 @@ async fn load(api: &Api, mailbox: &Mailbox, parts: &Path, wanted: Wanted) -> Res
     let path = match wanted {
         Wanted::Message(message) => stored(api, mailbox, parts, &message).await?,
         Wanted::Greeting(greeting) => greetings::sound(api, &greeting, parts).await?,
+        // Not kept: its name and its language change, and it is short.
+        Wanted::AccountGreeting => {
+            let file = api.account_greeting().await?;
+            return decoded(move || Ok(file)).await;
+        }
         Wanted::Recording(pcm) => return Ok(pcm.to_vec()),
     };
-    let decoded = tokio::task::spawn_blocking(move || decode(&path)).await;
-    decoded.unwrap_or_else(|e| Err(LoadError::Decode(e.to_string())))
+    decoded(move || std::fs::read(path)).await
 }
 
-fn decode(path: &Path) -> Result<Vec<i16>, LoadError> {
-    let bytes = std::fs::read(path)?;
-    sound::decode_file(&bytes).map_err(|e| LoadError::Decode(e.to_string()))
+async fn decoded(read: impl FnOnce() -> std::io::Result<Vec<u8>> + Send + 'static) -> Result<Vec<i16>, LoadError> {
+    let decode = move || sound::decode_file(&read()?).map_err(|e| LoadError::Decode(e.to_string()));
+    tokio::task::spawn_blocking(decode).await.unwrap_or_else(|e| Err(LoadError::Decode(e.to_string())))
 }
 
 /// Something being played.

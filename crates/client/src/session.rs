@@ -395,6 +395,11 @@ impl Session {
         self.ask(|reply| Command::PlayGreeting { greeting, from_ms, reply }).await?
     }
 
+    /// Plays what callers hear where no greeting of one's own is played. Needs the network.
+    pub fn play_account_greeting(&self) {
+        self.tell(Command::PlayAccountGreeting);
+    }
+
     /// Plays a recording (mono, 48 kHz) from a position.
     pub fn play_recording(&self, pcm: Arc<[i16]>, from_ms: u64) {
         self.tell(Command::PlayRecording { pcm, from_ms });
@@ -646,6 +651,7 @@ pub(crate) enum Command {
         from_ms: u64,
         reply: Reply<()>,
     },
+    PlayAccountGreeting,
     PlayRecording {
         pcm: Arc<[i16]>,
         from_ms: u64,

@@ -6,6 +6,7 @@ use aftertone_media::{
     container::{self, Pcm},
     import::{self, ImportError, ImportLimits},
     level::{self, Peaks},
+    resample::resample,
 };
 use aftertone_server_store::NewSound;
 
@@ -53,6 +54,18 @@ pub(crate) fn make(bytes: &[u8]) -> Result<NewSound, SoundError> {
     let bytes = container::encode_ogg_opus(&pcm).map_err(|error| SoundError::Failed(error.into()))?;
     let duration_ms = pcm.duration().as_millis().try_into().unwrap_or(u64::MAX);
     Ok(NewSound { bytes, codec: "opus".into(), media_type: "audio/ogg".into(), duration_ms, peaks: peaks.finish() })
+}
+
+/// What callers hear where no greeting of one's own is played: a WAV file of the account's with the spoken name before it.
+pub(crate) fn account(greeting: &[u8], name: Option<&[u8]>) -> anyhow::Result<Vec<u8>> {
+    let greeting = container::decode(greeting)?;
+    let mut samples = Vec::new();
+    if let Some(name) = name {
+        let name = container::decode(name)?;
+        samples = resample(&name.samples, name.rate, greeting.rate)?;
+    }
+    samples.extend(greeting.samples);
+    Ok(container::wav_pcm16(&samples, greeting.rate))
 }
 
 /// Whether any 50 ms of it can be heard.

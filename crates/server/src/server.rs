@@ -244,6 +244,7 @@ impl Server {
             look,
             pins,
             test_calls,
+            greetings: Greetings::bundled(),
             menu_numbers: (config.dial_plan.menu_number.clone(), config.dial_plan.mailbox_number.clone()),
         });
         let (http, web_addresses) = serve_http(&config, keys.as_ref(), api::router(app), &stopping).await?;

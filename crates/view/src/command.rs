@@ -213,6 +213,8 @@ pub enum Command {
         /// Where to begin, in milliseconds.
         position_ms: Option<u32>,
     },
+    /// Play what callers hear where no greeting of one's own is played, from where it was paused if it was.
+    PlayAccountGreeting,
     /// Change what is said of a greeting.
     DescribeGreeting {
         /// Which.

@@ -67,9 +67,11 @@ pub struct PlaybackView {
     /// Which message; none where it is something else.
     #[ts(type = "string | null")]
     pub message: Option<MessageId>,
-    /// Which greeting; without a message or a greeting it is what was recorded.
+    /// Which greeting.
     #[ts(type = "string | null")]
     pub greeting: Option<GreetingId>,
+    /// The account's greeting, as callers hear it; without that, a message or a greeting it is what was recorded.
+    pub account_greeting: bool,
     /// Where it is.
     pub position_ms: u32,
     /// How long it is.
@@ -82,6 +84,15 @@ pub struct PlaybackView {
     pub rate_percent: u16,
     /// The name of the device it plays on.
     pub device: Option<String>,
+}
+
+impl PlaybackView {
+    /// It is what was recorded, and rests.
+    #[must_use]
+    pub fn is_paused_recording(&self) -> bool {
+        let is_recording = self.message.is_none() && self.greeting.is_none() && !self.account_greeting;
+        is_recording && !self.playing && self.position_ms > 0
+    }
 }
 
 /// How messages sound on this device.

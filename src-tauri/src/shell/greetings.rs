@@ -77,6 +77,7 @@ impl Shell {
     pub(super) async fn perform_greeting(&mut self, command: Command, reply: Reply) {
         let result = match command {
             Command::PlayGreeting { greeting, position_ms } => self.play_greeting(greeting, position_ms).await,
+            Command::PlayAccountGreeting => self.play_account_greeting(),
             Command::DescribeGreeting { greeting, title, text, language, expires_at } => {
                 let body = body(&title, text, language, expires_at);
                 return self
@@ -194,6 +195,17 @@ impl Shell {
         session.play_greeting(greeting, position_ms.unwrap_or(0).into()).await.map_err(|error| command_code(&error))
     }
 
+    fn play_account_greeting(&self) -> Result<(), Code> {
+        let session = self.session().ok_or(Code::NotSignedIn)?;
+        let is_paused = self.playback.as_ref().is_some_and(|at| at.account_greeting && !at.playing && at.position_ms > 0);
+        if is_paused && session.snapshot().playback.is_some() {
+            session.resume();
+        } else {
+            session.play_account_greeting();
+        }
+        Ok(())
+    }
+
     /// Reads the greetings and shows them.
     pub(super) async fn read_greetings(&mut self) {
         let Some(session) = self.session() else { return };
@@ -289,9 +301,10 @@ impl Shell {
     fn play_recording(&self, from_ms: u32, to_ms: u32) -> Result<(), Code> {
         let session = self.session().ok_or(Code::NotSignedIn)?;
         let heard = self.studio.recorded.get(..sample(to_ms).min(self.studio.recorded.len())).unwrap_or_default();
-        let is_paused = self.playback.as_ref().is_some_and(|at| {
-            at.message.is_none() && at.greeting.is_none() && !at.playing && at.position_ms > from_ms && at.position_ms < to_ms
-        });
+        let is_paused = self
+            .playback
+            .as_ref()
+            .is_some_and(|at| at.is_paused_recording() && at.position_ms > from_ms && at.position_ms < to_ms);
         if is_paused {
             session.resume();
         } else {

@@ -50,6 +50,7 @@ impl Shell {
             Command::ChooseMenuLayout { layout } => self.ask_phone_menu(AskPhoneMenu::Layout(layout), reply),
             Command::ReadInvitation { picture } => self.read_invitation(picture, reply),
             command @ (Command::PlayGreeting { .. }
+            | Command::PlayAccountGreeting
             | Command::DescribeGreeting { .. }
             | Command::SetStandardGreeting { .. }
             | Command::SetTemporaryGreeting { .. }
@@ -281,6 +282,7 @@ impl Shell {
             | Command::SetToneRegion { .. }
             | Command::TestSpeaker { .. }
             | Command::PlayGreeting { .. }
+            | Command::PlayAccountGreeting
             | Command::DescribeGreeting { .. }
             | Command::SetStandardGreeting { .. }
             | Command::SetTemporaryGreeting { .. }

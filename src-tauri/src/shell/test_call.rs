@@ -11,7 +11,7 @@ use aftertone_media::{
 };
 use aftertone_model::{Direction, Message, MessageId};
 use aftertone_sync::{TestCall, TestCallFailure, TestCallSound, TestCallStage};
-use aftertone_view::{Code, Command, Event, TestCallSeen, TestCallView, TestNote, Unplayable};
+use aftertone_view::{Code, Command, Event, PlaybackView, TestCallSeen, TestCallView, TestNote, Unplayable};
 use tauri::async_runtime::JoinHandle;
 use tokio::time::{interval, sleep};
 
@@ -117,7 +117,7 @@ impl Shell {
 
     fn play_test_call(&self, session: Session, reply: Reply) {
         let paused = self.playback.as_ref();
-        if paused.is_some_and(|at| at.message.is_none() && at.greeting.is_none() && !at.playing && at.position_ms > 0) {
+        if paused.is_some_and(PlaybackView::is_paused_recording) {
             session.resume();
             let _window_gone = reply.send(Ok(()));
             return;

@@ -159,12 +159,13 @@ impl Shell {
         self.playback = (!is_over).then(|| PlaybackView {
             message: match playback.played {
                 Played::Message(message) => Some(message),
-                Played::Greeting(_) | Played::Recording => None,
+                Played::Greeting(_) | Played::AccountGreeting | Played::Recording => None,
             },
             greeting: match playback.played {
                 Played::Greeting(greeting) => Some(greeting),
-                Played::Message(_) | Played::Recording => None,
+                Played::Message(_) | Played::AccountGreeting | Played::Recording => None,
             },
+            account_greeting: playback.played == Played::AccountGreeting,
             position_ms: at(playback.position_ms),
             duration_ms: at(playback.duration_ms),
             playing: matches!(playback.state, PlaybackState::Playing | PlaybackState::Loading),

@@ -16,6 +16,9 @@ type GreetingCommand = Asked<
   | "coach"
 >;
 
+/** What begins to play, and where. */
+export type Began = Pick<PlaybackView, "message" | "greeting" | "account_greeting" | "position_ms" | "duration_ms">;
+
 /** What the greetings need of the world around them. */
 export interface Around {
   send: (event: Event) => null;
@@ -27,6 +30,7 @@ export interface Around {
 const DAY_MS = 86_400_000;
 const SOON_MS = 7 * DAY_MS;
 const RECORDED_MS = 22_400;
+const ACCOUNT_MS = 7_900;
 const LONGEST_MS: Record<RecordingUse, number> = { greeting: 180_000, name: 10_000 };
 
 function expiry(at: string | null, now: number): GreetingRow["expiry"] {
@@ -107,13 +111,16 @@ export class FakeGreetings {
   }
 
   /** What plays when this is asked for; none when there is no such sound. */
-  playback(command: Asked<"play_greeting" | "play_recording">): Pick<PlaybackView, "message" | "greeting" | "position_ms" | "duration_ms"> | null {
+  playback(command: Asked<"play_greeting" | "play_account_greeting" | "play_recording">): Began | null {
+    if (command.type === "play_account_greeting") {
+      return { message: null, greeting: null, account_greeting: true, position_ms: 0, duration_ms: ACCOUNT_MS + (this.name?.duration_ms ?? 0) };
+    }
     if (command.type === "play_recording") {
       if (this.#recorder.type !== "recorded") return null;
-      return { message: null, greeting: null, position_ms: command.from_ms, duration_ms: command.to_ms };
+      return { message: null, greeting: null, account_greeting: false, position_ms: command.from_ms, duration_ms: command.to_ms };
     }
     const row = [...this.rows, ...(this.name ? [this.name] : [])].find(({ id }) => id === command.greeting);
-    return row ? { message: null, greeting: row.id, position_ms: command.position_ms ?? 0, duration_ms: row.duration_ms ?? 0 } : null;
+    return row ? { message: null, greeting: row.id, account_greeting: false, position_ms: command.position_ms ?? 0, duration_ms: row.duration_ms ?? 0 } : null;
   }
 
   async do(command: GreetingCommand): Promise<Code | null> {

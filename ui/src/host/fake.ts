@@ -1,5 +1,5 @@
 import { callLog, devices, inLanguage, messages, party, PEOPLE, speech } from "./fake-data";
-import { type Around, FakeGreetings, greetings, spokenName } from "./fake-greetings";
+import { type Around, type Began, FakeGreetings, greetings, spokenName } from "./fake-greetings";
 import { FakeRules, NO_PLAN, plan } from "./fake-rules";
 import { FakeSetUp, pause } from "./fake-setup";
 import type {
@@ -357,7 +357,7 @@ export class FakeHost implements Host {
       case "start_test_call":
         return this.#setup.call();
       case "play_test_call":
-        return this.#begin({ message: null, greeting: null, position_ms: 0, duration_ms: 8_200 });
+        return this.#begin({ message: null, greeting: null, account_greeting: false, position_ms: 0, duration_ms: 8_200 });
       case "open_call_log":
         this.#logWindow = command;
         return this.#sendLog();
@@ -407,6 +407,7 @@ export class FakeHost implements Host {
       case "end_set_up":
         return null;
       case "play_greeting":
+      case "play_account_greeting":
       case "play_recording": {
         const at = this.#greetings.playback(command);
         return at === null ? "gone" : this.#begin(at);
@@ -590,10 +591,10 @@ export class FakeHost implements Host {
     if (!row) return "gone";
     if (!this.#playable(row)) return "sound_missing";
     const resumed = this.#playback?.message === id && this.#playback.position_ms < row.duration_ms ? this.#playback.position_ms : 0;
-    return this.#begin({ message: id, greeting: null, position_ms: from ?? resumed, duration_ms: row.duration_ms });
+    return this.#begin({ message: id, greeting: null, account_greeting: false, position_ms: from ?? resumed, duration_ms: row.duration_ms });
   }
 
-  #begin(at: Pick<PlaybackView, "message" | "greeting" | "position_ms" | "duration_ms">): null {
+  #begin(at: Began): null {
     this.#stop();
     this.#playback = {
       ...at,

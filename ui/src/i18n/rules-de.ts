@@ -198,7 +198,6 @@ export const rules: typeof english = {
     standard: "Standard- oder vorübergehende Ansage",
     hear: "Anhören",
     pause: "Anhalten",
-    noSound: "Die Ansage des Kontos kann hier nicht gespielt werden.",
   },
   states: {
     "DE-BB": "Brandenburg",

@@ -199,7 +199,6 @@ export const rules = {
     standard: "Standard or temporary greeting",
     hear: "Hear it",
     pause: "Pause",
-    noSound: "The greeting of the account can’t be played here.",
   },
   states: {
     "DE-BB": "Brandenburg",

@@ -39,7 +39,7 @@ const TASTE = { rate_percent: 125, volume_percent: 80, skip_silence: true };
 
 const DEVICES = new FakeHost().devices;
 const PLAYER = { peaks: speech(1), durationMs: 42_000, playable: true, playback: null, taste: TASTE, devices: DEVICES, ondevice: nothing, ontaste: nothing, onplay: nothing, onpause: nothing, onseek: nothing };
-const PLAYING = { message: "1", greeting: null, position_ms: 12_000, duration_ms: 42_000, playing: true, loading: false, rate_percent: 125, device: "Jabra Evolve2 65" };
+const PLAYING = { message: "1", greeting: null, account_greeting: false, position_ms: 12_000, duration_ms: 42_000, playing: true, loading: false, rate_percent: 125, device: "Jabra Evolve2 65" };
 const QUALITY = { bars: 4, codec: "Opus", round_trip_ms: 40, loss_permille: 31, jitter_ms: 22, mos_tenths: 31, relayed: true, one_way: false, unheard: false };
 const FOLDERS = [
   { value: "a", label: "A" },

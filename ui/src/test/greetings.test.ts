@@ -365,6 +365,22 @@ describe("the simulator", () => {
     expect((await world.asked("play_greeting")).greeting).toBe(world.get("simulation").dataset.greetingId);
   });
 
+  test("the greeting of the account is heard, too, and paused", async () => {
+    const world = await open(["empty"]);
+    await world.click("section-simulator");
+    await at(world, "2126-12-06", "18:05");
+    await waitFor(() => expect(world.get("simulation").dataset.greetingId).toBeUndefined());
+    const hear = await world.find("simulation-hear");
+    expect(hear.textContent.trim()).toBe("Hear it");
+    await world.user.click(hear);
+    await world.asked("play_account_greeting");
+    await waitFor(() => expect(world.get("simulation-hear").textContent.trim()).toBe("Pause"));
+    await expectAccessible();
+    await world.user.click(world.get("simulation-hear"));
+    await world.asked("pause");
+    await waitFor(() => expect(world.get("simulation-hear").textContent.trim()).toBe("Hear it"));
+  });
+
   test("a withheld number goes to the mailbox; a colleague by name; in German", async () => {
     const world = await simulator([], "de");
     await at(world, "2126-12-07", "12:00");

@@ -32,6 +32,7 @@ impl Run {
             Command::RevokeDevice { device, reply } => self.revoke_device(device, reply),
             Command::Play { message, from_ms, reply } => answer(reply, self.play(message, from_ms).await),
             Command::PlayGreeting { greeting, from_ms, reply } => answer(reply, self.play_greeting(greeting, from_ms).await),
+            Command::PlayAccountGreeting => self.player.play(Wanted::AccountGreeting, 0),
             Command::PlayRecording { pcm, from_ms } => self.player.play(Wanted::Recording(pcm), from_ms),
             Command::Greeting { ask, reply } => self.greeting(ask, reply),
             Command::GreetingAdded => self.greetings_changed().await,

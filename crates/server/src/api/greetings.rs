@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aftertone_model::{Greeting, GreetingId, GreetingKind, Plan};
+use aftertone_model::{Greeting, GreetingId, GreetingKind, Plan, SubscriberId};
 use aftertone_server_store::{NewSound, PutGreeting, StoredPlan};
 use aftertone_sync::{GreetingBody, PlanView, ProblemCode};
 use axum::{
@@ -175,6 +175,27 @@ pub(super) async fn audio(
 ) -> ApiResult<Response> {
     let sound = app.store.greeting_sound(asking.device.subscriber, id).await?.ok_or_else(|| ApiError::not_found("greeting"))?;
     audio::serve(Served { sound: &sound, name: format!("greeting-{id}") }, &method, &headers).await
+}
+
+/// What callers of mine hear where no greeting of my own is played: my spoken name, and the account's greeting in my language.
+#[utoipa::path(get, path = "/v1/me/account-greeting", operation_id = "account_greeting", tag = "greetings",
+    responses((status = 200, description = "The sound.", content_type = "audio/wav"), TokenProblem, CommonProblems))]
+pub(super) async fn account_greeting(State(app): State<SharedApp>, asking: SignedInDevice) -> ApiResult<Response> {
+    let owner = app.store.subscriber(asking.device.subscriber).await?.ok_or_else(ApiError::unauthorized)?;
+    let name = spoken_name(&app, owner.id).await?;
+    let greeting = app.greetings.standard(owner.language).clone();
+    let permit = app.importing.acquire().await.map_err(ApiError::internal)?;
+    let made = tokio::task::spawn_blocking(move || greeting_sound::account(&greeting, name.as_deref()));
+    let sound = made.await.map_err(ApiError::internal)?.map_err(ApiError::internal)?;
+    drop(permit);
+    Ok(([(header::CONTENT_TYPE, "audio/wav")], sound).into_response())
+}
+
+async fn spoken_name(app: &SharedApp, owner: SubscriberId) -> ApiResult<Option<Vec<u8>>> {
+    let known = app.store.greetings(owner).await?;
+    let Some(name) = known.into_iter().find(|greeting| greeting.kind == GreetingKind::Name) else { return Ok(None) };
+    let Some(sound) = app.store.greeting_sound(owner, name.id).await? else { return Ok(None) };
+    tokio::fs::read(sound.path).await.map(Some).map_err(ApiError::internal)
 }
 
 /// How my calls are answered. The `ETag` is the plan's version.

@@ -43,6 +43,7 @@ use self::{limit::Limiter, problem::ApiError};
 use crate::{
     bells::{Doorbells, Revocations},
     listen::Peer,
+    media::Greetings,
     pins::Pins,
     run::{Notice, SocketEvent},
     test_call::TestCalls,
@@ -96,6 +97,8 @@ pub(crate) struct Parts {
     pub(crate) pins: Arc<Pins>,
     /// People call themselves.
     pub(crate) test_calls: Arc<TestCalls>,
+    /// What callers hear where nobody has recorded anything.
+    pub(crate) greetings: Greetings,
     /// What opens the phone menu: on a device of one's own, and on any.
     pub(crate) menu_numbers: (Option<String>, Option<String>),
 }
@@ -199,6 +202,7 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(greetings::list))
         .routes(routes!(greetings::put, greetings::remove))
         .routes(routes!(greetings::audio, greetings::put_audio))
+        .routes(routes!(greetings::account_greeting))
         .routes(routes!(greetings::plan, greetings::put_plan))
         .routes(routes!(sip::sip))
         .routes(routes!(document::openapi))

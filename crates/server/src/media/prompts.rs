@@ -41,6 +41,15 @@ impl Greetings {
             full_de: Bytes::from_static(include_bytes!("../../../../assets/full-de.wav")),
         }
     }
+
+    /// What callers hear before the beep.
+    #[must_use]
+    pub(crate) fn standard(&self, language: Language) -> &Bytes {
+        match language {
+            Language::En => &self.en,
+            Language::De => &self.de,
+        }
+    }
 }
 
 /// Payloads of 20 ms each.

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::world::World;
 
-const EXPECTED: [(&str, &[&str]); 27] = [
+const EXPECTED: [(&str, &[&str]); 28] = [
     ("/sip", &["get"]),
     ("/v1/calling", &["get", "put"]),
     ("/v1/call-records", &["get"]),
@@ -18,6 +18,7 @@ const EXPECTED: [(&str, &[&str]); 27] = [
     ("/v1/greetings/{id}/audio", &["get", "head", "put"]),
     ("/v1/health", &["get"]),
     ("/v1/me", &["get", "put"]),
+    ("/v1/me/account-greeting", &["get"]),
     ("/v1/me/mailbox", &["get"]),
     ("/v1/me/phone-menu", &["get", "put"]),
     ("/v1/me/pin", &["delete", "put"]),

@@ -140,6 +140,39 @@ async fn there_is_one_spoken_name_of_ten_seconds_at_most() {
     assert_eq!(put_sound(&ada, &made.id.to_string(), tone(11)).await.status(), 200, "a greeting may be longer");
 }
 
+#[tokio::test]
+async fn the_greeting_of_the_account_is_heard_with_my_name_and_in_my_language() {
+    let world = World::start().await;
+    let ada = world.sign_in("ada").await;
+    let heard = async |phone: &Phone| {
+        let answer = phone.get("/v1/me/account-greeting").await;
+        assert_eq!((answer.status().as_u16(), &answer.headers()["content-type"]), (200, &"audio/wav".parse().unwrap()));
+        container::decode(&answer.bytes().await.unwrap()).unwrap()
+    };
+    let [english, german] = [
+        &include_bytes!("../../../../assets/greeting-en.wav")[..],
+        &include_bytes!("../../../../assets/greeting-de.wav")[..],
+    ]
+    .map(|file| container::decode(file).unwrap());
+    assert_eq!(put(&ada, "/v1/me", &json!({"language": "en", "ring_s": 20})).await.status(), 200);
+    assert_eq!(heard(&ada).await, english);
+    assert_eq!(put(&ada, "/v1/me", &json!({"language": "de", "ring_s": 20})).await.status(), 200);
+    assert_eq!(heard(&ada).await, german);
+
+    let name = json!({"kind": "name", "title": "Name", "text": "", "language": "de", "expires_at": null});
+    assert_eq!(put(&ada, &format!("/v1/greetings/{ID}"), &name).await.status(), 200);
+    assert_eq!(heard(&ada).await, german, "a name without a sound");
+    let named: Greeting = put_sound(&ada, ID, FILES[3].1).await.json().await.unwrap();
+    let both = heard(&ada).await;
+    assert!(both.samples.ends_with(&german.samples), "the whole greeting comes last");
+    let name_ms = (both.duration() - german.duration()).as_millis();
+    assert!(name_ms.abs_diff(named.sound.unwrap().duration_ms.into()) <= 2, "{name_ms} ms of name");
+    let bob = world.sign_in("bob").await;
+    assert!(heard(&bob).await.duration() < both.duration(), "nobody else's name");
+    let stranger = world.http.get(format!("{}/v1/me/account-greeting", world.base)).send().await.unwrap();
+    problem(stranger, 401, ProblemCode::Unauthorized).await;
+}
+
 /// A FLAC stream whose frames are of one constant value each, of 65,535 samples at 8 kHz: eleven bytes for eight seconds.
 fn flac_of_silence() -> Vec<u8> {
     let crc = |bytes: &[u8], polynomial: u32, width: u32| {

@@ -21,7 +21,7 @@ pub use greeting::{Greeting, GreetingKind, GreetingSound};
 pub use id::{CallId, DeviceId, GreetingId, InvalidId, MessageId, SubscriberId};
 pub use keeping::{Fullness, Keeping, OwnKeeping};
 pub use log::{CallRecord, Direction, EndReason};
-pub use menu::MenuLayout;
+pub use menu::{MenuLayout, WrongPins};
 pub use message::{Envelope, ForwardNote, Marks, Message, MessageAction, MessageState, Reason, Standing};
 pub use plan::{
     Answer, AnsweringRule, CallerGroup, Callers, Dates, GreetingKey, GreetingRule, Hours, KeyTarget, OwnDay, Plan, RING_CYCLE_S,

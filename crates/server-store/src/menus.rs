@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use aftertone_model::{MenuLayout, Subscriber, SubscriberId};
-use sqlx::SqliteExecutor;
+use aftertone_model::{MenuLayout, Subscriber, SubscriberId, WrongPins};
+use sqlx::{SqliteConnection, SqliteExecutor, sqlite::SqliteRow};
 
 use crate::{
     HashedPassword, StoreError,
-    columns::{Columns, word},
+    columns::{Columns, ns, word},
     users,
 };
 
@@ -28,6 +28,15 @@ pub(crate) const SCHEMA: &str = "
     CREATE TRIGGER directory_menus_removed AFTER DELETE ON menus BEGIN
         UPDATE directory SET version = version + 1;
     END;
+";
+
+pub(crate) const SCHEMA_WRONG_PINS: &str = "
+    CREATE TABLE wrong_pins (
+        who TEXT NOT NULL PRIMARY KEY, -- a mailbox as it was entered, or a caller
+        count INTEGER NOT NULL,
+        until_ns INTEGER NOT NULL,
+        last_ns INTEGER NOT NULL
+    ) STRICT;
 ";
 
 /// How somebody listens by phone.
@@ -113,6 +122,35 @@ pub(crate) async fn find_with_pin(
     .await?;
     let Some(row) = row else { return Ok(None) };
     Ok(Some((users::from_row(&row)?, HashedPassword::from_stored(row.string("menu_pin")?))))
+}
+
+pub(crate) async fn wrong_pins(executor: impl SqliteExecutor<'_>) -> Result<Vec<WrongPins>, StoreError> {
+    let rows = sqlx::query("SELECT * FROM wrong_pins ORDER BY who").fetch_all(executor).await?;
+    let wrong = |row: &SqliteRow| {
+        let count = u32::try_from(row.count("count")?).unwrap_or(u32::MAX);
+        Ok(WrongPins { who: row.string("who")?, count, until: row.time("until_ns")?, last: row.time("last_ns")? })
+    };
+    rows.iter().map(wrong).collect()
+}
+
+pub(crate) async fn put_wrong_pins(
+    connection: &mut SqliteConnection,
+    kept: &[WrongPins],
+    forgotten: &[String],
+) -> Result<(), StoreError> {
+    for WrongPins { who, count, until, last } in kept {
+        sqlx::query("INSERT OR REPLACE INTO wrong_pins (who, count, until_ns, last_ns) VALUES (?, ?, ?, ?)")
+            .bind(who)
+            .bind(i64::from(*count))
+            .bind(ns(*until))
+            .bind(ns(*last))
+            .execute(&mut *connection)
+            .await?;
+    }
+    for who in forgotten {
+        sqlx::query("DELETE FROM wrong_pins WHERE who = ?").bind(who).execute(&mut *connection).await?;
+    }
+    Ok(())
 }
 
 /// Who may call numbers of the outside from the menu on foreign phones.

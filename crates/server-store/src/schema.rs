@@ -27,6 +27,7 @@ const STEPS: &[&[&str]] = &[
     &[keeping::SCHEMA, holds::SCHEMA],
     &[messages::SCHEMA_MARKS],
     &[messages::SCHEMA_TESTS],
+    &[menus::SCHEMA_WRONG_PINS],
 ];
 
 /// One row: which life of the database this is. A copy that was made as a backup says so, and gets a new epoch when it

@@ -8,7 +8,7 @@ use std::{
 
 use aftertone_model::{
     CallRecord, DeviceId, Greeting, GreetingId, MenuLayout, Message, MessageAction, MessageId, Plan, Subscriber, SubscriberId,
-    Timestamp, Trunk,
+    Timestamp, Trunk, WrongPins,
 };
 use aftertone_sync::{Cursor, GreetingBody, IdempotencyKey};
 use async_trait::async_trait;
@@ -353,6 +353,16 @@ impl Store for SqliteStore {
         let pin = pin.to_owned();
         let right = tokio::task::spawn_blocking(move || hash.verify(&pin)).await.map_err(io::Error::other)?;
         Ok(subscriber.filter(|_| right))
+    }
+
+    async fn wrong_pins(&self) -> Result<Vec<WrongPins>, StoreError> {
+        menus::wrong_pins(&self.readers).await
+    }
+
+    async fn put_wrong_pins(&self, kept: Vec<WrongPins>, forgotten: Vec<String>) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        menus::put_wrong_pins(&mut tx, &kept, &forgotten).await?;
+        Ok(tx.commit().await?)
     }
 
     async fn add_app(&self, subscriber: SubscriberId, name: &str, now: Timestamp) -> Result<NewApp, StoreError> {

@@ -6,7 +6,7 @@ use std::{
 
 use aftertone_model::{
     CallRecord, Caller, DeviceId, Envelope, Extension, Greeting, GreetingId, Language, MenuLayout, Message, MessageAction,
-    MessageId, Plan, Subscriber, SubscriberId, Timestamp, Trunk, UserName,
+    MessageId, Plan, Subscriber, SubscriberId, Timestamp, Trunk, UserName, WrongPins,
 };
 use aftertone_sync::{ChangesPage, Cursor, Device, DeviceKind, Forwarded, GreetingBody, IdempotencyKey};
 use async_trait::async_trait;
@@ -499,6 +499,10 @@ pub trait Store: Commits + MailboxKeeping {
     async fn set_pin(&self, id: SubscriberId, pin: Option<HashedPassword>) -> Result<(), StoreError>;
     /// The person of this extension, if the PIN is right. Takes the same time whether or not there is one, with a PIN or without.
     async fn check_pin(&self, extension: &str, pin: &str) -> Result<Option<Subscriber>, StoreError>;
+    /// The wrong PINs that are counted.
+    async fn wrong_pins(&self) -> Result<Vec<WrongPins>, StoreError>;
+    /// Keeps these counts in the place of earlier ones of the same, and forgets others, by [`WrongPins::who`].
+    async fn put_wrong_pins(&self, kept: Vec<WrongPins>, forgotten: Vec<String>) -> Result<(), StoreError>;
 
     // --- their devices
 

@@ -140,7 +140,7 @@ impl Server {
         let known = directory(store.as_ref(), &domain).await?;
         let public = Public::new(config.public_address);
         let lateness = Lateness::default();
-        let pins = Arc::new(Pins::default());
+        let pins = Arc::new(Pins::open(store.as_ref()).await.context("can't read how many PINs were wrong")?);
         let (media, media_events) = start_media(&config, &public, &spool, &store, &pins, lateness.clone())?;
         let webrtc = media.webrtc_addresses();
         let numbers = ConnectionNumbers::default();

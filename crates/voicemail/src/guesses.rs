@@ -1,7 +1,11 @@
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    str::FromStr,
     time::{Duration, Instant},
 };
+
+use aftertone_model::{Now, Timestamp, WrongPins};
 
 /// Wrong PINs that a mailbox forgives before anybody has to wait for it.
 const FREE_OF_MAILBOX: u32 = 6;
@@ -37,10 +41,22 @@ pub enum Guesser {
 /// mailbox.
 ///
 /// A mailbox is counted as it was entered, whether it exists or not, so that no wait tells. Who signs in with a device or dials
-/// in from one enters no PIN and is never counted: guessing locks no owner out of those. Nothing is kept over a restart.
+/// in from one enters no PIN and is never counted: guessing locks no owner out of those. What [`Self::take_changes`] gives is kept
+/// over a restart.
 #[derive(Debug, Default)]
 pub struct Guesses {
     failures: BTreeMap<Key, Failures>,
+    /// Whose failures were not handed out since they changed.
+    changed: BTreeSet<Key>,
+}
+
+/// What is to be kept from now on, and what not any more.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GuessChanges {
+    /// In the place of what was kept of the same.
+    pub kept: Vec<WrongPins>,
+    /// [`WrongPins::who`] of those that are forgotten.
+    pub forgotten: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,6 +84,32 @@ impl Key {
     }
 }
 
+/// As it is kept.
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, name) = match self {
+            Self::Mailbox(name) => ("mailbox", name),
+            Self::Caller(name) => ("caller", name),
+            Self::Nameless(way) => ("nameless", way),
+        };
+        write!(f, "{kind} {name}")
+    }
+}
+
+impl FromStr for Key {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (kind, name) = text.split_once(' ').ok_or(())?;
+        match kind {
+            "mailbox" => Ok(Self::Mailbox(short(name))),
+            "caller" => Ok(Self::Caller(short(name))),
+            "nameless" => Ok(Self::Nameless(short(name))),
+            _ => Err(()),
+        }
+    }
+}
+
 fn short(text: &str) -> String {
     text.chars().take(LONGEST_NAME).collect()
 }
@@ -80,13 +122,40 @@ struct Failures {
 }
 
 impl Guesses {
+    /// What was kept of an earlier life of the server. A clock that was set meanwhile makes nobody wait longer than is usual.
+    #[must_use]
+    pub fn restored(kept: impl IntoIterator<Item = WrongPins>, now: Now) -> Self {
+        let mut guesses = Self::default();
+        for wrong in kept {
+            let Ok(key) = wrong.who.parse::<Key>() else { continue };
+            let (ago, left) = (between(wrong.last, now.wall), between(now.wall, wrong.until));
+            let last = now.mono.checked_sub(ago).unwrap_or(now.mono);
+            let until = now.mono + left.min(key.allowance().1);
+            guesses.failures.insert(key, Failures { count: wrong.count, until, last });
+        }
+        guesses
+    }
+
+    /// What changed since this was asked last.
+    pub fn take_changes(&mut self, now: Now) -> GuessChanges {
+        let mut changes = GuessChanges::default();
+        for key in std::mem::take(&mut self.changed) {
+            match self.failures.get(&key) {
+                Some(failures) => changes.kept.push(failures.kept(&key, now)),
+                None => changes.forgotten.push(key.to_string()),
+            }
+        }
+        changes
+    }
+
     /// Books a try as a failure before it is known how it ends, so that many at once are no way around; [`Self::forgive`] takes
     /// it back.
     ///
     /// # Errors
     /// How long to wait; nothing is booked then, and the PIN must not be looked at.
     pub fn try_now(&mut self, mailbox: &str, caller: &Guesser, now: Instant) -> Result<(), Duration> {
-        self.failures.retain(|_, failures| now.saturating_duration_since(failures.last) < MEMORY);
+        let over = self.failures.extract_if(.., |_, failures| now.saturating_duration_since(failures.last) >= MEMORY);
+        self.changed.extend(over.map(|(key, _)| key));
         let keys = Key::of(mailbox, caller);
         let known = keys.iter().filter_map(|key| self.failures.get(key));
         let wait = known.map(|failures| failures.until.saturating_duration_since(now)).max().unwrap_or_default();
@@ -102,6 +171,7 @@ impl Guesses {
     /// The try that was booked was right: the mailbox starts anew, and the caller has one failure less.
     pub fn forgive(&mut self, mailbox: &str, caller: &Guesser) {
         for key in Key::of(mailbox, caller) {
+            self.changed.insert(key.clone());
             match &key {
                 Key::Mailbox(_) => {
                     self.failures.remove(&key);
@@ -118,7 +188,9 @@ impl Guesses {
 
     /// The owner has set a PIN anew: whatever was tried before counts no more.
     pub fn clear(&mut self, mailbox: &str) {
-        self.failures.remove(&Key::Mailbox(short(mailbox)));
+        let key = Key::Mailbox(short(mailbox));
+        self.failures.remove(&key);
+        self.changed.insert(key);
     }
 
     fn book(&mut self, key: Key, now: Instant) {
@@ -126,8 +198,12 @@ impl Guesses {
             // Not simply the stalest: whoever waits would only have to name enough mailboxes that don't exist.
             let least =
                 self.failures.iter().min_by_key(|(_, failures)| (failures.count, failures.last)).map(|(key, _)| key.clone());
-            least.map(|key| self.failures.remove(&key));
+            if let Some(least) = least {
+                self.failures.remove(&least);
+                self.changed.insert(least);
+            }
         }
+        self.changed.insert(key.clone());
         let (free, longest) = key.allowance();
         let failures = self.failures.entry(key).or_insert(Failures { count: 0, until: now, last: now });
         failures.count = failures.count.saturating_add(1);
@@ -136,6 +212,20 @@ impl Guesses {
             failures.until = now + FIRST_WAIT.saturating_mul(1 << beyond.min(16)).min(longest);
         }
     }
+}
+
+impl Failures {
+    fn kept(self, key: &Key, now: Now) -> WrongPins {
+        let (ago, left) = (now.mono.saturating_duration_since(self.last), self.until.saturating_duration_since(now.mono));
+        let last = now.wall.checked_sub(ago).unwrap_or(now.wall);
+        let until = now.wall.checked_add(left).unwrap_or(now.wall);
+        WrongPins { who: key.to_string(), count: self.count, until, last }
+    }
+}
+
+/// Nothing where it is the other way round.
+fn between(from: Timestamp, to: Timestamp) -> Duration {
+    Duration::try_from(to.duration_since(from)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -244,6 +334,67 @@ mod tests {
             assert_eq!(guesses.try_now(&format!("y{n}"), &known(&n.to_string()), now + Duration::from_secs(1)), Ok(()));
         }
         assert!(guesses.try_now("1001", &nameless(), now + Duration::from_secs(2)).is_err());
+    }
+
+    /// What is kept in a database: each change in the place of the one before.
+    fn keep(kept: &mut BTreeMap<String, WrongPins>, guesses: &mut Guesses, now: Now) {
+        let GuessChanges { kept: new, forgotten } = guesses.take_changes(now);
+        for who in forgotten {
+            kept.remove(&who);
+        }
+        kept.extend(new.into_iter().map(|wrong| (wrong.who.clone(), wrong)));
+    }
+
+    #[test]
+    fn a_restart_forgives_nothing_and_makes_nobody_wait_longer() {
+        let start = Now { mono: Instant::now(), wall: Timestamp::UNIX_EPOCH };
+        let after = |time: Duration| Now { mono: start.mono + time, wall: start.wall + time };
+        let (mut guesses, mut kept) = (Guesses::default(), BTreeMap::new());
+        while guesses.try_now("1001", &known("+4930123"), start.mono).is_ok() {}
+        for n in 0..9 {
+            assert_eq!(guesses.try_now(&format!("2{n}"), &known("a b"), start.mono), Ok(()));
+        }
+        keep(&mut kept, &mut guesses, start);
+        assert_eq!(guesses.take_changes(start), GuessChanges::default(), "told once");
+
+        // The clock that never jumps begins anew.
+        let then = after(Duration::from_secs(20));
+        let later = Now { mono: start.mono + HOUR, wall: then.wall };
+        let mut again = Guesses::restored(kept.values().cloned(), later);
+        let wait = again.try_now("1001", &nameless(), later.mono).unwrap_err();
+        assert_eq!(Err(wait), guesses.try_now("1001", &nameless(), then.mono), "as long as without the restart");
+        assert!(again.try_now("1002", &known("a b"), later.mono).is_err(), "the caller too");
+        assert_eq!(again.try_now("1002", &nameless(), later.mono), Ok(()));
+
+        let over = later.mono + wait;
+        assert_eq!(again.try_now("1001", &nameless(), over), Ok(()));
+        let twice = again.try_now("1001", &nameless(), over).unwrap_err();
+        assert_eq!(twice, 2 * FIRST_WAIT, "it goes on growing");
+
+        // Set back by a year, the clock of the machine locks nobody out for a year.
+        let wrong_clock = Now { mono: start.mono, wall: start.wall - 365 * 24 * HOUR };
+        let mut again = Guesses::restored(kept.values().cloned(), wrong_clock);
+        assert!(again.try_now("1001", &nameless(), start.mono).unwrap_err() <= LONGEST_OF_MAILBOX);
+    }
+
+    #[test]
+    fn what_is_forgiven_or_over_is_kept_no_longer() {
+        let start = Now { mono: Instant::now(), wall: Timestamp::UNIX_EPOCH };
+        let (mut guesses, mut kept) = (Guesses::default(), BTreeMap::new());
+        for (mailbox, caller) in [("1001", "+4930123"), ("1002", "+4930124"), ("1003", "+4930125")] {
+            assert_eq!(guesses.try_now(mailbox, &known(caller), start.mono), Ok(()));
+        }
+        keep(&mut kept, &mut guesses, start);
+        assert_eq!(kept.len(), 6);
+        guesses.forgive("1001", &known("+4930123"));
+        guesses.clear("1002");
+        keep(&mut kept, &mut guesses, start);
+        assert_eq!(kept.keys().filter(|who| who.starts_with("mailbox")).collect::<Vec<_>>(), ["mailbox 1003"]);
+        assert_eq!(kept["caller +4930123"].count, 0);
+        let next_day = Now { mono: start.mono + 24 * HOUR, wall: start.wall + 24 * HOUR };
+        assert_eq!(guesses.try_now("9", &known("+4930126"), next_day.mono), Ok(()));
+        keep(&mut kept, &mut guesses, next_day);
+        assert_eq!(kept.keys().collect::<Vec<_>>(), ["caller +4930126", "mailbox 9"]);
     }
 
     #[test]

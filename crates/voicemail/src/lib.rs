@@ -17,7 +17,7 @@ pub mod spoken;
 
 pub use choices::{ChoiceEvent, ChoiceLimits, ChoiceOutput, Choices};
 pub use deposit::{Deposit, DepositLimits, Ending, Event, Key, Output, Tally};
-pub use guesses::{Guesser, Guesses};
+pub use guesses::{GuessChanges, Guesser, Guesses};
 pub use menu::{
     Access, Answer, Ask, Clip, Command, GreetingUse, Item, Menu, MenuEvent, MenuLimits, MenuOutput, Place, Profile, command,
 };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aftertone_model::MenuLayout;
+use aftertone_model::{MenuLayout, WrongPins};
 use aftertone_server_store::{
     Commits, Disk, ForwardOrder, ForwardOutcome, HashedPassword, NewSound, PhoneMenu, Store,
     testing::{ForgetfulFiles, Survival},
@@ -35,6 +35,22 @@ async fn a_pin_opens_its_own_mailbox_alone() {
     again.set_pin(anna.id, None).await.unwrap();
     assert_eq!(again.check_pin("1001", "482159").await.unwrap(), None);
     assert_eq!(again.phone_menu(anna.id).await.unwrap(), PhoneMenu { has_pin: false, ..menu });
+}
+
+#[tokio::test]
+async fn wrong_pins_are_counted_over_a_restart() {
+    let World { dir, store, .. } = world(Arc::new(Disk)).await;
+    let wrong = |who: &str, count, second| WrongPins { who: who.into(), count, until: at(second + 60), last: at(second) };
+    let (mailbox, caller) = (wrong("mailbox 1001", 3, 1), wrong("caller +4930123", 3, 1));
+    store.put_wrong_pins(vec![mailbox, caller.clone()], vec![]).await.unwrap();
+    let more = wrong("mailbox 1001", 4, 2);
+    store.put_wrong_pins(vec![more.clone()], vec!["mailbox 9".into()]).await.unwrap();
+    assert_eq!(store.wrong_pins().await.unwrap(), [caller.clone(), more.clone()]);
+    store.close().await;
+    let store = open(dir.path(), Arc::new(Disk)).await;
+    assert_eq!(store.wrong_pins().await.unwrap(), [caller, more.clone()]);
+    store.put_wrong_pins(vec![], vec!["caller +4930123".into()]).await.unwrap();
+    assert_eq!(store.wrong_pins().await.unwrap(), [more]);
 }
 
 /// The exchange looks when this changes.

@@ -476,6 +476,7 @@ async fn databases_of_every_earlier_version_open() {
         assert_eq!(store.take_jobs("mail", at(9), at(10), 9).await.unwrap()[0].payload, "hello");
         store.set_menu_layout(anna.id, aftertone_model::MenuLayout::Asterisk).await.unwrap();
         assert!(!store.phone_menu(anna.id).await.unwrap().has_pin, "version {number}");
+        assert_eq!(store.wrong_pins().await.unwrap(), [], "version {number}");
         // Nothing that was done before anybody noted when is taken for old.
         assert_eq!(store.retain(aftertone_model::Timestamp::now()).await.unwrap(), Retained::default(), "version {number}");
         assert_eq!(store.keeping(anna.id).await.unwrap(), aftertone_model::Keeping::default(), "version {number}");

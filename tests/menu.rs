@@ -582,6 +582,36 @@ async fn a_message_is_forwarded_with_words_before_it_and_answered() -> Result<()
 }
 
 #[tokio::test]
+async fn a_message_is_forwarded_to_several_at_once() -> Result<()> {
+    let world = World::new("en").await?;
+    world.message().await?;
+    world.hosted.add_user("carla", "1003", "Carla Conti", 20).await?;
+    let (bob, carla) = (world.hosted.sign_in(BOB.name).await?, world.hosted.sign_in("carla").await?);
+    let mut alice = world.own_menu(&Sound::silence(CALL_S)).await?;
+    alice.hears("main-menu").await?;
+    alice.press("1").await?;
+    alice.hears("message-menu").await?;
+    alice.press("*").await?;
+    alice.hears("more-menu").await?;
+    alice.press("3").await?;
+    alice.hears("forward-to").await?;
+    alice.press("1002#").await?;
+    alice.hears("introduction-menu").await?;
+    alice.press("3").await?;
+    alice.hears("forward-to").await?;
+    alice.press("1003#").await?;
+    alice.hears_all("number-2 recipients introduction-menu").await?;
+    alice.press("2").await?;
+    alice.hears("forwarded").await?;
+    for recipient in [bob, carla] {
+        let forwarded = recipient.wait_for_messages(1, PATIENCE).await?.remove(0);
+        assert_eq!(forwarded["forwarded"]["from"]["number"], "1001", "{forwarded}");
+    }
+    alice.phone.command("hangup").await?;
+    world.hosted.stop().await
+}
+
+#[tokio::test]
 async fn who_left_a_message_is_called_back() -> Result<()> {
     let world = World::new("de").await?;
     world.message().await?;

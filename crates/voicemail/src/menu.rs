@@ -43,8 +43,10 @@ pub struct Menu {
     waiting: VecDeque<char>,
     /// The digits of a number that is being entered.
     entered: String,
-    /// The mailbox whose PIN is asked for, or the extension that a message is forwarded to.
+    /// The mailbox whose PIN is asked for, or the extension that was entered last to forward a message to.
     number: String,
+    /// Whom it is forwarded to, by extension.
+    recipients: Vec<String>,
     new_pin: Option<Pin>,
     tries: u8,
     /// What is said again when nothing is pressed.
@@ -127,6 +129,7 @@ impl Menu {
             waiting: VecDeque::new(),
             entered: String::new(),
             number,
+            recipients: Vec::new(),
             new_pin: None,
             tries: 0,
             again: Vec::new(),
@@ -290,7 +293,7 @@ impl Menu {
             (Wish::List(folder), Answer::Messages { today, items }) => self.listed(folder, today, items, now),
             (Wish::Act(action), Answer::Acted(state)) => self.acted(action, state, now),
             (Wish::Act(_) | Wish::Forward { .. }, Answer::Refused) => self.message_is_gone(now),
-            (Wish::Find, Answer::Done) => self.go_to(Place::Introduction, Vec::new(), now),
+            (Wish::Find, Answer::Done) => self.found(now),
             (Wish::Find, Answer::Refused) => self.enter(Entry::ForwardTo, vec![Phrase::NobodyThere.into()], now),
             (Wish::Forward { .. }, Answer::Done) => self.forwarded(now),
             (Wish::BeginReply, Answer::Done) => self.prepare_recording(Purpose::Reply, now),
@@ -311,6 +314,7 @@ impl Menu {
             Wish::List(Some(_)) | Wish::SetPin => self.go_to_main(said, now),
             // What was said is still there, and may be kept in a moment.
             Wish::Keep(_) | Wish::Forward { introduced: true } => self.go_to(Place::Review, said, now),
+            Wish::Find if !self.recipients.is_empty() => self.go_to(Place::Introduction, said, now),
             Wish::Act(_) | Wish::Find | Wish::Forward { introduced: false } | Wish::BeginReply | Wish::Dial => {
                 self.go_to(Place::Message, said, now)
             }
@@ -355,7 +359,8 @@ impl Menu {
             | Command::CallBack
             | Command::Forward
             | Command::Introduce
-            | Command::Forthwith => self.with_message(place, command, now),
+            | Command::Forthwith
+            | Command::AddRecipient => self.with_message(place, command, now),
         }
     }
 

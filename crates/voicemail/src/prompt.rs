@@ -192,6 +192,8 @@ phrases! {
     ForwardTo = "forward-to",
     /// Whether to speak before a forwarded message.
     IntroductionMenu = "introduction-menu",
+    /// After how many they are.
+    Recipients = "recipients",
     /// Done.
     Forwarded = "forwarded",
     /// No person of the account has this extension.

@@ -62,7 +62,7 @@ pub(super) struct MenuRun {
     /// The message that was played last: who hears it again needn't have it decoded again.
     last: Option<(MessageId, PcmSlot)>,
     /// Of what was forwarded to whom in this call.
-    forwards: BTreeMap<(MessageId, String), IdempotencyKey>,
+    forwards: BTreeMap<(MessageId, Vec<String>), IdempotencyKey>,
     reply: Option<oneshot::Receiver<Replied>>,
     started: bool,
     flows_since: Option<Instant>,

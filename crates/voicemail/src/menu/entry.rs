@@ -60,7 +60,7 @@ impl Menu {
             Entry::Mailbox => self.leave(Vec::new(), now),
             Entry::Pin if self.access == Access::Anybody => self.enter(Entry::Mailbox, Vec::new(), now),
             Entry::Pin => self.leave(Vec::new(), now),
-            Entry::ForwardTo => self.go_to(Place::Message, Vec::new(), now),
+            Entry::ForwardTo => self.without_another(now),
             Entry::NewPin | Entry::RepeatPin => self.go_to_main(Vec::new(), now),
         }
     }
@@ -68,6 +68,7 @@ impl Menu {
     fn submit(&mut self, entry: Entry, now: Instant) {
         let entered = std::mem::take(&mut self.entered);
         match entry {
+            Entry::ForwardTo if entered.is_empty() && !self.recipients.is_empty() => self.without_another(now),
             // An empty number is no try, but nothing pressed.
             Entry::Mailbox | Entry::ForwardTo if entered.is_empty() => self.nothing_entered(now),
             Entry::Mailbox => {
@@ -94,6 +95,12 @@ impl Menu {
                 None => self.enter(Entry::NewPin, vec![Phrase::PinDiffers.into()], now),
             },
         }
+    }
+
+    /// To those who were named before, if there are any.
+    fn without_another(&mut self, now: Instant) {
+        let place = if self.recipients.is_empty() { Place::Message } else { Place::Introduction };
+        self.go_to(place, Vec::new(), now);
     }
 
     fn nothing_entered(&mut self, now: Instant) {

@@ -9,6 +9,7 @@
 //!            0 envelope  * more    # main menu       * back, help  # ahead, end
 //! more       1 reply  2 call back  3 forward         1 reply  2 call back  3 envelope
 //! greetings  1 usual  2 busy  3 temporary  4 name    1 usual  2 busy  3 name  4 temporary  5 PIN
+//! forward    1 words before it  2, # forthwith  3 to one more  * to nobody
 //! ```
 
 use aftertone_model::MenuLayout;
@@ -78,6 +79,8 @@ pub enum Command {
     /// Words before a forwarded message.
     Introduce,
     Forthwith,
+    /// To one more extension.
+    AddRecipient,
     /// What the keys are.
     Help,
     /// One menu up.
@@ -200,6 +203,7 @@ fn introduction(key: char) -> Option<Command> {
     Some(match key {
         '1' => Command::Introduce,
         '2' | '#' => Command::Forthwith,
+        '3' => Command::AddRecipient,
         '*' => Command::Discard,
         _ => return None,
     })
@@ -323,6 +327,7 @@ mod tests {
                 C::Reply,
                 C::CallBack,
                 C::Forward,
+                C::AddRecipient,
                 C::Greeting,
                 C::BusyGreeting,
                 C::TemporaryGreeting,

@@ -15,6 +15,8 @@ use crate::{
 pub(super) const SPEEDS: [u16; 3] = [100, 130, 160];
 /// How far one moves in a message, in milliseconds.
 const STEP_MS: i32 = 5000;
+/// A message is forwarded to no more at once, as over the API.
+const MOST_RECIPIENTS: usize = 50;
 
 /// The folder that is listened to.
 #[derive(Debug, Default)]
@@ -148,7 +150,12 @@ impl Menu {
             Command::Reply => self.record(Purpose::Reply, now),
             Command::CallBack => self.connect(&item, now),
             Command::Forward if item.private => self.go_to(Place::Message, vec![Phrase::CannotForward.into()], now),
-            Command::Forward => self.enter(Entry::ForwardTo, Vec::new(), now),
+            Command::Forward => {
+                self.recipients.clear();
+                self.enter(Entry::ForwardTo, Vec::new(), now);
+            }
+            Command::AddRecipient if self.recipients.len() >= MOST_RECIPIENTS => self.not_here(place, now),
+            Command::AddRecipient => self.enter(Entry::ForwardTo, Vec::new(), now),
             Command::Introduce => self.record(Purpose::Introduction, now),
             Command::Forthwith => self.forward(false, now),
             Command::New
@@ -287,7 +294,20 @@ impl Menu {
 
     pub(super) fn forward(&mut self, introduced: bool, now: Instant) {
         let Some(message) = self.inbox.current().map(|item| item.id) else { return self.go_to_main(Vec::new(), now) };
-        self.ask(Ask::Forward { message, to: self.number.clone(), introduced }, Wish::Forward { introduced }, now);
+        self.ask(Ask::Forward { message, to: self.recipients.clone(), introduced }, Wish::Forward { introduced }, now);
+    }
+
+    /// Somebody has the extension that was entered: they get the message too, once.
+    pub(super) fn found(&mut self, now: Instant) {
+        if !self.recipients.contains(&self.number) {
+            self.recipients.push(self.number.clone());
+        }
+        let mut said = Words::new();
+        if let count @ 2.. = u32::try_from(self.recipients.len()).unwrap_or(u32::MAX) {
+            said = spoken::number(count, Gender::Neutral, self.profile.language);
+            said.push(Phrase::Recipients.into());
+        }
+        self.go_to(Place::Introduction, clips(said).collect(), now);
     }
 
     pub(super) fn forwarded(&mut self, now: Instant) {

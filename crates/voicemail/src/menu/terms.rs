@@ -161,12 +161,12 @@ pub enum Ask {
     Act(MessageId, MessageAction),
     /// Whether somebody has this extension: [`Answer::Done`] or [`Answer::Refused`].
     Find(String),
-    /// Forward a message: [`Answer::Done`] or [`Answer::Refused`], when it is gone.
+    /// Forward a message, to all of them or to nobody: [`Answer::Done`] or [`Answer::Refused`], when it is gone.
     Forward {
         /// Which.
         message: MessageId,
-        /// The extension.
-        to: String,
+        /// The extensions.
+        to: Vec<String>,
         /// With what was recorded last before it.
         introduced: bool,
     },

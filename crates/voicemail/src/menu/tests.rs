@@ -126,7 +126,7 @@ impl Line {
             Ask::LogIn { mailbox, pin } if mailbox == "1001" && pin.expose() == "482159" => Answer::Opened(self.profile.clone()),
             Ask::LogIn { .. } => Answer::Refused,
             Ask::List => Answer::Messages { today: date(2026, 11, 29), items: self.items.clone() },
-            Ask::Find(extension) if extension == "1003" => Answer::Done,
+            Ask::Find(extension) if extension.starts_with("100") => Answer::Done,
             Ask::Find(_) => Answer::Refused,
             Ask::Act(message, action) => {
                 let Some(item) = self.items.iter_mut().find(|item| item.id == *message) else { return Answer::Refused };
@@ -361,11 +361,45 @@ fn check_forward() {
     let mut line = Line::own(MenuLayout::Asterisk);
     line.press("18").hears("forward-to").press("77#").hears("nobody-there forward-to");
     line.press("1003#").hears("introduction-menu").press("2");
-    let forward = |introduced| Ask::Forward { message: id(1), to: "1003".into(), introduced };
+    let forward = |introduced| Ask::Forward { message: id(1), to: vec!["1003".into()], introduced };
     line.asked_last(&forward(false)).hears("forwarded message-menu-asterisk");
     line.press("81003#1").hears("speak-now beep").played().speak(3).press("#").hears("review-menu");
     line.press("1").hears("RECORDING review-menu").press("2").asked_last(&forward(true)).hears("forwarded message-menu-asterisk");
     line.press("81003#*").hears("discarded message-menu-asterisk").press("8*").hears("message-menu-asterisk");
+}
+
+#[test]
+fn check_forward_to_several() {
+    let forward = |to: &[&str], introduced| {
+        let to = to.iter().map(|to| (*to).to_owned()).collect();
+        Ask::Forward { message: id(1), to, introduced }
+    };
+    let mut line = Line::own(MenuLayout::Aftertone);
+    line.press("1*31003#").hears("introduction-menu").press("3").hears("forward-to");
+    line.press("1004#").hears("number-2 recipients introduction-menu");
+    line.press("377#").hears("nobody-there forward-to").press("1005#").hears("number-3 recipients introduction-menu");
+    line.press("31004#").hears("number-3 recipients introduction-menu");
+    line.press("#").asked_last(&forward(&["1003", "1004", "1005"], false)).hears("forwarded message-menu");
+
+    // Who thinks better of a further one sends it to the others; the next forward begins with nobody.
+    line.press("*31003#3*").hears("introduction-menu").press("3#").hears("introduction-menu");
+    line.press("31004#1").played().speak(3).press("#2");
+    line.asked_last(&forward(&["1003", "1004"], true)).hears("forwarded message-menu");
+    line.press("*31005#31003#*").hears("discarded message-menu");
+    line.press("*31005#2").asked_last(&forward(&["1005"], false));
+
+    line.press("*31003#");
+    line.fails = true;
+    line.press("31004#").hears("failed introduction-menu");
+    line.fails = false;
+    line.press("2").asked_last(&forward(&["1003"], false));
+
+    line.press("*31000#");
+    for n in 1..50 {
+        line.press(&format!("3100{n}#"));
+    }
+    line.press("3").hears("not-here introduction-menu").press("#");
+    assert!(matches!(line.asked.last(), Some(Ask::Forward { to, .. }) if to.len() == 50));
 }
 
 #[test]
@@ -431,7 +465,7 @@ fn what_could_not_be_kept_can_be_kept_once_more() {
     line.fails = true;
     line.press("2").hears("failed review-menu");
     line.fails = false;
-    let forward = Ask::Forward { message: id(1), to: "1003".into(), introduced: true };
+    let forward = Ask::Forward { message: id(1), to: vec!["1003".into()], introduced: true };
     line.press("2").asked_last(&forward).hears("forwarded message-menu");
     line.press("#31").played().speak(2).press("#");
     line.fails = true;

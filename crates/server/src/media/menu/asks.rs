@@ -180,15 +180,21 @@ impl Asker {
         Ok(self.shared.store.find_subscriber(extension).await?)
     }
 
-    async fn forward(&self, message: MessageId, to: &str, introduced: bool) -> anyhow::Result<Answer> {
+    async fn forward(&self, message: MessageId, to: &[String], introduced: bool) -> anyhow::Result<Answer> {
         let mailbox = self.owner()?.id;
-        let Some(recipient) = self.find(to).await? else { return Ok(Answer::Refused) };
+        let mut recipients = Vec::new();
+        for extension in to {
+            let Some(recipient) = self.find(extension).await? else { return Ok(Answer::Refused) };
+            recipients.push(recipient.id);
+        }
         let sound = if introduced { Some(self.introduced(message).await?) } else { None };
         let key = self.key.clone();
-        let order = ForwardOrder { mailbox, message, to: vec![recipient.id], note: String::new(), sound, key };
+        let order = ForwardOrder { mailbox, message, to: recipients.clone(), note: String::new(), sound, key };
         Ok(match self.shared.store.forward(order, Timestamp::now()).await? {
             ForwardOutcome::Done(_) => {
-                self.changed(recipient.id).await;
+                for recipient in recipients {
+                    self.changed(recipient).await;
+                }
                 Answer::Done
             }
             ForwardOutcome::UnknownRecipient | ForwardOutcome::Gone | ForwardOutcome::NotFound => Answer::Refused,

@@ -1,4 +1,4 @@
-use aftertone_model::{CallId, Caller, Direction, EndReason, Timestamp};
+use aftertone_model::{CallId, CallRefusal, Caller, Direction, EndReason, Timestamp};
 use aftertone_sip::{SessionId, Uri};
 
 use crate::MediaRequestId;
@@ -27,6 +27,8 @@ pub struct CallSnapshot {
     pub held: bool,
     /// The other end said that it holds the call.
     pub held_by_other: bool,
+    /// Why the account did not make it, where that is why it ended.
+    pub refusal: Option<CallRefusal>,
 }
 
 impl CallSnapshot {
@@ -84,7 +86,7 @@ pub(crate) struct Call {
 #[derive(Debug)]
 pub(crate) enum State {
     /// Outgoing: our offer is being made; no INVITE has been sent.
-    Offering { request: MediaRequestId, uri: Uri },
+    Offering { request: MediaRequestId, uri: Uri, is_back: bool },
     /// Outgoing: the INVITE is out.
     Calling { session: SessionId, media: MediaRequestId },
     /// Incoming: the person is asked. Without an offer the answer will carry ours (RFC 3261 section 13.3.1).

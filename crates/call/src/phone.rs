@@ -170,6 +170,19 @@ impl Phone {
     /// # Errors
     /// Where there is no connection.
     pub fn dial(&mut self, call: CallId, target: &Target, now: Now) -> Result<(), Refused> {
+        self.begin(call, target, false, now)
+    }
+
+    /// Calls a number back that the person has not dialled, but a caller has shown or left: the account makes no call at which
+    /// somebody earns.
+    ///
+    /// # Errors
+    /// Where there is no connection.
+    pub fn call_back(&mut self, call: CallId, target: &Target, now: Now) -> Result<(), Refused> {
+        self.begin(call, target, true, now)
+    }
+
+    fn begin(&mut self, call: CallId, target: &Target, is_back: bool, now: Now) -> Result<(), Refused> {
         if self.flow.is_none() {
             return Err(Refused::Offline);
         }
@@ -186,8 +199,9 @@ impl Phone {
             muted: false,
             held: false,
             held_by_other: false,
+            refusal: None,
         };
-        self.calls.insert(call, Call { snapshot, state: State::Offering { request, uri } });
+        self.calls.insert(call, Call { snapshot, state: State::Offering { request, uri, is_back } });
         self.tell(call);
         self.out.push_back(Output::Event(Event::DescribeMedia { request, call, describe: Describe::Offer }));
         Ok(())
@@ -317,9 +331,9 @@ impl Phone {
         let Some((id, call)) = self.calls.iter_mut().find(|(_, call)| call.state.waits_for(request)) else { return };
         let id = *id;
         match (&mut call.state, described) {
-            (State::Offering { uri, .. }, Ok(sdp)) => {
-                let uri = uri.clone();
-                self.invite(id, uri, request, sdp, now);
+            (State::Offering { uri, is_back, .. }, Ok(sdp)) => {
+                let (uri, is_back) = (uri.clone(), *is_back);
+                self.invite(id, (uri, is_back), request, sdp, now);
             }
             (State::Answering { session, .. }, Ok(sdp)) => {
                 let session = *session;

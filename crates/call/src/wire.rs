@@ -17,6 +17,10 @@ use crate::{
 
 /// Joins a call's ringing, log and message on all devices.
 const CALL_HEADER: &str = "Aftertone-Call";
+/// Of an INVITE to a number that was not dialled.
+const CALL_BACK_HEADER: &str = "Aftertone-Call-Back";
+/// Why the account makes no call.
+const REFUSAL_HEADER: &str = "Aftertone-Refusal";
 
 impl Phone {
     /// Takes everything out of the user agent and acts on it, until nothing comes any more.
@@ -84,15 +88,19 @@ impl Phone {
         request
     }
 
-    pub(crate) fn invite(&mut self, id: CallId, uri: Uri, media: MediaRequestId, sdp: String, now: Now) {
+    pub(crate) fn invite(&mut self, id: CallId, (uri, is_back): (Uri, bool), media: MediaRequestId, sdp: String, now: Now) {
         let Some(flow) = self.flow else { return self.end(id, EndReason::Failed) };
         let from = NameAddr::new(Uri::sip(&self.config.user, &self.config.domain)).with_display(&self.config.display_name);
+        let mut headers = Headers::new().with(CALL_HEADER, id);
+        if is_back {
+            headers.push(CALL_BACK_HEADER, 1);
+        }
         let invite = Invite {
             to: NameAddr::new(uri.clone()),
             uri,
             from,
             contact: self.contact_address(),
-            headers: Headers::new().with(CALL_HEADER, id),
+            headers,
             sdp: Some(sdp),
             credentials: None,
         };
@@ -127,7 +135,10 @@ impl Phone {
             sip::Event::Confirmed { session, sdp } | sip::Event::ReinviteConfirmed { session, sdp } => {
                 self.confirmed(session, sdp)
             }
-            sip::Event::Rejected { session, failure } => self.ended(session, |call| rejected(call, &failure)),
+            sip::Event::Rejected { session, failure } => {
+                self.note_refusal(session, &failure);
+                self.ended(session, |call| rejected(call, &failure));
+            }
             sip::Event::Cancelled { session, headers } => self.ended(session, |_| cancelled(&headers)),
             sip::Event::Ended { session, by, .. } => self.ended(session, |call| ended_by(call, by)),
             sip::Event::Reinvited { session, sdp, .. } => self.reinvited(session, sdp, now),
@@ -160,6 +171,14 @@ impl Phone {
         self.calls.values().find(|call| call.state.session() == Some(session)).map(|call| call.snapshot.id)
     }
 
+    fn note_refusal(&mut self, session: SessionId, failure: &RequestFailure) {
+        let RequestFailure::Refused(response) = failure else { return };
+        let refusal = response.headers.get(REFUSAL_HEADER).and_then(|said| said.parse().ok());
+        if let Some(call) = self.of_session(session).and_then(|id| self.calls.get_mut(&id)) {
+            call.snapshot.refusal = refusal;
+        }
+    }
+
     fn ended(&mut self, session: SessionId, reason: impl FnOnce(&CallSnapshot) -> EndReason) {
         let Some(id) = self.of_session(session) else { return };
         let Some(reason) = self.calls.get(&id).map(|call| reason(&call.snapshot)) else { return };
@@ -188,6 +207,7 @@ impl Phone {
             muted: false,
             held: false,
             held_by_other: false,
+            refusal: None,
         };
         self.ua.ring(session, Headers::new().with("Contact", self.contact_address()), now.mono);
         self.calls.insert(id, Call { snapshot, state: State::Ringing { session, offer: request.sdp() } });

@@ -150,7 +150,17 @@ impl Session {
     /// Where it can't be called or the device is not connected.
     pub async fn dial(&self, target: &str) -> Result<CallId, CommandError> {
         let target = target.to_owned();
-        self.ask(|reply| Command::Dial { target, reply }).await?
+        self.ask(|reply| Command::Dial { target, is_back: false, reply }).await?
+    }
+
+    /// Calls a number back that the person has not dialled, but a caller has shown or left: the account makes no call at which
+    /// somebody earns, and says so by [`CallSnapshot::refusal`](crate::CallSnapshot::refusal).
+    ///
+    /// # Errors
+    /// Where it can't be called or the device is not connected.
+    pub async fn call_back(&self, target: &str) -> Result<CallId, CommandError> {
+        let target = target.to_owned();
+        self.ask(|reply| Command::Dial { target, is_back: true, reply }).await?
     }
 
     /// Answers a ringing incoming call.
@@ -598,6 +608,8 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, CommandError>>;
 pub(crate) enum Command {
     Dial {
         target: String,
+        /// The person has not dialled it.
+        is_back: bool,
         reply: Reply<CallId>,
     },
     Call {

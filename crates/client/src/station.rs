@@ -156,6 +156,10 @@ impl Station {
         self.phone.dial(call, target, now())
     }
 
+    pub(crate) fn call_back(&mut self, call: CallId, target: &Target) -> Result<(), Refused> {
+        self.phone.call_back(call, target, now())
+    }
+
     pub(crate) fn answer(&mut self, call: CallId) -> Result<(), Refused> {
         self.phone.answer(call)
     }

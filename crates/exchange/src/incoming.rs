@@ -131,7 +131,11 @@ impl Exchange {
             }
             Target::Menu { own } => Ok((Called::Menu(Self::visitor(own, sender)), None)),
             Target::Outside(number) => match sender {
-                Sender::Person(identity) => Ok((Called::Outside(self.way_out(identity.person, number)?), None)),
+                Sender::Person(identity) => {
+                    let is_back = request.headers.contains(crate::CALL_BACK_HEADER);
+                    let way = if is_back { Self::way_back } else { Self::way_out };
+                    Ok((Called::Outside(way(self, identity.person, number)?), None))
+                }
                 // Nobody calls at somebody's cost because of where they are.
                 Sender::Trusted | Sender::Trunk(_) | Sender::Stranger => Err(ResponseParts::new(404)),
             },

@@ -51,5 +51,11 @@ pub use trunks::{ReachId, TrunkAccount, TrunkFailure, TrunkReport, TrunkState, T
 /// The header that carries our call id on every leg and to the caller.
 pub const CALL_HEADER: &str = "Aftertone-Call";
 
+/// In an INVITE of a device: a number is called back that was not dialled, but is a caller's word.
+pub const CALL_BACK_HEADER: &str = "Aftertone-Call-Back";
+
+/// In a 403: why the account doesn't make the call, a [`CallRefusal`](aftertone_model::CallRefusal).
+pub const REFUSAL_HEADER: &str = "Aftertone-Refusal";
+
 /// The user part of the mailbox's address: `sip:voicemail@DOMAIN;target=sip:1001@DOMAIN` leaves a message without ringing.
 pub const MAILBOX_USER: &str = "voicemail";

@@ -108,8 +108,8 @@ impl Exchange {
         let may = is_own_device(call, owner) || self.directory.person(owner).is_some_and(|person| person.dials_from_menu);
         let plan = &self.config.dial_plan;
         // The number is a caller's word, and may have been left to be called.
-        let number = plan.number(number).filter(|number| may && !plan.costs_extra(number)).ok_or_else(refused)?;
-        Ok(Called::Outside(self.way_out(owner, number)?))
+        let number = plan.number(number).filter(|_| may).ok_or_else(refused)?;
+        Ok(Called::Outside(self.way_back(owner, number)?))
     }
 }
 

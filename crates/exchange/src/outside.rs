@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use aftertone_model::{CallId, Caller, Now, SubscriberId};
+use aftertone_model::{CallId, CallRefusal, Caller, Now, SubscriberId};
 use aftertone_sip::{
     Body, Flow, Headers, Invite, Method, NameAddr, OutgoingRequest, Request, RequestId, ResponseParts, Uri, origin::Diversion,
 };
@@ -37,13 +37,23 @@ impl Exchange {
     pub(crate) fn way_out(&self, caller: SubscriberId, number: Number) -> Result<Outside, ResponseParts> {
         let rights = self.directory.person(caller).map(|person| person.rights).unwrap_or_default();
         if !number.reach.is_open_to(rights) {
-            return Err(ResponseParts::new(403));
+            let is_barred = number.reach == Reach::Barred;
+            return Err(refused(if is_barred { CallRefusal::Barred } else { CallRefusal::Rights }));
         }
         let routes = self.routes(number.reach == Reach::Emergency);
         if routes.is_empty() {
             return Err(ResponseParts::new(if self.lines.is_empty() { 404 } else { 503 }));
         }
         Ok(Outside { number, routes, status: 503 })
+    }
+
+    /// The same for a number that was not dialled, but left by a caller: none at which somebody earns.
+    pub(crate) fn way_back(&self, caller: SubscriberId, number: Number) -> Result<Outside, ResponseParts> {
+        let outside = self.way_out(caller, number)?;
+        if self.config.dial_plan.costs_extra(&outside.number) {
+            return Err(refused(CallRefusal::CostsExtra));
+        }
+        Ok(outside)
     }
 
     /// The trunks that are up, in order; for emergencies the one that is named for them first, and every trunk that has a flow.
@@ -264,6 +274,10 @@ impl Exchange {
     pub(crate) fn trunk_caller(&self, caller: Caller) -> Caller {
         Caller { number: self.config.dial_plan.normal(&caller.number), ..caller }
     }
+}
+
+fn refused(refusal: CallRefusal) -> ResponseParts {
+    ResponseParts::new(403).with(crate::REFUSAL_HEADER, refusal)
 }
 
 /// What says something about the called person would be the same over any other trunk.

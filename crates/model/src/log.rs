@@ -1,3 +1,5 @@
+use std::{fmt, str::FromStr};
+
 use serde::{Deserialize, Serialize};
 
 use crate::{CallId, Caller, MessageId, Reason, SubscriberId, Timestamp};
@@ -40,6 +42,35 @@ pub enum EndReason {
     MailboxFull,
     /// The network, the media or the other end failed.
     Failed,
+}
+
+/// Why the account makes no call to a number of the outside. Its text is what goes over the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CallRefusal {
+    /// The caller may not call that far.
+    Rights,
+    /// Nobody may call it.
+    Barred,
+    /// Somebody earns at calls to it, and it was called back without being dialled.
+    CostsExtra,
+}
+
+impl CallRefusal {
+    const ALL: [(Self, &str); 3] = [(Self::Rights, "rights"), (Self::Barred, "barred"), (Self::CostsExtra, "costs-extra")];
+}
+
+impl fmt::Display for CallRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(Self::ALL.iter().find(|(refusal, _)| refusal == self).map_or("", |(_, word)| word))
+    }
+}
+
+impl FromStr for CallRefusal {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Self::ALL.iter().find(|(_, word)| *word == text.trim()).map(|(refusal, _)| *refusal).ok_or(())
+    }
 }
 
 /// One entry of a subscriber's call log.

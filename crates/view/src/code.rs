@@ -1,3 +1,4 @@
+use aftertone_model::CallRefusal;
 use aftertone_sync::ProblemCode;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -57,6 +58,12 @@ pub enum Code {
     SecretsMissing,
     /// The number can't be called.
     BadNumber,
+    /// The person may not call that far.
+    NumberNotAllowed,
+    /// Nobody of the account may call the number.
+    NumberBarred,
+    /// Somebody earns at calls to the number: it is only called by whoever dials it.
+    NumberCostsExtra,
     /// The call is over already.
     NoSuchCall,
     /// The message was expunged.
@@ -85,6 +92,16 @@ pub enum Code {
     NotificationNotShown,
     /// Anything else; the log says what.
     Internal,
+}
+
+impl From<CallRefusal> for Code {
+    fn from(refusal: CallRefusal) -> Self {
+        match refusal {
+            CallRefusal::Rights => Self::NumberNotAllowed,
+            CallRefusal::Barred => Self::NumberBarred,
+            CallRefusal::CostsExtra => Self::NumberCostsExtra,
+        }
+    }
 }
 
 impl From<ProblemCode> for Code {

@@ -128,7 +128,7 @@ impl Shell {
         let message = session.message(message).await.map_err(|error| command_code(&error))?.ok_or(Code::Gone)?;
         let envelope = message.envelope;
         // The caller knows best where they are to be reached.
-        self.dial(envelope.call_back.as_deref().unwrap_or(&envelope.caller.number)).await
+        self.dial_back(envelope.call_back.as_deref().unwrap_or(&envelope.caller.number)).await
     }
 
     pub(super) fn forward(&self, messages: Vec<MessageId>, to: Vec<String>, note: String, reply: Reply) {

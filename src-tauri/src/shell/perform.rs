@@ -338,6 +338,14 @@ impl Shell {
         Ok(())
     }
 
+    /// Calls a number that a caller has shown or left, and nobody has dialled.
+    pub(super) async fn dial_back(&self, number: &str) -> Result<(), Code> {
+        let session = self.session().ok_or(Code::NotSignedIn)?;
+        let call = session.call_back(number).await.map_err(|error| command_code(&error))?;
+        self.hold_others(&session, call).await;
+        Ok(())
+    }
+
     /// Takes a call; whom one talks with waits meanwhile.
     pub(super) async fn answer(&self, call: CallId) -> Result<(), Code> {
         let session = self.session().ok_or(Code::NotSignedIn)?;
@@ -356,7 +364,7 @@ impl Shell {
     pub(super) async fn call_again(&mut self, call: CallId) -> Result<(), Code> {
         let session = self.session().ok_or(Code::NotSignedIn)?;
         let record = session.incoming_call(call).await.map_err(|error| command_code(&error))?.ok_or(Code::Gone)?;
-        self.dial(&record.party.number).await
+        self.dial_back(&record.party.number).await
     }
 
     /// Looks for an invitation in a picture; found, it waits to be accepted as one that was opened as a link does.

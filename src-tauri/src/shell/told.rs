@@ -213,6 +213,9 @@ impl Shell {
         if !ringing {
             self.notifications.close(Subject::Call(id));
         }
+        if let Some(refusal) = call.refusal {
+            self.toast(ToastAbout::Failed { code: refusal.into() });
+        }
         let waiting = self.waiting_from(&call).await;
         self.calls.update(call, waiting);
         let quiet = self.settings.quiet_now();

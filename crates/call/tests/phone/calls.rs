@@ -4,7 +4,7 @@ use aftertone_call::{
     CallPhase::{Active, Connecting, Dialing, Ended, Ringing},
     Describe, Event, MediaFailure, MediaRequestId, Refused,
 };
-use aftertone_model::{CallId, Caller, Direction, EndReason};
+use aftertone_model::{CallId, CallRefusal, Caller, Direction, EndReason};
 use aftertone_sip::{self as sip, EndedBy, Headers, ResponseParts};
 
 use crate::world::{CALL, World};
@@ -181,6 +181,26 @@ fn refusals_of_an_outgoing_call() {
     check(408, EndReason::NoAnswer);
     check(404, EndReason::Failed);
     check(503, EndReason::Failed);
+}
+
+#[test]
+fn a_number_that_is_called_back_is_marked_and_why_it_is_refused_is_known() {
+    let mut world = World::online();
+    let (_, _, dialled) = world.dial("1001");
+    assert_eq!(dialled.headers.get("Aftertone-Call-Back"), None);
+    let check = |said: &str, expect| {
+        let mut world = World::online();
+        let (_, session, request) = world.call_back("09001234567");
+        assert_eq!(request.headers.get("Aftertone-Call-Back"), Some("1"));
+        let headers = Headers::new().with("Aftertone-Refusal", said);
+        world.exchange.reject(session, 403, headers, world.now().mono);
+        world.settle();
+        assert_eq!((world.end(), world.calls().last().unwrap().refusal), (Some(EndReason::Failed), expect), "{said}");
+    };
+    check("costs-extra", Some(CallRefusal::CostsExtra));
+    check("rights", Some(CallRefusal::Rights));
+    check("barred", Some(CallRefusal::Barred));
+    check("whatever", None);
 }
 
 #[test]

@@ -193,6 +193,16 @@ impl World {
     pub(crate) fn dial(&mut self, target: &str) -> (CallId, SessionId, Request) {
         let call = CallId::from_random(77);
         self.phone.dial(call, &target.parse().unwrap(), self.now()).unwrap();
+        self.invited(call)
+    }
+
+    pub(crate) fn call_back(&mut self, target: &str) -> (CallId, SessionId, Request) {
+        let call = CallId::from_random(78);
+        self.phone.call_back(call, &target.parse().unwrap(), self.now()).unwrap();
+        self.invited(call)
+    }
+
+    fn invited(&mut self, call: CallId) -> (CallId, SessionId, Request) {
         self.settle();
         self.describe("offer of the phone");
         let invited = self.heard.iter().rev().find_map(|event| match event {

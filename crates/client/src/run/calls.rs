@@ -14,7 +14,7 @@ use crate::{
 impl Run {
     pub(super) async fn command(&mut self, command: Command) -> Next {
         match command {
-            Command::Dial { target, reply } => answer(reply, self.dial(&target)),
+            Command::Dial { target, is_back, reply } => answer(reply, self.dial(&target, is_back)),
             Command::Call { call, action, reply } => answer(reply, self.call(call, action)),
             Command::SoundFile { message, reply } => self.sound_file(message, reply),
             Command::Act { message, action, reply } => answer(reply, self.act(message, action).await),
@@ -50,10 +50,11 @@ impl Run {
         Next::Go
     }
 
-    fn dial(&mut self, target: &str) -> Result<CallId, CommandError> {
+    fn dial(&mut self, target: &str, is_back: bool) -> Result<CallId, CommandError> {
         let target: Target = target.parse().map_err(|_| CommandError::InvalidTarget)?;
         let call = CallId::from_random(rand::rng().random());
-        match self.station.dial(call, &target) {
+        let begun = if is_back { self.station.call_back(call, &target) } else { self.station.dial(call, &target) };
+        match begun {
             Ok(()) => Ok(call),
             Err(refused) => Err(self.refused(refused)),
         }

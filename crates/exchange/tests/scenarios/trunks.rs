@@ -438,6 +438,38 @@ fn rights_decide_how_far_somebody_may_call() {
     assert!(allowed(CallingRights::International, "0043155512"));
 }
 
+/// What a caller has left is no number that somebody has dialled.
+#[test]
+fn a_number_at_which_somebody_earns_is_dialled_and_not_called_back() {
+    let called = |rights: CallingRights, barred: &str, number: &str, is_back: bool| {
+        let mut world = World::with(|config| {
+            plan(config);
+            config.dial_plan.barred = vec![barred.into()];
+        });
+        world.ways = vec![way(PROVIDER)];
+        world.exchange.handle_trunks(vec![account(provider())], world.now);
+        let provider = world.phone_at("provider", PROVIDER);
+        world.settle();
+        world.takes_registration(provider, 600);
+        let people = ["anna", "ben", "cleo"].map(|name| Person { rights, ..person(name) });
+        world.exchange.handle_directory(Directory::new(people), world.now);
+        let anna = world.registered_app("anna", 1);
+        let session = if is_back { world.call_back(anna, number) } else { world.call(anna, number) };
+        let refused = world.refusal(anna, session);
+        assert_eq!(world.incoming(provider).is_some(), refused.is_none(), "{number}: {refused:?}");
+        refused
+    };
+    let (national, premium) = (CallingRights::National, "09001234567");
+    assert_eq!(called(national, "+4999", premium, false), None, "who dials it means it");
+    assert_eq!(called(national, "+4999", premium, true).as_deref(), Some("costs-extra"));
+    assert_eq!(called(national, "+4999", "030555123", true), None);
+    assert_eq!(called(national, "+4999", "112", true), None);
+    for is_back in [false, true] {
+        assert_eq!(called(national, "+49900", premium, is_back).as_deref(), Some("barred"));
+        assert_eq!(called(CallingRights::Internal, "+4999", "030555123", is_back).as_deref(), Some("rights"));
+    }
+}
+
 #[test]
 fn nobody_unauthenticated_uses_a_trunk() {
     let check = |adjust: &dyn Fn(&mut ExchangeConfig), from: &str, expect: &str| {

@@ -129,11 +129,33 @@ impl World {
         self.call_with(phone, from, uri, sdp)
     }
 
+    /// Calls a number that was not dialled.
+    pub(crate) fn call_back(&mut self, phone: PhoneId, to: &str) -> SessionId {
+        let from = NameAddr::new(Uri::sip(&self.phones[phone.0].name.clone(), DOMAIN));
+        let sdp = Some(self.phones[phone.0].sdp());
+        let headers = Headers::new().with(aftertone_exchange::CALL_BACK_HEADER, 1);
+        self.invite(phone, from, Uri::sip(to, DOMAIN), sdp, headers)
+    }
+
+    /// Why the account has not made a call.
+    pub(crate) fn refusal(&self, phone: PhoneId, of: SessionId) -> Option<String> {
+        self.phones[phone.0].events.iter().find_map(|event| match event {
+            Event::Rejected { session, failure: RequestFailure::Refused(response) } if *session == of => {
+                response.headers.get(aftertone_exchange::REFUSAL_HEADER).map(ToOwned::to_owned)
+            }
+            _ => None,
+        })
+    }
+
     pub(crate) fn call_with(&mut self, phone: PhoneId, from: NameAddr, uri: Uri, sdp: Option<String>) -> SessionId {
+        self.invite(phone, from, uri, sdp, Headers::new())
+    }
+
+    fn invite(&mut self, phone: PhoneId, from: NameAddr, uri: Uri, sdp: Option<String>, headers: Headers) -> SessionId {
         let now = self.now.mono;
         let phone = &mut self.phones[phone.0];
         let (contact, credentials) = (phone.contact(), phone.credentials.clone());
-        let headers = Headers::new().with("Max-Forwards", phone.hops);
+        let headers = headers.with("Max-Forwards", phone.hops);
         let invite = Invite { uri: uri.clone(), from, to: NameAddr::new(uri), contact, headers, sdp, credentials };
         let session = phone.ua.invite(invite, phone.flow, now);
         self.settle();

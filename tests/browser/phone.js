@@ -1,6 +1,6 @@
 // A WebRTC phone of another make: SIP.js over a secure WebSocket, told what to do by the test that serves this page, and
 // telling it what happens. What it hears is sent there as 16-bit samples at 48 kHz.
-import { Inviter, Registerer, SessionState, UserAgent } from "/sip.js/lib/index.js";
+import { Inviter, Registerer, SessionState, UserAgent, Web } from "/sip.js/lib/index.js";
 
 const setup = await (await fetch("/setup")).json();
 const tell = (event, more = {}) => fetch("/event", { method: "POST", body: JSON.stringify({ event, ...more }) });
@@ -45,6 +45,7 @@ function follow(call) {
       const receiver = connection.getReceivers().find(({ track }) => track?.kind === "audio");
       await listen(new MediaStream([receiver.track]));
       tell("established", { codec: /a=rtpmap:\d+ ([^/]+)/.exec(connection.remoteDescription.sdp)?.[1] });
+      if (setup.trickles) trickle(call, connection.localDescription.sdp);
     }
     if (state === SessionState.Terminated) {
       await tellHeard();
@@ -68,11 +69,43 @@ function onlyCodec(description) {
   return Promise.resolve({ ...description, sdp: sdp.join("\r\n") });
 }
 
+const usual = Web.defaultSessionDescriptionHandlerFactory();
+
+/** Describes itself without its addresses, which come later (RFC 8840 section 4.3.1). */
+function trickling(call, options) {
+  const handler = usual(call, options);
+  const describe = handler.getDescription.bind(handler);
+  handler.getDescription = async (...wishes) => {
+    const description = await describe(...wishes);
+    const lines = description.body.split("\r\n").filter((line) => !/^a=(candidate|end-of-candidates)/.test(line));
+    return { ...description, body: lines.join("\r\n") };
+  };
+  return handler;
+}
+
+/** Tells the addresses. */
+function trickle(call, sdp) {
+  const lines = sdp.split("\r\n");
+  const candidates = lines.filter((line) => line.startsWith("a=candidate"));
+  const credentials = lines.filter((line) => /^a=(ice-ufrag|ice-pwd)/.test(line));
+  const media = lines.filter((line) => /^(m=audio|a=mid)/.test(line));
+  const content = [...credentials, ...media, ...candidates, "a=end-of-candidates", ""].join("\r\n");
+  const body = { contentType: "application/trickle-ice-sdpfrag", contentDisposition: "info-package", content };
+  call.info({
+    requestOptions: { body, extraHeaders: ["Info-Package: trickle-ice"] },
+    requestDelegate: {
+      onAccept: () => tell("trickled", { candidates: candidates.length }),
+      onReject: ({ message }) => tell("error", { detail: `INFO: ${message.statusCode}` }),
+    },
+  });
+}
+
 const agent = new UserAgent({
   uri: UserAgent.makeURI(setup.uri),
   authorizationUsername: setup.username,
   authorizationPassword: setup.password,
   transportOptions: { server: setup.server },
+  sessionDescriptionHandlerFactory: setup.trickles ? trickling : usual,
   sessionDescriptionHandlerFactoryOptions: { iceGatheringTimeout: 500, peerConnectionConfiguration: { iceServers: [] } },
   delegate: {
     onInvite(invitation) {

@@ -35,6 +35,8 @@ pub struct Setup<'a> {
     pub speech: &'a Path,
     /// The only codec of its offers (`PCMU`, `PCMA`, `G722`), or what Chromium likes.
     pub codec: Option<&'a str>,
+    /// Its offers name no candidates; they follow in an INFO (trickle ICE, RFC 8840).
+    pub trickles: bool,
 }
 
 /// A browser with the page open. It ends with this.
@@ -65,7 +67,7 @@ impl Browser {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let page = json!({"server": setup.server, "uri": setup.uri, "username": setup.username, "password": setup.password,
-            "codec": setup.codec});
+            "codec": setup.codec, "trickles": setup.trickles});
         let ((orders, waiting), (tell, happened), (sound, heard)) =
             (mpsc::unbounded_channel(), mpsc::unbounded_channel(), mpsc::unbounded_channel());
         let site = Site { folder: pages()?, setup: page.to_string(), tell, sound };

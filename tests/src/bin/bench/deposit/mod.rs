@@ -57,7 +57,7 @@ pub(crate) async fn run(arguments: &[String]) -> Result<Value> {
     say(&format!("{calls} callers, {seconds} s each"));
     let words = Arc::new(Words::new(seconds)?);
     let most = arguments.get(2).map(|text| text.parse::<usize>().context("a number of calls is expected")).transpose()?;
-    let (voicemail, sip, targets) = ours::start(most).await?;
+    let (voicemail, sip, targets) = ours::start(most, seconds).await?;
     let usage = Usage::of(voicemail.process()?);
     let load = Load { server: sip, targets, calls, seconds };
     let ours = measure("ours", &load, &words, &voicemail, &usage).await?;

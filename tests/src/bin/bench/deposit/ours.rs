@@ -9,9 +9,13 @@ use aftertone_tests::{
     sound::Sound,
 };
 use anyhow::{Context, Result};
+use serde_json::json;
 
 use super::{MAILBOXES, Voicemail};
 use crate::say;
+
+/// Before and after what a caller says: the limit of a message is not what is measured.
+const PAUSES_S: u64 = 60;
 
 pub(super) struct Ours {
     hosted: Hosted,
@@ -48,8 +52,9 @@ impl Voicemail for Ours {
     }
 }
 
-/// The server, which takes `most` calls at once or as many as it would by itself, where it is called, and which mailboxes.
-pub(super) async fn start(most: Option<usize>) -> Result<(Ours, SocketAddr, Vec<String>)> {
+/// The server, which takes `most` calls at once or as many as it would by itself, and messages of so many seconds with what a
+/// caller says nothing in; where it is called, and which mailboxes.
+pub(super) async fn start(most: Option<usize>, seconds: u64) -> Result<(Ours, SocketAddr, Vec<String>)> {
     say("ours: starting with its people");
     let folder = tempfile::tempdir()?;
     let data = folder.path().join("account");
@@ -57,14 +62,19 @@ pub(super) async fn start(most: Option<usize>) -> Result<(Ours, SocketAddr, Vec<
     for (name, extension) in &names {
         hosted::add_person(&data, &Person { name, extension, display_name: name, ring_s: 20, language: "en" }).await?;
     }
-    let hosted = Hosted::start(&data, &[]).await?;
+    let longest = seconds + PAUSES_S;
+    let limit = longest.to_string();
+    let hosted = Hosted::start(&data, &["--longest-message", &limit]).await?;
     for (name, _) in &names {
-        hosted.sign_in(name).await?.greet(&Sound::tone(440.0, 0.6)).await?;
+        let api = hosted.sign_in(name).await?;
+        api.greet(&Sound::tone(440.0, 0.6)).await?;
+        api.change_plan(json!({"longest_s": longest})).await?;
     }
     // What checking passwords needed for a moment would hide what the calls need.
     hosted.stop().await?;
     let most = most.map(|most| most.to_string());
-    let options: Vec<&str> = most.iter().flat_map(|most| ["--max-calls", most.as_str()]).collect();
+    let mut options = vec!["--longest-message", &limit];
+    options.extend(most.iter().flat_map(|most| ["--max-calls", most.as_str()]));
     let hosted = Hosted::start(&data, &options).await?;
     let store = SqliteStore::open(&data, Arc::new(Disk)).await?;
     let people = store.subscribers().await?.into_iter().map(|person| person.id).collect();

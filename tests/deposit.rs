@@ -27,6 +27,8 @@ const WARNING_HZ: f64 = 1400.0;
 const BEEP_S: f64 = 0.4;
 /// The answering machine takes so long before it speaks, so that a caller's sound is up.
 const PAUSE_S: f64 = 0.3;
+/// A server that has just started may still be encoding its prompts: so long a caller waits for what is late.
+const LATE_S: f64 = 4.0;
 const CALLER: &str = "+4930901821";
 
 struct World {
@@ -194,7 +196,7 @@ async fn baresip_leaves_a_message_in_opus() -> Result<()> {
 async fn hears_the_greeting(language: &str, other: &str, codec: &str, after: &Sound) -> Result<()> {
     let world = World::of(&Person { language, ..ALICE }).await?;
     let greeting = greeting(language, codec)?;
-    let said = Sound::silence(PAUSE_S + greeting.seconds() + BEEP_S + 0.2).then(after).then(&Sound::silence(0.3));
+    let said = Sound::silence(PAUSE_S + greeting.seconds() + BEEP_S + 0.2).then(after).then(&Sound::silence(LATE_S));
     let (caller, greeted) = world.caller(codec, "udp", &said).await?;
     let call = World::over(caller, greeted).await?;
 

@@ -1,10 +1,11 @@
-use std::time::Duration;
+use std::{cell::Cell, time::Duration};
 
 use aftertone_exchange::{LegId, LegMedia, MediaCommand, Sound};
 use aftertone_media::{
     Codec,
     codec::Decoder,
     level::dbfs,
+    rtcp::Block,
     rtp::RtpPacket,
     sdp::{self, Direction},
 };
@@ -15,7 +16,8 @@ use super::plane::{FRAME, Phone, Plane, call, speech};
 async fn bridged(plane: &mut Plane, caller: &[Codec], callee: &[Codec]) -> (Phone, Phone) {
     let mut b = Phone::new(callee).await;
     let offered = plane.offer(call(1), 2, LegMedia::Rtp, caller).await.unwrap();
-    assert_eq!(offered.codecs[..caller.len()], *caller, "the caller's codecs come first");
+    let coded: Vec<_> = caller.iter().copied().filter(|codec| codec.is_coded()).collect();
+    assert_eq!(offered.codecs[..coded.len()], coded, "the caller's codecs come first");
     let answer = b.answer(&offered.sdp);
     let codec = plane.apply(2, answer).await.unwrap();
     let a = plane.phone(call(1), 1, caller, &[codec]).await.unwrap();
@@ -23,17 +25,22 @@ async fn bridged(plane: &mut Plane, caller: &[Codec], callee: &[Codec]) -> (Phon
     (a, b)
 }
 
-/// What one says and the other hears meanwhile.
+/// What one says and the other hears meanwhile, and until nothing more comes.
 async fn listen(speaker: &mut Phone, listener: &Phone, payloads: &[bytes::Bytes]) -> Vec<RtpPacket> {
+    let is_spoken = Cell::new(false);
     let hearing = async {
         let mut heard = Vec::new();
-        while let Some((packet, _)) = listener.hear(Duration::from_millis(300)).await {
-            heard.push(packet);
+        loop {
+            match listener.hear(Duration::from_millis(400)).await {
+                Some((packet, _)) => heard.push(packet),
+                None if is_spoken.get() => return heard,
+                None => {}
+            }
         }
-        heard
     };
     let speaking = async {
         speaker.speak(payloads).await;
+        is_spoken.set(true);
     };
     tokio::join!(hearing, speaking).0
 }
@@ -82,6 +89,32 @@ async fn different_codecs_are_transcoded_both_ways() {
         let pcm: Vec<i16> = heard.iter().flat_map(|packet| decoder.decode(&packet.payload).unwrap()).collect();
         assert!(dbfs(&pcm) > -35.0, "speech is heard: {}", dbfs(&pcm));
     }
+}
+
+#[tokio::test]
+async fn what_nobody_here_can_decode_is_passed_on_to_the_bit() {
+    let mut plane = Plane::start(30_210..=30_219).await;
+    let (mut a, mut b) = bridged(&mut plane, &[Codec::Pcmu, Codec::G729], &[Codec::G729]).await;
+    assert_eq!((a.codec, b.codec), (Codec::G729, Codec::G729));
+    let payloads: Vec<bytes::Bytes> = (0..50u8).map(|n| vec![n; 20].into()).collect();
+    for direction in 0..2 {
+        let (speaker, listener) = if direction == 0 { (&mut a, &b) } else { (&mut b, &a) };
+        let heard = listen(speaker, listener, &payloads).await;
+        assert!(heard.iter().map(|packet| &packet.payload).eq(payloads.iter()));
+        assert!(heard.iter().all(|packet| packet.payload_type == 18));
+    }
+    listen(&mut a, &b, &payloads[..2]).await;
+    a.press(7).await;
+    let (event, _) = b.hear(Duration::from_millis(200)).await.unwrap();
+    assert_eq!((Some(event.payload_type), event.payload[0]), (b.event, 7));
+}
+
+#[tokio::test]
+async fn what_nobody_here_can_decode_is_not_offered_to_a_browser() {
+    let mut plane = Plane::start(30_220..=30_229).await;
+    assert!(plane.offer(call(1), 1, LegMedia::WebRtc, &[Codec::G729]).await.is_err());
+    let offered = plane.offer(call(1), 2, LegMedia::WebRtc, &[Codec::Pcmu, Codec::G729]).await.unwrap();
+    assert!(!offered.sdp.contains("G729"), "{}", offered.sdp);
 }
 
 #[tokio::test]
@@ -198,4 +231,29 @@ async fn music_on_hold_takes_the_place_of_the_other_end_until_it_is_stopped() {
     while b.hear(Duration::from_millis(200)).await.is_some() {}
     let heard = listen(&mut a, &b, &payloads).await;
     assert!(heard.iter().map(|packet| &packet.payload).eq(payloads.iter()));
+}
+
+#[tokio::test]
+async fn a_closed_leg_says_what_was_measured_of_it() {
+    let mut plane = Plane::start(30_070..=30_079).await;
+    let (mut a, mut b) = bridged(&mut plane, &[Codec::Pcma], &[Codec::Pcma]).await;
+    let payloads = speech(Codec::Pcma)[..45].to_vec();
+    let heard = listen(&mut a, &b, &payloads[..25]).await;
+    (0..5).for_each(|_| a.lose());
+    listen(&mut a, &b, &payloads[25..]).await;
+    b.report(Block { ssrc: heard[0].ssrc, lost: 5, jitter: 80, ..Block::default() }).await;
+    // What comes after the report is heard after it.
+    listen(&mut b, &a, &payloads[..10]).await;
+    for leg in [1, 2, 3] {
+        plane.close(leg);
+    }
+    let callers = plane.measured(1).await.expect("figures");
+    assert_eq!((callers.codec, callers.encrypted, callers.outbound), (Codec::Pcma, false, None));
+    assert_eq!((callers.inbound.packets, callers.inbound.lost), (45, 5));
+    let others = plane.measured(2).await.expect("figures");
+    assert_eq!((others.inbound.packets, others.inbound.lost), (10, 0));
+    let there = others.outbound.expect("it has reported");
+    assert_eq!((there.packets, there.lost, there.jitter_ms), (40, 5, 10));
+    assert!(there.mos_centi < others.inbound.mos_centi, "{others:?}");
+    assert_eq!(plane.measured(3).await, None, "there was no such leg");
 }

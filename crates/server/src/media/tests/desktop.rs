@@ -37,7 +37,7 @@ use webrtc::{
     rtp_transceiver::RTCRtpTransceiverDirection,
 };
 
-use super::plane::FRAME;
+use super::plane::{FRAME, patience};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -229,10 +229,10 @@ impl Desktop {
         timeout(within, self.packets.lock().await.recv()).await.ok()?
     }
 
-    /// Everything until nothing comes for 300 ms.
-    pub(super) async fn hear_all(&self) -> Vec<RtpPacket> {
+    /// So many packets, and what comes within 300 ms after them.
+    pub(super) async fn hear_all(&self, expected: usize) -> Vec<RtpPacket> {
         let mut heard = Vec::new();
-        while let Some(packet) = self.hear(Duration::from_millis(300)).await {
+        while let Some(packet) = self.hear(patience(heard.len() < expected)).await {
             heard.push(packet);
         }
         heard

@@ -8,12 +8,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aftertone_exchange::{DepositOrder, Described, LegId, LegMedia, MediaCommand, MediaFailure, MediaRequestId};
+use aftertone_exchange::{DepositOrder, Described, LegFigures, LegId, LegMedia, MediaCommand, MediaFailure, MediaRequestId};
 use aftertone_media::{
     Codec,
     codec::Encoder,
     container,
     resample::resample,
+    rtcp::{self, Block},
     rtp::RtpPacket,
     sdp::{self, Direction, RtpOffer},
 };
@@ -33,6 +34,11 @@ use crate::media::{Encryption, Greetings, MediaConfig, MediaEvent, MediaPlane};
 
 pub(super) const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 pub(super) const FRAME: Duration = Duration::from_millis(20);
+
+/// How long to listen: for what has to come, whatever it takes; for what should not come, a moment.
+pub(super) fn patience(has_to_come: bool) -> Duration {
+    if has_to_come { Duration::from_secs(10) } else { Duration::from_millis(300) }
+}
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) struct Plane {
@@ -216,6 +222,7 @@ impl Plane {
             end: EndReason::Diverted,
             diverted: Some(Reason::NoAnswer),
             message: None,
+            figures: None,
         };
         let (greeting, longest) = (self.greeting.clone(), Duration::from_secs(300));
         DepositOrder {
@@ -249,6 +256,15 @@ impl Plane {
             _ => None,
         })
         .await;
+    }
+
+    /// What was measured of a leg.
+    pub(super) async fn measured(&mut self, wanted: u64) -> Option<LegFigures> {
+        self.event(|event| match event {
+            MediaEvent::Measured { leg, figures } if *leg == LegId(wanted) => Some(*figures),
+            _ => None,
+        })
+        .await
     }
 
     /// A message's length by the store, and its file.
@@ -355,6 +371,19 @@ impl Phone {
     /// Time passes without a packet.
     pub(super) fn skip(&mut self) {
         self.timestamp = self.timestamp.wrapping_add(self.codec.frame_ticks());
+    }
+
+    /// A packet gets lost on its way; the clock goes on by 20 ms.
+    pub(super) fn lose(&mut self) {
+        drop(self.packet(self.payload_type, Bytes::new()));
+        self.skip();
+    }
+
+    /// Says to the port for reports how a stream arrives.
+    pub(super) async fn report(&self, block: Block) {
+        let report = rtcp::compound(self.ssrc, None, Some(block), "phone", Duration::ZERO);
+        let to = SocketAddr::new(self.server.ip(), self.server.port() + 1);
+        self.socket.send_to(&report, to).await.unwrap();
     }
 
     /// Sends payloads at their pace.

@@ -99,6 +99,11 @@ impl World {
         assert_eq!((&alices["answered_at"], &bobs["answered_at"]), (&Value::Null, &Value::Null), "{bobs}");
         assert_eq!(bobs["end"], "diverted", "{bobs}");
         assert_eq!(bobs["message"], Value::Null, "what was left is Alice's alone: {bobs}");
+        for api in [&self.alice, &self.bob] {
+            let figures = api.wait_for_figures(PATIENCE).await?;
+            assert_eq!(figures["path"], "mailbox", "{figures}");
+            assert!(figures["inbound"]["packets"].as_u64() > Some(50), "{figures}");
+        }
         Ok((message, alices))
     }
 }
@@ -111,6 +116,22 @@ fn and_stay(speech: &Sound) -> Sound {
 /// What somebody says who hangs up after it.
 fn and_hang_up(speech: &Sound) -> Sound {
     Sound::silence(LEAD_S).then(speech).then(&Sound::silence(0.5))
+}
+
+/// Both records say how the call sounded: by the codec of each phone, encrypted where that phone is, and nearly nothing lost
+/// within one machine.
+async fn was_measured(world: &World, alices_codec: &str, bobs_codec: &str) -> Result<()> {
+    for (api, codec) in [(&world.alice, alices_codec), (&world.bob, bobs_codec)] {
+        let figures = api.wait_for_figures(PATIENCE).await?;
+        println!("{codec}: {figures}");
+        let name = codec.split(['/', ';']).next();
+        assert_eq!((figures["codec"].as_str(), figures["path"].as_str()), (name, Some("relay")), "{figures}");
+        assert_eq!(figures["encrypted"], codec.contains("srtp"), "{figures}");
+        let inbound = |what: &str| figures["inbound"][what].as_u64().with_context(|| format!("no {what}: {figures}"));
+        assert!(inbound("packets")? > 100 && inbound("lost")? <= 2, "{figures}");
+        assert!((400..=450).contains(&inbound("mos_centi")?), "{figures}");
+    }
+    Ok(())
 }
 
 /// Bob calls Alice, who answers. They speak at the same time, and both hear each other.
@@ -150,6 +171,7 @@ async fn talk_in(world: World, bobs_codec: &str, alices_codec: &str, bob_hangs_u
     let (alices_end, bobs_end) = if bob_hangs_up { ("remote_hangup", "local_hangup") } else { ("local_hangup", "remote_hangup") };
     assert_eq!((&alices["end"], &bobs["end"]), (&alices_end.into(), &bobs_end.into()));
     assert!(alices["answered_at"].is_string() && bobs["answered_at"].is_string(), "{alices} {bobs}");
+    was_measured(&world, alices_codec, bobs_codec).await?;
     assert_eq!(world.alice.messages().await?.len(), 0);
     world.hosted.stop().await
 }

@@ -151,6 +151,15 @@ async fn sound_goes_from_device_to_device_and_the_server_sees_no_packet_of_it() 
     let capture = Capture::start_at(&world.wire, "direct", "udp").await?;
     let packets = talk(&world, &capture, 2.0, "11s").await?;
     ensure!(packets == 0, "the server saw {packets} packets");
+    for person in [ALICE, BOB] {
+        let figures = world.hosted.sign_in(person.name).await?.wait_for_figures(PATIENCE).await?;
+        println!("{}: {figures}", person.name);
+        ensure!(figures["path"] == "direct" && figures["codec"] == "opus", "{figures}");
+        // What only the devices know, they have said.
+        for way in ["inbound", "outbound"] {
+            ensure!(figures[way]["packets"].as_u64() > Some(300) && figures[way]["mos_centi"].as_u64() >= Some(400), "{figures}");
+        }
+    }
     capture.passed();
     world.hosted.stop().await
 }

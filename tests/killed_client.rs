@@ -143,6 +143,7 @@ async fn leave_one(data: &Path) -> Result<()> {
         end: EndReason::Diverted,
         diverted: Some(Reason::NoAnswer),
         message: None,
+        figures: None,
     };
     let (content, bytes) = (format!("pcm-{id}"), sound.len() as u64);
     let sound = Sound { content, file, bytes, media_type: "audio/wav".into(), duration_ms: 1_000, peaks: vec![1] };

@@ -150,3 +150,32 @@ async fn a_restarted_server_has_its_phones_back() -> Result<()> {
     caller.happening("CALL_CLOSED", PATIENCE).await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn what_a_call_lost_on_its_way_is_in_its_record() -> Result<()> {
+    let world = World::new(3).await?;
+    let mut phone = world.phone().await?;
+    let mut caller = world.caller().await?;
+    event(&mut phone, "answered").await?;
+    caller.hears(1.0, PATIENCE).await?;
+    // From now on every tenth packet to the phone is lost.
+    world.machine.filter(
+        "add table inet f; add chain inet f in { type filter hook input priority 0; policy accept; }; \
+         add rule inet f in meta l4proto udp numgen inc mod 10 0 drop",
+    )?;
+    caller.hears(9.0, PATIENCE).await?;
+    caller.command("hangup").await?;
+    caller.happening("CALL_CLOSED", PATIENCE).await?;
+    event(&mut phone, "ended").await?;
+    let figures = world.hosted.sign_in(ALICE.name).await?.wait_for_figures(PATIENCE).await?;
+    println!("{figures}");
+    let number = |of: &str, what: &str| figures[of][what].as_u64().with_context(|| format!("no {what} {of}: {figures}"));
+    ensure!(figures["codec"] == "PCMU" && figures["path"] == "relay" && figures["encrypted"] == true, "{figures}");
+    // Of eight seconds' packets, and what no report has told yet.
+    let lost = number("outbound", "lost")?;
+    ensure!((20..=60).contains(&lost), "{figures}");
+    ensure!(number("inbound", "lost")? <= 2, "{figures}");
+    ensure!(number("outbound", "mos_centi")? + 30 < number("inbound", "mos_centi")?, "{figures}");
+    ensure!(figures["round_trip_ms"].as_u64().is_some_and(|ms| ms < 200), "{figures}");
+    world.hosted.stop().await
+}

@@ -2,8 +2,12 @@
 
 #![expect(clippy::print_stdout, reason = "what was measured is worth seeing")]
 
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
+use aftertone_media::container;
 use aftertone_model::Language;
 use aftertone_tests::{
     ears::Ears,
@@ -99,6 +103,51 @@ async fn calls_go_out_by_the_pad_and_by_name() -> Result<()> {
         Ok((answered == 2 && rows.len() == 2).then_some(()))
     })
     .await?;
+    window.close().await?;
+    office.close().await
+}
+
+/// What was recorded, once there is one.
+fn recording(folder: &Path) -> Result<Option<PathBuf>> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(None) };
+    let files = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    ensure!(files.len() <= 1, "{files:?}");
+    Ok(files.into_iter().next())
+}
+
+/// A call is recorded from a click to a key: in the person's folder of music stands what Bob said.
+#[tokio::test]
+async fn a_call_is_recorded_from_a_click_to_a_key() -> Result<()> {
+    let _desk = DESK.lock().await;
+    let words = sound::sentence()?;
+    let mut office = Office::open_with(words.repeated(120.0), &["--call-recording"]).await?;
+    let home = office.desktop.folder().join("home");
+    std::fs::create_dir_all(home.join(".config"))?;
+    std::fs::write(home.join(".config/user-dirs.dirs"), "XDG_MUSIC_DIR=\"$HOME/Music\"\n")?;
+    let window = office.alice("alice").await?;
+    window.click("nav-calls").await?;
+    for digit in "1002".chars() {
+        window.click(&format!("digit-{digit}")).await?;
+    }
+    window.click("dial").await?;
+    office.bob.happening("CALL_INCOMING", PATIENCE).await?;
+    office.bob.command("accept").await?;
+    window.wait_for(TALKING).await?;
+    window.click("call-record").await?;
+    window.reads("call-recording", "Being recorded").await?;
+    let heard = sound::seconds_so_far(&office.bob.heard()?)?;
+    office.bob.hears(heard + 2.0 * words.seconds(), PATIENCE).await?;
+    window.press_with(Key::Alt, 'r').await?;
+    window.wait_for("[data-testid=\"call-record\"][aria-pressed=\"false\"]").await?;
+    let file =
+        process::eventually("there is a recording", PATIENCE, || async { recording(&home.join("Music/Aftertone")) }).await?;
+    println!("{}", file.display());
+    ensure!(file.to_string_lossy().ends_with(" 1002.ogg"), "{}", file.display());
+    let [_, right] = container::decode_two_sides(&std::fs::read(&file)?)?;
+    let right = Sound(sound::to_rate(&right.samples, right.rate)?);
+    ensure!(sound::likeness(&words.part(0.3, 2.0), &right) > 0.9, "Bob is not heard in {:.1} s", right.seconds());
+    window.click("hang-up").await?;
+    window.wait_until_gone(TALKING).await?;
     window.close().await?;
     office.close().await
 }

@@ -148,6 +148,7 @@ async fn the_name_that_is_recorded_in_the_window_is_said_before_the_greeting_of_
     ensure!(sound::find(&begins, &heard) > said.seconds() - 0.5, "it comes after the name");
 
     window.click("nav-greetings").await?;
+    window.click("section-greetings").await?;
     window.click("name-delete").await?;
     window.wait_for("[data-testid=\"spoken-name\"][data-state=\"none\"]").await?;
     window.click("undo").await?;

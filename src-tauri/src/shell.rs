@@ -5,6 +5,7 @@ mod greetings;
 mod input;
 mod messages;
 mod perform;
+mod recordings;
 mod rules;
 mod tell;
 mod test_call;

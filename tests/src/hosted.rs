@@ -469,6 +469,18 @@ impl Api {
         .await
     }
 
+    /// How the last call sounded, which follows its record.
+    ///
+    /// # Errors
+    /// Where it is not noted in time.
+    pub async fn wait_for_figures(&self, limit: Duration) -> Result<Value> {
+        process::eventually("the last call is measured", limit, || async {
+            let figures = self.call_records().await?.first().map(|record| record["figures"].clone());
+            Ok(figures.filter(|figures| !figures.is_null()))
+        })
+        .await
+    }
+
     async fn list(&self, path: &str, name: &str) -> Result<Vec<Value>> {
         let mut answer = self.get(path).await?;
         serde_json::from_value(answer[name].take()).with_context(|| format!("{path}: no {name}"))

@@ -37,13 +37,21 @@ impl Office {
     /// # Errors
     /// Where a part doesn't come up.
     pub async fn open(says: Sound) -> Result<Self> {
+        Self::open_with(says, &[]).await
+    }
+
+    /// The same, with more arguments of the server.
+    ///
+    /// # Errors
+    /// Where a part doesn't come up.
+    pub async fn open_with(says: Sound, arguments: &[&str]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let data = folder.path().join("account");
         for person in [ALICE, BOB, CARLA] {
             hosted::add_person(&data, &person).await?;
         }
         let phone = hosted::add_phone(&data, BOB.name).await?;
-        let hosted = Hosted::start_wary(&data, &[]).await?;
+        let hosted = Hosted::start_wary(&data, arguments).await?;
         let speech = folder.path().join("speech.wav");
         says.save(&speech)?;
         let account = phone.account(&BOB, hosted.sip_udp, ";audio_codecs=PCMU;answermode=manual");

@@ -25,6 +25,7 @@ const ALL = [
 ];
 
 const click = (id) => (page) => page.click(`[data-testid="${id}"]`);
+const clickNth = (id, n) => async (page) => (await page.$$(`[data-testid="${id}"]`))[n].click();
 const type = (id, text) => (page) => page.type(`[data-testid="${id}"]`, text);
 /** A day, however the browser writes it. */
 const choose = (id, day) => (page) =>
@@ -65,10 +66,12 @@ const VIEWS = [
   { name: "ringing", world: "ringing", looks: ALL },
   { name: "in-call-elsewhere", world: "in_call" },
   { name: "calls", section: "calls" },
+  { name: "calls-figures", section: "calls", steps: [clickNth("call-row-figures", 1)] },
   { name: "calls-empty", section: "calls", world: "empty" },
   { name: "dial-pad", section: "calls", steps: [showPad, type("dial-number", "ha")] },
   { name: "in-call", section: "calls", world: "in_call", looks: ALL },
   { name: "in-call-keypad", section: "calls", world: "in_call", steps: [click("keypad"), click("digit-4"), click("digit-2"), click("digit-#")] },
+  { name: "in-call-recorded", section: "calls", world: "in_call", steps: [click("call-record")] },
   { name: "on-hold", section: "calls", world: "held" },
   { name: "people", section: "people" },
   { name: "people-none", section: "people", steps: [type("people-search", "zebra")] },

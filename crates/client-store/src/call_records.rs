@@ -2,7 +2,7 @@ use aftertone_model::{CallId, CallRecord, Direction};
 use sqlx::{SqliteConnection, SqliteExecutor};
 
 use crate::{
-    StoreError,
+    Applied, StoreError,
     columns::{count, json, ns, to_json},
 };
 
@@ -24,16 +24,18 @@ fn outgoing(record: &CallRecord) -> i64 {
     }
 }
 
-/// Whether that is news.
-pub(crate) async fn put(connection: &mut SqliteConnection, record: &CallRecord) -> Result<bool, StoreError> {
+/// What that changes.
+pub(crate) async fn put(connection: &mut SqliteConnection, record: &CallRecord) -> Result<Option<Applied>, StoreError> {
     let known = sqlx::query("SELECT record FROM call_records WHERE call = ? AND outgoing = ?")
         .bind(record.call.to_string())
         .bind(outgoing(record))
         .fetch_optional(&mut *connection)
         .await?;
-    if known.map(|row| json::<CallRecord>(&row, "record")).transpose()?.as_ref() == Some(record) {
-        return Ok(false);
+    let known = known.map(|row| json::<CallRecord>(&row, "record")).transpose()?;
+    if known.as_ref() == Some(record) {
+        return Ok(None);
     }
+    let is_told = known.is_some_and(|known| CallRecord { figures: record.figures.clone(), ..known } == *record);
     sqlx::query(
         "INSERT INTO call_records (call, outgoing, started_ns, record) VALUES (?, ?, ?, ?)
          ON CONFLICT (call, outgoing) DO UPDATE SET started_ns = excluded.started_ns, record = excluded.record",
@@ -44,7 +46,8 @@ pub(crate) async fn put(connection: &mut SqliteConnection, record: &CallRecord) 
     .bind(to_json(record)?)
     .execute(connection)
     .await?;
-    Ok(true)
+    let record = record.clone();
+    Ok(Some(if is_told { Applied::CallMeasured(record) } else { Applied::CallRecord(record) }))
 }
 
 /// Removes those that a snapshot doesn't have.

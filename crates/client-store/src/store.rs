@@ -59,6 +59,8 @@ pub enum Applied {
     Expunged(MessageId),
     /// A call record came or changed.
     CallRecord(CallRecord),
+    /// Of a call that was here it is known how it sounded.
+    CallMeasured(CallRecord),
     /// A greeting came, changed or went, or how calls are answered.
     Greetings,
     /// The mailbox is fuller, or less full.
@@ -474,10 +476,7 @@ async fn apply_one(connection: &mut SqliteConnection, change: &ChangeBody) -> Re
             let was_here = messages::remove(connection, *message).await?;
             Ok(was_here.then_some(Applied::Expunged(*message)))
         }
-        ChangeBody::CallRecord { record } => {
-            let news = call_records::put(connection, record).await?;
-            Ok(news.then(|| Applied::CallRecord((**record).clone())))
-        }
+        ChangeBody::CallRecord { record } => call_records::put(connection, record).await,
         ChangeBody::Greeting { greeting } => {
             let news = greetings::put(connection, greeting).await?;
             Ok(news.then_some(Applied::Greetings))

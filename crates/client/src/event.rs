@@ -4,7 +4,7 @@ use aftertone_model::{CallId, CallRecord, DeviceId, GreetingId, Message, Message
 use aftertone_sync::{MailboxRoom, Me, ProblemCode};
 use tokio::sync::mpsc;
 
-use crate::CallQuality;
+use crate::{CallQuality, CallRecording};
 
 /// Something happened. Each event carries the whole new state of what it is about.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +15,8 @@ pub enum Event {
     Call(CallSnapshot),
     /// How the last second of a connected call sounded.
     Quality(CallQuality),
+    /// A recording of a call began or ended.
+    Recording(CallRecording),
     /// A message is in the mailbox that was not there before.
     MessageArrived {
         /// The message.
@@ -67,7 +69,7 @@ pub enum News {
     /// It happened while this device was not connected, or the program did not run: [`Event::CaughtUp`] follows the last
     /// of them.
     Away,
-    /// It was there before this device was signed in.
+    /// It was there before this device was signed in, or was told before, without how the call had sounded.
     Known,
 }
 

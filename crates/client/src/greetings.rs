@@ -423,8 +423,8 @@ async fn id_at_server(api: &Api, waiting: &WaitingGreeting) -> Result<GreetingId
 
 /// Of names that wait only the last one is wanted.
 fn forget_other_names(folder: &Path, last: GreetingId) -> io::Result<()> {
-    let names = read_all(folder)?.into_iter().filter(|waiting| waiting.body.kind == GreetingKind::Name && waiting.id != last);
-    names.map(|name| remove_both(folder, name.id)).collect()
+    let is_other = |waiting: &WaitingGreeting| waiting.body.kind == GreetingKind::Name && waiting.id != last;
+    read_all(folder)?.iter().filter(|waiting| is_other(waiting)).try_for_each(|name| remove_both(folder, name.id))
 }
 
 fn remove_both(folder: &Path, id: GreetingId) -> io::Result<()> {

@@ -2,11 +2,12 @@
 
 use std::{error::Error, path::Path, time::Duration};
 
-use aftertone_model::{DeviceId, Greeting, GreetingId, MessageAction, MessageId, Plan};
+use aftertone_model::{CallId, DeviceId, Greeting, GreetingId, MessageAction, MessageId, Plan};
 use aftertone_net::{ConnectError, tls};
 use aftertone_sync::{
-    ActionBody, ChangesPage, Cursor, Device, DirectoryEntry, ForwardBody, Forwarded, GreetingBody, IdempotencyKey, Me, MeBody,
-    PhoneMenuBody, PhoneMenuView, PinBody, PlanView, Problem, ProblemCode, SignIn, SignedIn, TestCall, TurnCredentials,
+    ActionBody, ChangesPage, Cursor, Device, DirectoryEntry, FiguresBody, ForwardBody, Forwarded, GreetingBody, IdempotencyKey,
+    Me, MeBody, PhoneMenuBody, PhoneMenuView, PinBody, PlanView, Problem, ProblemCode, SignIn, SignedIn, TestCall,
+    TurnCredentials,
 };
 use futures_util::StreamExt;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -35,6 +36,11 @@ impl ApiError {
             Self::Offline { .. } => None,
             Self::Refused { code, .. } => Some(*code),
         }
+    }
+
+    /// There is no such thing.
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused { status: 404, .. })
     }
 
     /// Whether the same request may work later without anybody doing anything.
@@ -101,6 +107,10 @@ impl Api {
 
     pub(crate) async fn put_me(&self, body: &MeBody) -> Result<Me, ApiError> {
         read(self.request(Method::PUT, "me").json(body)).await
+    }
+
+    pub(crate) async fn report_figures(&self, call: CallId, figures: &FiguresBody) -> Result<(), ApiError> {
+        send(self.request(Method::PUT, &format!("call-records/{call}/figures")).json(figures)).await.map(drop)
     }
 
     pub(crate) async fn changes(&self, since: Option<Cursor>) -> Result<ChangesPage, ApiError> {

@@ -24,6 +24,7 @@ mod pace;
 mod peer;
 mod playback;
 mod quality;
+mod recording;
 mod run;
 mod secrets;
 mod session;
@@ -51,6 +52,7 @@ pub use event::{
 pub use frames::{AudioIo, AudioSink, AudioSource, FRAME_SAMPLES, Frame, SAMPLE_RATE, Silence};
 pub use greetings::{Greetings, NewGreeting, Purpose, RemovedPart, WaitingGreeting};
 pub use quality::{CallQuality, MediaPath, Sent};
+pub use recording::{CallRecording, RecordingState};
 #[cfg(feature = "keyring")]
 pub use secrets::KeyringSecrets;
 pub use secrets::{FileSecrets, MemorySecrets, SecretError, SecretStore};

@@ -17,7 +17,8 @@ use crate::{
     AudioIo, AudioSink, AudioSource, FRAME_SAMPLES,
     link::{Link, Packets, Reports, Voice},
     pace::Pace,
-    quality::{self, CallQuality, MediaPath, Watch},
+    quality::{self, CallQuality, Measured, MediaPath, Watch},
+    recording::{CallRecording, Recorded, Tap},
     sound::{self, Outgoing},
     turn::Relays,
 };
@@ -51,6 +52,10 @@ pub(crate) enum PeerEvent {
     },
     /// How the last second sounded.
     Quality(CallQuality),
+    /// How all of it sounded.
+    Measured(Measured),
+    /// A recording began or ended.
+    Recording(CallRecording),
 }
 
 /// What is kept from the other end, and from here.
@@ -85,6 +90,7 @@ enum Order {
     Mute(bool),
     Hold(bool),
     Press(Digit),
+    Record(Option<Tap>),
 }
 
 impl Peer {
@@ -118,6 +124,11 @@ impl Peer {
 
     pub(crate) fn hold(&self, held: bool) {
         self.order(Order::Hold(held));
+    }
+
+    /// Hands the sound to a recording, or to none any more.
+    pub(crate) fn record(&self, tap: Option<Tap>) {
+        self.order(Order::Record(tap));
     }
 
     /// Sends a key; `false` if it is none.
@@ -187,6 +198,7 @@ async fn talk(
 ) {
     let mut state = link.state();
     let mut wanted: Option<Wanted> = None;
+    let mut tap: Option<Tap> = None;
     let mut pump: Option<Pump> = None;
     // Pressed before there was a connection to press them on.
     let mut keys = Vec::new();
@@ -202,14 +214,22 @@ async fn talk(
             pace = Pace::new(Instant::now());
             looks.reset();
             match &mut pump {
-                Some(pump) => keys.drain(..).for_each(|key| pump.press(key)),
+                Some(pump) => {
+                    keys.drain(..).for_each(|key| pump.press(key));
+                    pump.recorded = tap.take().map(Recorded::new);
+                }
                 None => tell(PeerEvent::Lost { media }),
             }
         }
         let connect_by = wanted.as_ref().map(|wanted| wanted.connect_by);
         tokio::select! {
             order = orders.recv() => match order {
-                None => return,
+                None => {
+                    if let Some(pump) = &pump {
+                        tell(PeerEvent::Measured(pump.watch.sum_up(pump.call, link.is_direct())));
+                    }
+                    return;
+                }
                 Some(Order::Apply(answer)) => {
                     let result = link.apply(&answer).await.map_err(MediaFailure::from);
                     dial_at = result.is_ok().then(|| Instant::now() + UDP_WAITS);
@@ -230,6 +250,10 @@ async fn talk(
                 Some(Order::Press(key)) => match &mut pump {
                     Some(pump) => pump.press(key),
                     None => keys.push(key),
+                },
+                Some(Order::Record(wish)) => match &mut pump {
+                    Some(pump) => pump.recorded = wish.map(Recorded::new),
+                    None => tap = wish,
                 },
             },
             () = sleep_until(pace.next()), if pump.is_some() => if let Some(pump) = &mut pump {
@@ -298,7 +322,22 @@ async fn start(link: &mut Link, audio: Arc<dyn AudioIo>, call: CallId, silenced:
             let expects = agreed.direction == Direction::Sendrecv;
             let watch = Watch::new(agreed.codec, expects, std::time::Instant::now());
             let voice = link.voice();
-            Some(Pump { call, watch, packets, reports, incoming, outgoing, voice, source, sink, silenced, front, second })
+            let recorded = None;
+            Some(Pump {
+                call,
+                watch,
+                packets,
+                reports,
+                incoming,
+                outgoing,
+                voice,
+                source,
+                sink,
+                silenced,
+                recorded,
+                front,
+                second,
+            })
         }
         Err(e) => {
             tracing::warn!(error = %e, "a call's sound could not be set up");
@@ -319,6 +358,7 @@ struct Pump {
     source: Box<dyn AudioSource>,
     sink: Box<dyn AudioSink>,
     silenced: Silenced,
+    recorded: Option<Recorded>,
     /// The first half of the packet being filled.
     front: [i16; FRAME_SAMPLES],
     /// The next tick fills its second half.
@@ -344,6 +384,9 @@ impl Pump {
         let mut said = [0; FRAME_SAMPLES];
         if !self.source.read(&mut said) || self.silenced.muted || self.silenced.held {
             said.fill(0);
+        }
+        if let Some(recorded) = &mut self.recorded {
+            recorded.pass(due.into_std(), &mut said, &heard);
         }
         self.second = !self.second;
         if self.second {

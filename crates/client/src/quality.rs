@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use aftertone_media::{
     Codec,
     adapt::{Adapter, Audience, Plan},
-    quality::{Reception, mean_opinion},
+    quality::{Reception, Totals, mean_opinion},
+    rtcp::Block,
     rtp::RtpPacket,
     webrtc::Told,
 };
-use aftertone_model::CallId;
+use aftertone_model::{CallId, StreamFigures};
 
 /// How often it is looked whether both are heard.
 pub(crate) const EVERY: Duration = Duration::from_millis(250);
@@ -68,6 +69,19 @@ pub enum MediaPath {
     Relayed,
 }
 
+/// How a call sounded, from its answer to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Measured {
+    pub(crate) call: CallId,
+    /// It went from device to device: the server saw nothing of it.
+    pub(crate) direct: bool,
+    /// What the other device has said to have had of what was sent here.
+    pub(crate) inbound: Option<StreamFigures>,
+    /// What came here.
+    pub(crate) outbound: StreamFigures,
+    pub(crate) round_trip_ms: Option<u32>,
+}
+
 /// Watches what comes in a call.
 #[derive(Debug)]
 pub(crate) struct Watch {
@@ -80,6 +94,11 @@ pub(crate) struct Watch {
     audience: Audience,
     adapter: Adapter,
     sent: Option<Sent>,
+    /// Packets that went out, and what the other end last said of all of them.
+    sent_packets: u64,
+    block: Option<Block>,
+    /// There and back, when it was measured last.
+    round_trip: Option<Duration>,
     was_unheard: bool,
     /// The other end should be heard: the call isn't held.
     pub(crate) expects_sound: bool,
@@ -96,6 +115,9 @@ impl Watch {
             audience: Audience::default(),
             adapter: Adapter::default(),
             sent: None,
+            sent_packets: 0,
+            block: None,
+            round_trip: None,
             was_unheard: false,
             expects_sound,
         }
@@ -108,12 +130,14 @@ impl Watch {
     /// A packet goes out.
     pub(crate) fn handle_sent(&mut self) {
         self.audience.handle_sent();
+        self.sent_packets += 1;
     }
 
     /// The other end reports. What our encoder is to do from now on, where that is something else.
     pub(crate) fn handle_report(&mut self, told: Told, now: Instant) -> Option<Plan> {
         self.audience.handle_report(told.as_ref());
         let (block, clock) = (told?, self.codec.clock_rate());
+        self.block = Some(block);
         let plan = self.adapter.handle_report(&block, clock, now);
         let jitter = Duration::from_micros(u64::from(block.jitter) * 1_000_000 / u64::from(clock));
         let loss_permille = u32::from(block.fraction_lost) * 1_000 / 256;
@@ -145,6 +169,7 @@ impl Watch {
         buffer: Duration,
         now: Instant,
     ) -> CallQuality {
+        self.round_trip = round_trip.or(self.round_trip);
         let arrived = self.reception.look();
         let one_way = self.is_one_way(now);
         let unheard = self.is_unheard();
@@ -165,11 +190,24 @@ impl Watch {
             unheard,
         }
     }
+
+    /// How all of it sounded.
+    pub(crate) fn sum_up(&self, call: CallId, direct: bool) -> Measured {
+        let rate = self.codec.clock_rate();
+        let inbound = self.block.map(|block| self.stream(Totals::reported(&block, self.sent_packets, rate)));
+        let round_trip_ms = self.round_trip.map(|time| u32::try_from(time.as_millis()).unwrap_or(u32::MAX));
+        Measured { call, direct, inbound, outbound: self.stream(self.reception.totals()), round_trip_ms }
+    }
+
+    fn stream(&self, totals: Totals) -> StreamFigures {
+        let mos_centi = (totals.opinion(self.codec, self.round_trip) * 100.0).round() as u16;
+        let jitter_ms = u32::try_from(totals.jitter.as_millis()).unwrap_or(u32::MAX);
+        StreamFigures { packets: totals.received, lost: totals.lost, jitter_ms, mos_centi }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use aftertone_media::rtcp::Block;
     use bytes::Bytes;
 
     use super::*;
@@ -188,7 +226,7 @@ mod tests {
             watch.handle_sent();
             if n % 50 == 49 {
                 let arrived = if (100..350).contains(&n) { 100 } else { n };
-                let block = Block { ssrc: 2, fraction_lost: 0, lost: 0, highest: arrived, jitter: 80 };
+                let block = Block { ssrc: 2, fraction_lost: 0, lost: 0, highest: arrived, jitter: 80, ..Block::default() };
                 assert_eq!(watch.handle_report(Some(block), now), None, "G.711 has nothing to adapt, and nothing is wrong");
             }
             if (n % 25 == 12 || n % 25 == 24) && watch.is_time(now) {
@@ -205,6 +243,9 @@ mod tests {
             Some((0, Duration::from_millis(10))),
             "80 ticks of 8 kHz"
         );
+        let sum = watch.sum_up(CallId::from_random(1), true);
+        assert_eq!((sum.outbound.packets, sum.outbound.lost), (500, 0));
+        assert_eq!(sum.inbound.map(|there| (there.packets, there.lost, there.jitter_ms)), Some((500, 0, 10)));
     }
 
     #[test]

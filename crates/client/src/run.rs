@@ -8,13 +8,13 @@ pub(crate) use self::mailbox::fresh_key;
 use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use aftertone_call::{Phone, PhoneConfig};
-use aftertone_model::{DeviceId, Timestamp};
+use aftertone_model::{CallId, DeviceId, Timestamp};
 use aftertone_net::{Change, NetworkWatch};
-use aftertone_sync::Me;
+use aftertone_sync::{FiguresBody, Me};
 use rand::RngExt;
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    task::JoinHandle,
+    task::{JoinHandle, JoinSet},
     time::{sleep_until, timeout},
 };
 
@@ -46,6 +46,8 @@ pub(crate) enum Input {
     Enqueued,
     /// The server was asked whether it still knows the token: `false` if it doesn't.
     TokenValid(bool),
+    /// The server says who this is.
+    Me(Box<Me>),
     /// Something was done to greetings.
     Greetings,
     /// One that waited is gone from here, or was refused.
@@ -110,6 +112,8 @@ struct Run {
     inputs: mpsc::UnboundedReceiver<Input>,
     sender: mpsc::UnboundedSender<Input>,
     peers: mpsc::UnboundedReceiver<PeerEvent>,
+    /// How calls sounded, on the way to the server.
+    reports: JoinSet<()>,
     events: mpsc::UnboundedSender<Event>,
     published: watch::Sender<Arc<Snapshot>>,
     snapshot: Snapshot,
@@ -202,6 +206,7 @@ impl Run {
             inputs,
             sender,
             peers,
+            reports: JoinSet::new(),
             events,
             published,
             snapshot,
@@ -248,6 +253,10 @@ impl Run {
             Input::Enqueued => self.enqueued().await,
             // The line tries again by itself.
             Input::TokenValid(true) => {}
+            Input::Me(me) => {
+                self.snapshot.me = *me;
+                self.publish();
+            }
             Input::Greetings => self.greetings_changed().await,
             Input::GreetingSent => {
                 self.count().await;
@@ -318,6 +327,17 @@ impl Run {
         });
     }
 
+    /// What the administrator lets this person do may have changed since the sign-in.
+    fn ask_who(&self) {
+        let (api, sender) = (self.api.clone(), self.sender.clone());
+        tokio::spawn(async move {
+            match api.me().await {
+                Ok(me) => _ = sender.send(Input::Me(Box::new(me))),
+                Err(error) => tracing::debug!(%error, "who this is can't be asked"),
+            }
+        });
+    }
+
     fn drain(&mut self) {
         let (told, deadline) = self.station.drain();
         self.deadline = deadline;
@@ -331,6 +351,7 @@ impl Run {
             StationEvent::Registered => {
                 self.connection(Connection::Online);
                 self.drafts.ring();
+                self.ask_who();
             }
             StationEvent::NotRegistered { status, retry_in } => {
                 let detail = format!("the server refused the registration with status {status}");
@@ -341,6 +362,11 @@ impl Run {
                 self.tell(Event::Call(call));
             }
             StationEvent::Quality(quality) => self.tell(Event::Quality(quality)),
+            StationEvent::Measured { call, figures } => {
+                self.reports.spawn(report(self.api.clone(), call, figures));
+                while self.reports.try_join_next().is_some() {}
+            }
+            StationEvent::Recording(recording) => self.tell(Event::Recording(recording)),
         }
     }
 
@@ -389,14 +415,33 @@ impl Run {
 
     async fn end(self, ending: Ending) {
         let Self {
-            config, account, api, mailbox, station, sip, doorbell, synchroniser, uploader, player, testing, events, ..
+            config,
+            account,
+            api,
+            mailbox,
+            station,
+            sip,
+            doorbell,
+            synchroniser,
+            uploader,
+            player,
+            testing,
+            mut peers,
+            mut reports,
+            events,
+            ..
         } = self;
         player.close().await;
-        for event in station.close().await {
-            if let StationEvent::Call(call) = event {
-                let _unheard = events.send(Event::Call(call));
+        for event in station.close(&mut peers).await {
+            match event {
+                StationEvent::Call(call) => _ = events.send(Event::Call(call)),
+                StationEvent::Recording(recording) => _ = events.send(Event::Recording(recording)),
+                StationEvent::Measured { call, figures } => _ = reports.spawn(report(api.clone(), call, figures)),
+                StationEvent::Registered | StationEvent::NotRegistered { .. } | StationEvent::Quality(_) => {}
             }
         }
+        // Afterwards the server doesn't know this device any more.
+        let _late = timeout(LAST_REPORT, async { while reports.join_next().await.is_some() {} }).await;
         if let Some(testing) = testing {
             testing.abort();
         }
@@ -429,6 +474,26 @@ impl Run {
                 let _unheard = events.send(Event::SignedOut { by_us: false });
             }
         }
+    }
+}
+
+/// A session that ends waits so long for what it says of its last call.
+const LAST_REPORT: Duration = Duration::from_secs(3);
+/// The server logs a call a moment after it ended.
+const RECORD_PAUSES_MS: [u64; 5] = [100, 300, 600, 3_000, 20_000];
+
+/// Says how a call sounded. Whoever can't read that misses little: it is not kept for later.
+async fn report(api: Api, call: CallId, figures: FiguresBody) {
+    for pause in RECORD_PAUSES_MS {
+        match api.report_figures(call, &figures).await {
+            Ok(()) => return,
+            // Its record is not there yet, or the server is not.
+            Err(error) if error.is_passing() || error.is_not_found() => {
+                tracing::debug!(%error, "how a call sounded is not noted yet");
+            }
+            Err(error) => return tracing::debug!(%error, "how a call sounded is not noted"),
+        }
+        tokio::time::sleep(Duration::from_millis(pause)).await;
     }
 }
 

@@ -71,6 +71,9 @@ pub enum CommandError {
     /// No call with that id, or it is not in a state where this can be done.
     #[error("no such call, or it is past that")]
     NoSuchCall,
+    /// The administrator does not allow it.
+    #[error("the administrator does not allow it")]
+    NotAllowed,
     /// Not a number or address that can be called.
     #[error("not a number or address that can be called")]
     InvalidTarget,
@@ -193,6 +196,15 @@ impl Session {
     /// Where there is no such call.
     pub async fn mute(&self, call: CallId, muted: bool) -> Result<(), CommandError> {
         self.ask(|reply| Command::Call { call, action: CallAction::Mute(muted), reply }).await?
+    }
+
+    /// Records a connected call into a new file (Ogg-Opus: left what is said, right what is heard), which the other end hears
+    /// by a tone, or stops that. [`Event::Recording`](crate::Event::Recording) tells how it gets on.
+    ///
+    /// # Errors
+    /// Where no such call is connected, or the administrator does not allow it.
+    pub async fn record(&self, call: CallId, file: Option<PathBuf>) -> Result<(), CommandError> {
+        self.ask(|reply| Command::Call { call, action: CallAction::Record(file), reply }).await?
     }
 
     /// Holds a connected call, or goes on with it.
@@ -692,7 +704,7 @@ pub(crate) enum Command {
     },
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum CallAction {
     Answer,
     Decline,
@@ -700,6 +712,7 @@ pub(crate) enum CallAction {
     Mute(bool),
     Hold(bool),
     Press(char),
+    Record(Option<PathBuf>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

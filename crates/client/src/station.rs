@@ -3,21 +3,26 @@
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use aftertone_call::{CallSnapshot, Describe, Event as PhoneEvent, MediaFailure, MediaRequestId, Output, Phone, Refused, Target};
-use aftertone_model::{CallId, Now, Timestamp};
+use aftertone_call::{
+    CallPhase, CallSnapshot, Describe, Event as PhoneEvent, MediaFailure, MediaRequestId, Output, Phone, Refused, Target,
+};
+use aftertone_model::{CallId, Direction, Now, Timestamp};
 use aftertone_net::WebSocketSender;
 use aftertone_sip::{ConnectionId, Flow, Transport};
+use aftertone_sync::FiguresBody;
 use tokio::{sync::mpsc, task::JoinSet, time::timeout};
 
 use crate::{
     AudioIo,
     line::{self, LineEvent},
     peer::{Peer, PeerEvent, Silenced, Way},
-    quality::CallQuality,
+    quality::{CallQuality, Measured},
+    recording::{CallRecording, RecordingState, Tap},
     turn::Relays,
 };
 
@@ -25,9 +30,18 @@ use crate::{
 #[derive(Debug)]
 pub(crate) enum StationEvent {
     Registered,
-    NotRegistered { status: u16, retry_in: Duration },
+    NotRegistered {
+        status: u16,
+        retry_in: Duration,
+    },
     Call(CallSnapshot),
     Quality(CallQuality),
+    /// A call of the account sounded so, which its server doesn't know.
+    Measured {
+        call: CallId,
+        figures: FiguresBody,
+    },
+    Recording(CallRecording),
 }
 
 /// One phone. Whoever owns it hands on what comes from its line and its media, and calls [`Station::drain`] after that.
@@ -39,7 +53,11 @@ pub(crate) struct Station {
     closing: JoinSet<()>,
     media: mpsc::UnboundedSender<PeerEvent>,
     relays: Relays,
-    quality: Vec<CallQuality>,
+    /// What calls that ended are called in the account, until their media are closed.
+    ended: BTreeMap<CallId, (CallId, Direction)>,
+    /// Calls that are recorded.
+    recordings: BTreeMap<CallId, Tap>,
+    told: Vec<StationEvent>,
 }
 
 struct Socket {
@@ -52,7 +70,8 @@ impl Station {
     /// A station without a connection; what its media tell goes to `media`, and comes back by [`Station::media`].
     pub(crate) fn new(phone: Phone, audio: Arc<dyn AudioIo>, media: mpsc::UnboundedSender<PeerEvent>, relays: Relays) -> Self {
         let (peers, closing) = (BTreeMap::new(), JoinSet::new());
-        Self { phone, audio, socket: None, peers, closing, media, relays, quality: Vec::new() }
+        let (ended, recordings, told) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        Self { phone, audio, socket: None, peers, closing, media, relays, ended, recordings, told }
     }
 
     pub(crate) fn phone(&self) -> &Phone {
@@ -87,7 +106,20 @@ impl Station {
             PeerEvent::Applied { media, result } => self.phone.handle_applied(media, result, now()),
             PeerEvent::Stuck { media } => self.phone.handle_media_stuck(media, now()),
             PeerEvent::Lost { media } => self.phone.handle_media_lost(media, now()),
-            PeerEvent::Quality(quality) => self.quality.push(quality),
+            PeerEvent::Quality(quality) => self.told.push(StationEvent::Quality(quality)),
+            PeerEvent::Measured(measured) => {
+                if let Some((call, direction)) = self.ended.remove(&measured.call).filter(|_| measured.direct) {
+                    let Measured { inbound, outbound, round_trip_ms, .. } = measured;
+                    let figures = FiguresBody { direction, inbound, outbound: Some(outbound), round_trip_ms };
+                    self.told.push(StationEvent::Measured { call, figures });
+                }
+            }
+            PeerEvent::Recording(recording) => {
+                if let RecordingState::Failed { .. } = recording.state {
+                    self.stop_recording(recording.call);
+                }
+                self.told.push(StationEvent::Recording(recording));
+            }
         }
     }
 
@@ -98,7 +130,7 @@ impl Station {
     /// Does what the phone wants, until it wants nothing more. Returns what it tells, and when to call
     /// [`Station::timeout`].
     pub(crate) fn drain(&mut self) -> (Vec<StationEvent>, Option<Instant>) {
-        let mut told: Vec<_> = std::mem::take(&mut self.quality).into_iter().map(StationEvent::Quality).collect();
+        let mut told = std::mem::take(&mut self.told);
         loop {
             match self.phone.poll_output() {
                 Output::Timeout(at) => return (told, at),
@@ -120,7 +152,15 @@ impl Station {
         match event {
             PhoneEvent::Registered => told.push(StationEvent::Registered),
             PhoneEvent::NotRegistered { status, retry_in } => told.push(StationEvent::NotRegistered { status, retry_in }),
-            PhoneEvent::Call(call) => told.push(StationEvent::Call(call)),
+            PhoneEvent::Call(call) => {
+                if let CallPhase::Ended(_) = call.phase {
+                    self.recordings.remove(&call.id);
+                    if let (Some(named), Some(_)) = (call.account_id, call.answered_at) {
+                        self.ended.insert(call.id, (named, call.direction));
+                    }
+                }
+                told.push(StationEvent::Call(call));
+            }
             PhoneEvent::DescribeMedia { request, call, describe } => self.describe(request, call, describe),
             PhoneEvent::ApplyMedia { media, answer, .. } => match self.peers.get(&media) {
                 Some(peer) => peer.apply(answer),
@@ -132,6 +172,9 @@ impl Station {
             PhoneEvent::UseMedia { media, call } => {
                 if let Some(peer) = self.peers.get(&media) {
                     peer.start(Arc::clone(&self.audio), call);
+                    if let Some(tap) = self.recordings.get(&call) {
+                        peer.record(Some(tap.clone()));
+                    }
                 }
             }
             PhoneEvent::CloseMedia { media } => {
@@ -190,24 +233,57 @@ impl Station {
         Ok(())
     }
 
+    /// Records a connected call into a new file, or stops that. A call that is recorded already goes on so.
+    pub(crate) fn record(&mut self, call: CallId, file: Option<PathBuf>) -> Result<(), Refused> {
+        let Some(file) = file else {
+            self.stop_recording(call);
+            return Ok(());
+        };
+        let media = self.phone.media(call)?;
+        if self.recordings.contains_key(&call) {
+            return Ok(());
+        }
+        let (tap, written) = Tap::open(call, file, self.media.clone());
+        self.closing.spawn(written);
+        if let Some(peer) = self.peers.get(&media) {
+            peer.record(Some(tap.clone()));
+        }
+        self.recordings.insert(call, tap);
+        Ok(())
+    }
+
+    fn stop_recording(&mut self, call: CallId) {
+        if self.recordings.remove(&call).is_none() {
+            return;
+        }
+        if let Some(peer) = self.phone.media(call).ok().and_then(|media| self.peers.get(&media)) {
+            peer.record(None);
+        }
+    }
+
     pub(crate) fn press(&mut self, call: CallId, key: char) -> Result<(), Refused> {
         let media = self.phone.media(call)?;
         let peer = self.peers.get(&media).ok_or(Refused::NoSuchCall)?;
         if peer.press(key) { Ok(()) } else { Err(Refused::NoSuchCall) }
     }
 
-    /// Ends everything: calls, registration, media, connection.
-    pub(crate) async fn close(mut self) -> Vec<StationEvent> {
+    /// Ends everything: calls, registration, media, connection. What the media tell comes by `media`.
+    pub(crate) async fn close(mut self, media: &mut mpsc::UnboundedReceiver<PeerEvent>) -> Vec<StationEvent> {
         self.phone.shut_down(now());
-        let (told, _) = self.drain();
+        let (mut told, _) = self.drain();
         if let Some(socket) = self.socket.take() {
             // It is closed after what is queued.
             let _late = timeout(Duration::from_secs(1), socket.sender.close()).await;
         }
+        self.recordings.clear();
         for (_, peer) in std::mem::take(&mut self.peers) {
             self.closing.spawn(peer.close());
         }
         let _late = timeout(Duration::from_secs(1), async { while self.closing.join_next().await.is_some() {} }).await;
+        while let Ok(event) = media.try_recv() {
+            self.media(event);
+        }
+        told.append(&mut self.told);
         told
     }
 }

@@ -277,6 +277,8 @@ impl Pulling {
             Applied::Changed(message) => Event::MessageChanged(message),
             Applied::Expunged(id) => Event::MessageExpunged(id),
             Applied::CallRecord(record) => Event::CallRecord { record, news },
+            // Who was told of the call is not told again.
+            Applied::CallMeasured(record) => Event::CallRecord { record, news: News::Known },
             Applied::Greetings => Event::GreetingsChanged,
             Applied::Room(room) => Event::RoomChanged(room),
         };

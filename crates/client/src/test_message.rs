@@ -203,7 +203,7 @@ async fn talk(order: Order, tell: &(impl Fn(TestMessage) + Send)) -> Result<Opti
             break over;
         }
     };
-    station.close().await;
+    station.close(&mut peers).await;
     drop(line);
     result
 }

@@ -6,7 +6,9 @@ mod fake;
 
 use std::{sync::Arc, time::Duration};
 
-use aftertone_model::{Answer, AnsweringRule, GreetingId, GreetingKind, Language, MessageAction, MessageState, Plan, When};
+use aftertone_model::{
+    Answer, AnsweringRule, Greeting, GreetingId, GreetingKind, Language, MessageAction, MessageState, Plan, Timestamp, When,
+};
 use aftertone_sync::{Credentials, GreetingBody, PlanView, ProblemCode, SignIn};
 use tokio::time::timeout;
 
@@ -213,6 +215,7 @@ async fn what_was_stored_is_there_without_the_server() {
         | Event::MessageChanged(_)
         | Event::MessageExpunged(_)
         | Event::Quality(_)
+        | Event::Recording(_)
         | Event::CallRecord { .. }
         | Event::CaughtUp
         | Event::AudioCached(_)
@@ -337,7 +340,8 @@ async fn a_name_that_is_recorded_takes_the_place_of_the_one_that_is_there() {
     name.waiting.body = GreetingBody { kind: GreetingKind::Name, title: "Name".into(), ..name.waiting.body };
     name.waiting.purpose = Purpose::Keep;
     let GreetingBody { kind, title, text, language, expires_at } = name.waiting.body.clone();
-    let known = Greeting { id: by_phone, kind, title, text, language, expires_at, changed_at: Timestamp::UNIX_EPOCH, sound: None };
+    let known =
+        Greeting { id: by_phone, kind, title, text, language, expires_at, changed_at: Timestamp::UNIX_EPOCH, sound: None };
     fake.state().greetings.push(known);
     session.add_greeting(name).await.unwrap();
     let greetings = settled(&session, &mut events).await;

@@ -258,9 +258,14 @@ impl Call {
         matches!(self.partner(), Some(Partner::Device { leg: partner, .. }) if partner == leg)
     }
 
-    /// The caller's codecs, then the others: what the other side is offered.
+    /// The caller's codecs, then the others: what the other side is offered. What can't be transcoded comes last, and is alone
+    /// where the caller has nothing else.
     pub(crate) fn preference(&self) -> Vec<Codec> {
-        let others = Codec::ALL.into_iter().filter(|codec| !self.caller.codecs.contains(codec));
-        self.caller.codecs.iter().copied().chain(others).collect()
+        let (coded, passed): (Vec<_>, Vec<_>) = self.caller.codecs.iter().partition(|codec| codec.is_coded());
+        if coded.is_empty() && !passed.is_empty() {
+            return passed;
+        }
+        let others = Codec::ALL.into_iter().filter(|codec| !coded.contains(codec)).collect();
+        [coded, others, passed].concat()
     }
 }

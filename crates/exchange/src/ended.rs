@@ -4,9 +4,11 @@ use aftertone_model::{CallId, CallRecord, Caller, Direction, EndReason, Now, Sub
 use aftertone_sip::{ConnectionId, EndedBy, Headers, SessionId, origin::Reason};
 
 use crate::{
-    Directory, Event, Exchange, LegId, MediaCommand, MediaFailure,
+    Directory, Exchange, LegId, MediaCommand, MediaFailure,
     call::{Call, Called, Partner, RETURN_WAIT, State, TRUNK_RETURN_WAIT},
+    direct::Way,
     incoming::RETRY_AFTER,
+    measured::of_direct,
     party,
     ringing::GivenUp,
     timers::Timer,
@@ -148,6 +150,7 @@ impl Exchange {
         self.report(id, status, now);
         let Some(mut call) = self.calls.remove(&id) else { return };
         self.pending.retain(|_, pending| !pending.is_of(id));
+        let direct = if matches!(call.way, Way::Direct) { of_direct(&call) } else { None };
         self.refuse_deferred(std::mem::take(&mut call.way), now);
         if let Some(to) = call.transfer {
             self.abort_transfer(to, now);
@@ -157,9 +160,10 @@ impl Exchange {
             None if call.caller.is_released => {}
             None => self.let_go(&call, &end, now),
         }
-        for record in records(&call, &end, now.wall) {
-            self.events(Event::Logged(record));
-        }
+        self.measure_deposit(&call);
+        let mut records = records(&call, &end, now.wall);
+        records.iter_mut().filter(|record| record.answered_at.is_some()).for_each(|record| record.figures.clone_from(&direct));
+        self.log(&call, records);
     }
 
     /// The caller's leg ends with the call.
@@ -187,18 +191,18 @@ impl Exchange {
 
     /// Somebody leaves a call that goes on without them.
     pub(crate) fn log_leaving(&mut self, id: CallId, leg: LegId, now: Now) {
-        let Some(call) = self.calls.get_mut(&id) else { return };
+        let Some(mut call) = self.calls.remove(&id) else { return };
         let (end, person) = if leg == call.caller.leg {
             (End::CallerGone, call.origin)
         } else {
             (End::CalleeGone, call.legs.get(&leg).and_then(|device| device.owner))
         };
-        let Some(person) = person else { return };
-        let records = records(call, &end, now.wall).into_iter().filter(|record| record.owner == person).collect::<Vec<_>>();
-        call.logged.insert(person);
-        for record in records {
-            self.events(Event::Logged(record));
+        if let Some(person) = person {
+            let records = records(&call, &end, now.wall).into_iter().filter(|record| record.owner == person).collect();
+            call.logged.insert(person);
+            self.log(&call, records);
         }
+        self.calls.insert(id, call);
     }
 }
 
@@ -311,6 +315,6 @@ fn record(call: &Call, owner: SubscriberId, direction: Direction, outcome: Outco
         Direction::Outgoing => called_party(call),
     };
     let Outcome { answered_at, end, diverted } = outcome;
-    let started_at = call.started_at;
-    CallRecord { call: call.id, owner, direction, party, started_at, answered_at, ended_at, end, diverted, message: None }
+    let (started_at, message, figures) = (call.started_at, None, None);
+    CallRecord { call: call.id, owner, direction, party, started_at, answered_at, ended_at, end, diverted, message, figures }
 }

@@ -7,18 +7,19 @@ use std::{
 };
 
 use aftertone_media::{Codec, dtmf::Digit};
-use aftertone_model::{CallId, CallRecord, DeviceId, Now, SubscriberId};
+use aftertone_model::{CallId, CallRecord, DeviceId, MeasuredCall, Now, SubscriberId};
 use aftertone_sip::{
     self as sip, ConnectionId, Flow, IncomingId, RequestId, SessionId, SubscriptionId, UaConfig, Uri, UserAgent,
     digest::{Algorithm, Verifier},
 };
 
 use crate::{
-    Described, Directory, ExchangeConfig, LegId, MediaCommand, MediaFailure, MediaRequestId,
+    Described, Directory, ExchangeConfig, LegFigures, LegId, MediaCommand, MediaFailure, MediaRequestId,
     busy::Watcher,
     call::Call,
     ended::End,
     guard::Guard,
+    measured::Awaiting,
     media::Pending,
     pages::Page,
     registrar::{Bindings, SavedBinding},
@@ -62,6 +63,8 @@ pub enum Event {
     /// A call is over for its owner: into the call log. Both people of a call inside the account get one each. The record of
     /// a call that ended in a deposit is not here, but in [`DepositOrder`](crate::DepositOrder).
     Logged(CallRecord),
+    /// How a call sounded, for a record that was logged, or that is the media plane's (then it may come before that).
+    Measured(MeasuredCall),
     /// A device of this person came or went.
     BindingsChanged(SubscriberId),
     /// A phone of this person registered, or its registration ended: [`Exchange::saved_bindings`] tells what to keep over a
@@ -114,6 +117,8 @@ pub struct Exchange {
     pub(crate) sessions: BTreeMap<SessionId, (CallId, LegId)>,
     pub(crate) leg_calls: BTreeMap<LegId, CallId>,
     pub(crate) pending: BTreeMap<MediaRequestId, Pending>,
+    /// Legs whose figures belong into records.
+    pub(crate) measuring: BTreeMap<LegId, Vec<Awaiting>>,
     pub(crate) lamps: BTreeMap<SubscriptionId, Lamp>,
     pub(crate) watchers: BTreeMap<SubscriptionId, Watcher>,
     pub(crate) pages: BTreeMap<IncomingId, Page>,
@@ -174,6 +179,7 @@ impl Exchange {
             sessions: BTreeMap::new(),
             leg_calls: BTreeMap::new(),
             pending: BTreeMap::new(),
+            measuring: BTreeMap::new(),
             lamps: BTreeMap::new(),
             watchers: BTreeMap::new(),
             pages: BTreeMap::new(),
@@ -296,6 +302,12 @@ impl Exchange {
     /// The result of [`MediaCommand::Apply`]: the codec that both ends use.
     pub fn handle_applied(&mut self, request: MediaRequestId, result: Result<Codec, MediaFailure>, now: Now) {
         self.on_applied(request, result, now);
+        self.pump(now);
+    }
+
+    /// A leg was closed, on [`MediaCommand::Close`]: what was measured of it, if anything could be.
+    pub fn handle_measured(&mut self, leg: LegId, figures: Option<LegFigures>, now: Now) {
+        self.on_measured(leg, figures);
         self.pump(now);
     }
 

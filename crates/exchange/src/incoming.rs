@@ -397,6 +397,7 @@ impl Exchange {
             end: EndReason::Failed,
             diverted: None,
             message: None,
+            figures: None,
         }));
     }
 }

@@ -23,6 +23,7 @@ mod guard;
 mod identity;
 mod incoming;
 mod keys;
+mod measured;
 mod media;
 mod menu;
 mod outside;
@@ -42,8 +43,8 @@ pub use dialplan::DialPlan;
 pub use directory::{Directory, Person, PhoneCredentials};
 pub use exchange::{Event, Exchange, MessageCounts, Output};
 pub use plane::{
-    DepositOrder, Described, KeyOrder, LegId, LegMedia, MediaCommand, MediaFailure, MediaRequestId, MenuAccess, MenuCaller,
-    MenuOrder, Sound, Towards,
+    DepositOrder, Described, KeyOrder, LegFigures, LegId, LegMedia, MediaCommand, MediaFailure, MediaRequestId, MenuAccess,
+    MenuCaller, MenuOrder, Sound, Towards,
 };
 pub use registrar::SavedBinding;
 pub use trunks::{ReachId, TrunkAccount, TrunkFailure, TrunkReport, TrunkState, TrunkStep, Way};

@@ -370,6 +370,7 @@ fn deposit_order(
         end: EndReason::Diverted,
         diverted: Some(reason),
         message: None,
+        figures: None,
     };
     DepositOrder {
         envelope,

@@ -8,7 +8,7 @@
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
 
 use aftertone_media::{Codec, dtmf::Digit};
-use aftertone_model::{CallId, CallRecord, Envelope, Extension, Language, SubscriberId};
+use aftertone_model::{CallId, CallRecord, Envelope, Extension, Language, StreamFigures, SubscriberId};
 
 /// One side of a call: the caller's, or one device of the called person's. Never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -157,8 +157,8 @@ pub enum MediaCommand {
         /// The key.
         digit: Digit,
     },
-    /// The leg is over: forget it and what is bridged to it. A deposit that runs on it is finished as a hang-up. It is the
-    /// last command about a leg; it may come for a leg whose `Offer` or `Answer` failed or is still open.
+    /// The leg is over: forget it and what is bridged to it. A deposit that runs on it is finished as a hang-up. The plane says
+    /// `handle_measured`. It is the last command about a leg; it may come for a leg whose `Offer` or `Answer` failed or is still open.
     Close {
         /// The leg.
         leg: LegId,
@@ -238,6 +238,21 @@ pub struct Described {
     pub sdp: String,
     /// The codecs in it, best first; for an answer, what was chosen first.
     pub codecs: Vec<Codec>,
+}
+
+/// What the media plane has measured of a leg, from its beginning to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LegFigures {
+    /// What was agreed on last.
+    pub codec: Codec,
+    /// Whether the packets were encrypted.
+    pub encrypted: bool,
+    /// What came from the other end.
+    pub inbound: StreamFigures,
+    /// What the other end was sent, by its own reports; `None` without any.
+    pub outbound: Option<StreamFigures>,
+    /// There and back on average, in milliseconds, if reports told.
+    pub round_trip_ms: Option<u32>,
 }
 
 /// Why a media request failed.

@@ -230,6 +230,10 @@ impl Exchange {
         if by != also_by || !is_known || other.transfer.is_some() || !(is_talking || rings) {
             return Err(ResponseParts::new(603));
         }
+        let codecs = call.codec_of(rest).zip(self.other_leg(second.0, second.1).and_then(|leg| other.codec_of(leg)));
+        if codecs.is_some_and(|(one, another)| !one.meets(another)) {
+            return Err(ResponseParts::new(488));
+        }
         let moved = self.moved(call, rest).ok_or(ResponseParts::new(481))?;
         let Some(referral) = self.ua.accept_referral(id, now.mono) else { return Ok(()) };
         self.ua.report_referral(referral, 200, now.mono);

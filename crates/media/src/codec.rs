@@ -14,7 +14,7 @@ pub use opus_stream::{is_dtx, opus_packet_samples, opus_silence_like};
 use crate::adapt::Plan;
 use conceal::Concealer;
 use g722::{G722Decoder, G722Encoder};
-use opus_stream::{OpusDecoder, OpusEncoder};
+use opus_stream::{OpusDecoder, OpusEncoder, TwoSides};
 
 /// An audio codec that both ends may agree on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,13 +27,27 @@ pub enum Codec {
     G722,
     /// Opus (RFC 6716), always 48 kHz and two channels in SDP (RFC 7587 section 4.1); we send and play one channel.
     Opus,
+    /// ITU-T G.729, 8 kHz at 8 kbit/s: passed from phone to phone as it is, never encoded or decoded here.
+    G729,
 }
 
 impl Codec {
-    /// All codecs, best first.
+    /// All codecs that are encoded and decoded here, best first.
     pub const ALL: [Self; 4] = [Self::Opus, Self::G722, Self::Pcma, Self::Pcmu];
 
-    /// The encoding name of `a=rtpmap`: `PCMU`, `PCMA`, `G722` or `opus`.
+    /// Whether we can encode and decode it; the others are only passed on.
+    #[must_use]
+    pub fn is_coded(self) -> bool {
+        Self::ALL.contains(&self)
+    }
+
+    /// Whether the ends of a call may speak these two: the same, or those that can be transcoded.
+    #[must_use]
+    pub fn meets(self, other: Self) -> bool {
+        self == other || (self.is_coded() && other.is_coded())
+    }
+
+    /// The encoding name of `a=rtpmap`: `PCMU`, `PCMA`, `G722`, `opus` or `G729`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -41,6 +55,7 @@ impl Codec {
             Self::Pcma => "PCMA",
             Self::G722 => "G722",
             Self::Opus => "opus",
+            Self::G729 => "G729",
         }
     }
 
@@ -52,6 +67,7 @@ impl Codec {
             Self::Pcma => 8,
             Self::G722 => 9,
             Self::Opus => 111,
+            Self::G729 => 18,
         }
     }
 
@@ -59,7 +75,7 @@ impl Codec {
     #[must_use]
     pub fn clock_rate(self) -> u32 {
         match self {
-            Self::Pcmu | Self::Pcma | Self::G722 => 8_000,
+            Self::Pcmu | Self::Pcma | Self::G722 | Self::G729 => 8_000,
             Self::Opus => 48_000,
         }
     }
@@ -68,7 +84,7 @@ impl Codec {
     #[must_use]
     pub fn sample_rate(self) -> u32 {
         match self {
-            Self::Pcmu | Self::Pcma => 8_000,
+            Self::Pcmu | Self::Pcma | Self::G729 => 8_000,
             Self::G722 => 16_000,
             Self::Opus => 48_000,
         }
@@ -82,6 +98,7 @@ impl Codec {
             Self::Pcma => "PCMA/8000",
             Self::G722 => "G722/8000",
             Self::Opus => "opus/48000/2",
+            Self::G729 => "G729/8000",
         }
     }
 
@@ -91,6 +108,8 @@ impl Codec {
         match self {
             Self::Pcmu | Self::Pcma | Self::G722 => "",
             Self::Opus => "minptime=10;useinbandfec=1",
+            // Without the silence frames of annex B (RFC 4856 section 2.1.9), which the other end may not know.
+            Self::G729 => "annexb=no",
         }
     }
 
@@ -102,6 +121,7 @@ impl Codec {
             Self::Pcma => "audio/PCMA",
             Self::G722 => "audio/G722",
             Self::Opus => "audio/opus",
+            Self::G729 => "audio/G729",
         }
     }
 
@@ -123,17 +143,19 @@ impl Codec {
         match self {
             Self::Pcmu | Self::Pcma | Self::G722 => u32::try_from(payload.len()).unwrap_or(0),
             Self::Opus => opus_packet_samples(payload).unwrap_or(0),
+            // Frames of 10 ms and ten bytes; a shorter one is silence and the last (RFC 3551 section 4.5.6).
+            Self::G729 => u32::try_from(payload.len().div_ceil(10) * 80).unwrap_or(0),
         }
     }
 
-    /// The byte that is silence in G.711 (0xFF and 0xD5) and, repeated, in G.722; `None` for Opus.
+    /// The byte that is silence in G.711 (0xFF and 0xD5) and, repeated, in G.722; `None` for the others.
     #[must_use]
     pub fn silence(self) -> Option<u8> {
         match self {
             Self::Pcmu => Some(0xFF),
             Self::Pcma => Some(0xD5),
             Self::G722 => Some(g722::SILENCE),
-            Self::Opus => None,
+            Self::Opus | Self::G729 => None,
         }
     }
 }
@@ -153,7 +175,8 @@ impl FromStr for Codec {
     type Err = UnknownCodec;
 
     fn from_str(name: &str) -> Result<Self, UnknownCodec> {
-        Self::ALL.into_iter().find(|c| c.name().eq_ignore_ascii_case(name)).ok_or_else(|| UnknownCodec(name.into()))
+        let mut known = Self::ALL.into_iter().chain([Self::G729]);
+        known.find(|c| c.name().eq_ignore_ascii_case(name)).ok_or_else(|| UnknownCodec(name.into()))
     }
 }
 
@@ -163,6 +186,9 @@ pub enum CodecError {
     /// The Opus library refused.
     #[error("opus failed: {0:?}")]
     Opus(opusic_c::ErrorCode),
+    /// It is only passed on.
+    #[error("{0} is neither encoded nor decoded here")]
+    PassedOnly(Codec),
     /// There is no decoder for this rate.
     #[error("no decoder gives {0} Hz")]
     Rate(u32),
@@ -188,13 +214,14 @@ impl Encoder {
     /// An encoder for a call: for Opus speech, with in-band FEC.
     ///
     /// # Errors
-    /// When the Opus library can't be set up (it is out of memory).
+    /// When the Opus library can't be set up (it is out of memory), and for a codec that is only passed on.
     pub fn new(codec: Codec) -> Result<Self, CodecError> {
         Ok(Self(match codec {
             Codec::Pcmu => EncoderKind::Pcmu,
             Codec::Pcma => EncoderKind::Pcma,
             Codec::G722 => EncoderKind::G722(Box::default()),
             Codec::Opus => EncoderKind::Opus(Box::new(OpusEncoder::new()?)),
+            Codec::G729 => return Err(CodecError::PassedOnly(codec)),
         }))
     }
 
@@ -279,6 +306,34 @@ impl StorageEncoder {
     }
 }
 
+/// Turns two sides of PCM at 48 kHz into Opus packets for a file.
+pub(crate) struct TwoSidesEncoder(OpusEncoder);
+
+impl TwoSidesEncoder {
+    pub(crate) fn new() -> Result<Self, CodecError> {
+        OpusEncoder::for_two_sides().map(Self)
+    }
+
+    /// Encodes 20 ms: samples of the left and the right side in turn.
+    pub(crate) fn encode(&mut self, pcm: &[i16]) -> Result<Vec<u8>, CodecError> {
+        self.0.encode_two_sides(pcm)
+    }
+}
+
+/// Turns such packets into two sides of PCM.
+pub(crate) struct TwoSidesDecoder(TwoSides);
+
+impl TwoSidesDecoder {
+    pub(crate) fn new() -> Result<Self, CodecError> {
+        TwoSides::new().map(Self)
+    }
+
+    /// Decodes a packet: samples of the left and the right side in turn.
+    pub(crate) fn decode(&mut self, packet: &[u8]) -> Result<Vec<i16>, CodecError> {
+        self.0.decode(packet)
+    }
+}
+
 /// Turns payloads into PCM at [`Decoder::sample_rate`], and makes up for those that never came.
 pub struct Decoder {
     codec: Codec,
@@ -296,7 +351,7 @@ impl Decoder {
     /// A decoder at the codec's own rate.
     ///
     /// # Errors
-    /// When the Opus library can't be set up.
+    /// When the Opus library can't be set up, and for a codec that is only passed on.
     pub fn new(codec: Codec) -> Result<Self, CodecError> {
         Self::with_rate(codec, codec.sample_rate())
     }
@@ -305,7 +360,7 @@ impl Decoder {
     /// G.711 always comes out at 8 kHz, G.722 at 16 kHz unless 8 kHz are asked for.
     ///
     /// # Errors
-    /// When the rate isn't one of Opus'.
+    /// When the rate isn't one of Opus', and for a codec that is only passed on.
     pub fn with_rate(codec: Codec, rate: u32) -> Result<Self, CodecError> {
         let g711 = |decode| DecoderKind::G711 { decode, concealer: Concealer::new(8_000) };
         let (rate, kind) = match codec {
@@ -317,6 +372,7 @@ impl Decoder {
                 (rate, DecoderKind::G722 { decoder: Box::new(G722Decoder::new(rate)), concealer })
             }
             Codec::Opus => (rate, DecoderKind::Opus(Box::new(OpusDecoder::new(rate)?))),
+            Codec::G729 => return Err(CodecError::PassedOnly(codec)),
         };
         Ok(Self { codec, rate, kind })
     }

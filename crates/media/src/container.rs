@@ -11,11 +11,13 @@ mod ogg;
 mod ogg_opus;
 mod reorder;
 mod timeline;
+mod two_sides;
 mod wav;
 
 use std::time::Duration;
 
 pub use ogg_opus::{OggOpusWriter, decode_ogg_opus, decode_ogg_opus_up_to, encode_ogg_opus, repair_ogg};
+pub use two_sides::{TwoSidesWriter, decode_two_sides};
 pub use wav::{WAV_HEADER_LEN, WavG711Writer, decode_wav, repair_wav, wav_header, wav_pcm16};
 
 use crate::{Codec, rtp::RtpPacket};

@@ -242,7 +242,7 @@ impl Line {
         let samples = self.samples(ticks);
         match self.codec {
             Codec::Opus => self.decoder.conceal(samples, None),
-            Codec::Pcmu | Codec::Pcma | Codec::G722 => self.comfort.make(samples),
+            Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::G729 => self.comfort.make(samples),
         }
     }
 }

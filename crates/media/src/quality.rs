@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{Codec, rtp::RtpPacket};
+use crate::{Codec, rtcp::Block, rtp::RtpPacket};
 
 /// A sequence number so far behind or ahead begins a new stream (RFC 3550 appendix A.1).
 const MAX_JUMP: u16 = 3_000;
@@ -20,6 +20,21 @@ pub struct Reception {
     jitter_us: f64,
     transit: Option<(Instant, u32)>,
     last: Option<Instant>,
+    /// Of the time before the last look: packets that were due, and that came.
+    before: (u64, u64),
+    /// In microseconds, of all packets whose time was measured, and how many those were.
+    jitters: (f64, u32),
+}
+
+/// What arrived in all, of one stream after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// Packets that came.
+    pub received: u64,
+    /// Packets that were sent and did not come.
+    pub lost: u64,
+    /// How unevenly they came, on average.
+    pub jitter: Duration,
 }
 
 /// What arrived since the last look.
@@ -33,13 +48,45 @@ pub struct Arrived {
     pub jitter: Duration,
 }
 
+/// What the devices of both ends add to the way of the sound, about.
+const DEVICES: Duration = Duration::from_millis(60);
+/// A jitter buffer holds a packet for so many times the jitter, about.
+const BUFFERED: u32 = 2;
+
+impl Totals {
+    /// Of `sent` packets, what their receiver has said to have had; its clock runs at `rate`.
+    #[must_use]
+    pub fn reported(block: &Block, sent: u64, rate: u32) -> Self {
+        let lost = u64::from(block.lost.max(0).unsigned_abs());
+        let jitter = Duration::from_micros(u64::from(block.jitter) * 1_000_000 / u64::from(rate.max(1)));
+        Self { received: sent.saturating_sub(lost), lost, jitter }
+    }
+
+    /// What a listener would say of all of it: 1 (also where nothing came) to 4.5.
+    #[must_use]
+    pub fn opinion(&self, codec: Codec, round_trip: Option<Duration>) -> f64 {
+        if self.received == 0 {
+            return 1.0;
+        }
+        let loss_permille = u32::try_from(self.lost * 1_000 / (self.received + self.lost)).unwrap_or(1_000);
+        mean_opinion(codec, loss_permille, round_trip.unwrap_or_default() / 2 + self.jitter * BUFFERED + DEVICES)
+    }
+}
+
 impl Reception {
     /// Takes note of a packet of sound whose clock runs at `rate`.
     pub fn receive(&mut self, packet: &RtpPacket, rate: u32, now: Instant) {
+        self.count(packet, now);
+        self.measure(packet.timestamp, rate, now);
+    }
+
+    /// Takes note of a packet whose timestamp says nothing of when it was sent, such as a telephone event's (RFC 4733).
+    pub fn count(&mut self, packet: &RtpPacket, now: Instant) {
         let expected = self.highest as u16;
         let step = packet.sequence.wrapping_sub(expected);
         let is_known = self.ssrc == Some(packet.ssrc) && !(MAX_JUMP..=u16::MAX - MAX_JUMP).contains(&step);
         if !is_known {
+            self.put_aside();
             // Not below a whole round, so that what was overtaken by the first packet has a place.
             self.highest = (1 << 16) | u64::from(packet.sequence);
             (self.ssrc, self.base, self.received, self.transit) = (Some(packet.ssrc), self.highest - 1, 0, None);
@@ -47,7 +94,6 @@ impl Reception {
             self.highest += u64::from(step);
         }
         self.received += 1;
-        self.measure(packet.timestamp, rate, now);
         self.last = Some(now);
     }
 
@@ -63,8 +109,24 @@ impl Reception {
         let lost = expected.saturating_sub(self.received);
         let loss_permille = u32::try_from((lost * 1_000).checked_div(expected).unwrap_or(0)).unwrap_or(1_000);
         let arrived = Arrived { received: self.received, loss_permille, jitter: Duration::from_micros(self.jitter_us as u64) };
+        self.put_aside();
         (self.base, self.received) = (self.highest, 0);
         arrived
+    }
+
+    /// What came from the beginning on.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let due = self.before.0 + (self.highest - self.base);
+        let received = self.before.1 + self.received;
+        let (sum, measured) = self.jitters;
+        let jitter = Duration::from_micros((sum / f64::from(measured.max(1))) as u64);
+        Totals { received, lost: due.saturating_sub(received), jitter }
+    }
+
+    /// What came since the last look belongs to the past.
+    fn put_aside(&mut self) {
+        self.before = (self.before.0 + (self.highest - self.base), self.before.1 + self.received);
     }
 
     fn measure(&mut self, timestamp: u32, rate: u32, now: Instant) {
@@ -74,6 +136,7 @@ impl Reception {
             // A pause of the speaker is no jitter: its clock runs on, or its next stretch of speech begins anew.
             if spoken.abs() < 1e6 && passed < 1e6 {
                 self.jitter_us += ((passed - spoken).abs() - self.jitter_us) / 16.0;
+                self.jitters = (self.jitters.0 + self.jitter_us, self.jitters.1.saturating_add(1));
             }
         }
         self.transit = Some((now, timestamp));
@@ -95,10 +158,14 @@ pub fn mean_opinion(codec: Codec, loss_permille: u32, delay: Duration) -> f64 {
     rating_to_mos(R0 - delay_impairment(delay) - effective)
 }
 
-/// Ie and Bpl: G.113 appendix I for G.711 with concealment; G.722 and Opus as narrow-band listeners hear them, Opus with its
+/// Ie and Bpl: G.113 appendix I for G.711 with concealment and for G.729A; G.722 and Opus as narrow-band listeners hear them, Opus with its
 /// own concealment and error correction.
 fn equipment(codec: Codec) -> (f64, f64) {
-    if codec == Codec::Opus { (0.0, 35.0) } else { (0.0, 25.1) }
+    match codec {
+        Codec::Opus => (0.0, 35.0),
+        Codec::G729 => (11.0, 19.0),
+        Codec::Pcmu | Codec::Pcma | Codec::G722 => (0.0, 25.1),
+    }
 }
 
 /// Id for an echo that is cancelled: G.107 section 7.3, absolute delay.
@@ -167,6 +234,37 @@ mod tests {
         assert_eq!(reception.look().loss_permille, 0);
         reception.receive(&packet(40_000, 0, 2), 8_000, now);
         assert_eq!(reception.look(), Arrived { received: 1, ..reception.look() });
+    }
+
+    #[test]
+    fn the_totals_are_of_all_streams_whenever_it_was_looked() {
+        let now = Instant::now();
+        let mut reception = Reception::default();
+        // Of the first stream 2 of 6 are missing, of which one comes after a look; of the second 1 of 4.
+        for sequence in [65_534, 65_535, 2, 3] {
+            reception.receive(&packet(sequence, 0, 1), 8_000, now);
+        }
+        assert_eq!((reception.look().loss_permille, reception.totals().lost), (333, 2));
+        reception.receive(&packet(1, 0, 1), 8_000, now);
+        for sequence in [500, 501, 503] {
+            reception.count(&packet(sequence, 0, 2), now);
+        }
+        assert_eq!(reception.totals(), Totals { received: 8, lost: 2, jitter: Duration::ZERO });
+        reception.look();
+        assert_eq!(reception.totals().received, 8, "a look takes nothing away");
+        assert_eq!(Reception::default().totals(), Totals::default());
+    }
+
+    #[test]
+    fn what_is_reported_is_of_what_was_sent() {
+        let block = Block { lost: 25, jitter: 80, ..Block::default() };
+        let there = Totals::reported(&block, 500, 8_000);
+        assert_eq!(there, Totals { received: 475, lost: 25, jitter: Duration::from_millis(10) });
+        let opinion = there.opinion(Codec::Pcmu, Some(Duration::from_millis(20)));
+        assert!((opinion - mean_opinion(Codec::Pcmu, 50, Duration::from_millis(90))).abs() < 1e-9);
+        let more = Totals::reported(&Block { lost: -2, ..block }, 500, 8_000);
+        assert_eq!((more.received, more.lost), (500, 0), "some came twice");
+        assert!((Totals::default().opinion(Codec::Opus, None) - 1.0).abs() < 1e-9, "nothing came");
     }
 
     #[test]

@@ -124,7 +124,7 @@ impl PacketTime {
     fn bytes(self, codec: Codec, comes: usize) -> Option<usize> {
         let per_ms = match codec {
             Codec::Pcmu | Codec::Pcma | Codec::G722 => 8,
-            Codec::Opus => return None,
+            Codec::Opus | Codec::G729 => return None,
         };
         let comes = Duration::from_millis((comes / per_ms) as u64);
         let wanted = self.of(comes);

@@ -11,6 +11,10 @@ const DESCRIPTION: u8 = 202;
 const CNAME: u8 = 1;
 /// From 1900, where NTP begins, to 1970.
 const NTP_EPOCH: u64 = 2_208_988_800;
+/// In 65536ths of a second: both ends round, so that a short way may take less than nothing.
+const ROUNDED: i32 = 656;
+/// In 65536ths of a second: ten seconds.
+const LONGEST_ROUND_TRIP: i32 = 10 << 16;
 
 /// What is known of a received stream (appendices A.3 and A.8).
 #[derive(Debug, Clone)]
@@ -73,12 +77,13 @@ impl Reception {
             lost: (expected - stream.packets).clamp(-0x80_0000, 0x7F_FFFF) as i32,
             highest: (stream.highest & 0xFFFF_FFFF) as u32,
             jitter: (stream.jitter >> 4) as u32,
+            ..Block::default()
         })
     }
 }
 
 /// What one end says of the stream that it receives (section 6.4.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Block {
     /// The stream.
     pub ssrc: u32,
@@ -90,9 +95,22 @@ pub struct Block {
     pub highest: u32,
     /// In ticks of the clock.
     pub jitter: u32,
+    /// The middle of the NTP time in the last report of a sender that it had; 0 for none.
+    pub last_report: u32,
+    /// How long it had that, in 65536ths of a second.
+    pub since_report: u32,
 }
 
 impl Block {
+    /// How long a report of ours took there, and its answer back; `wall` is the time since 1970 at which the answer came. `None`
+    /// where the other end had no report of ours yet, or a clock was set meanwhile.
+    #[must_use]
+    pub fn round_trip(&self, wall: Duration) -> Option<Duration> {
+        let ticks = middle_of_ntp(wall).wrapping_sub(self.last_report).wrapping_sub(self.since_report).cast_signed();
+        let is_likely = self.last_report != 0 && (-ROUNDED..=LONGEST_ROUND_TRIP).contains(&ticks);
+        is_likely.then(|| Duration::from_micros(u64::from(ticks.max(0).unsigned_abs()) * 1_000_000 / 65_536))
+    }
+
     /// What was lost since the last report, in per cent.
     #[must_use]
     pub fn percent_lost(&self) -> u8 {
@@ -121,15 +139,16 @@ pub fn compound(ssrc: u32, sent: Option<Sent>, block: Option<Block>, cname: &str
     out.extend([0x80 | u8::from(block.is_some()), kind, 0, words]);
     out.extend(ssrc.to_be_bytes());
     if let Some(sent) = sent {
-        out.extend((((wall.as_secs() + NTP_EPOCH) & 0xFFFF_FFFF) as u32).to_be_bytes());
-        out.extend(((u64::from(wall.subsec_nanos()) << 32) / 1_000_000_000).to_be_bytes()[4..].iter());
+        out.extend(ntp(wall).to_be_bytes());
         [sent.timestamp, sent.packets, sent.octets].iter().for_each(|word| out.extend(word.to_be_bytes()));
     }
     if let Some(block) = block {
         out.extend(block.ssrc.to_be_bytes());
         out.push(block.fraction_lost);
         out.extend(&block.lost.to_be_bytes()[1..]);
-        [block.highest, block.jitter, 0, 0].iter().for_each(|word| out.extend(word.to_be_bytes()));
+        [block.highest, block.jitter, block.last_report, block.since_report]
+            .iter()
+            .for_each(|word| out.extend(word.to_be_bytes()));
     }
     let name = &cname.as_bytes()[..cname.len().min(255)];
     // The name ends with at least one zero and fills its last word.
@@ -140,6 +159,16 @@ pub fn compound(ssrc: u32, sent: Option<Sent>, block: Option<Block>, cname: &str
     out.extend(name);
     out.resize(out.len() + length - 6 - name.len(), 0);
     out
+}
+
+/// Seconds since 1900, with 32 bits of fractions (RFC 5905 section 6); begins anew in 2036.
+fn ntp(wall: Duration) -> u64 {
+    let seconds = (wall.as_secs() + NTP_EPOCH) & 0xFFFF_FFFF;
+    (seconds << 32) | ((u64::from(wall.subsec_nanos()) << 32) / 1_000_000_000)
+}
+
+fn middle_of_ntp(wall: Duration) -> u32 {
+    ((ntp(wall) >> 16) & 0xFFFF_FFFF) as u32
 }
 
 /// All report blocks of a compound packet; what is truncated or unknown is passed over.
@@ -165,7 +194,8 @@ fn block(bytes: &[u8]) -> Block {
     let word = |at: usize| u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
     // 24 bits with a sign.
     let lost = (word(4) << 8).cast_signed() >> 8;
-    Block { ssrc: word(0), fraction_lost: bytes[4], lost, highest: word(8), jitter: word(12) }
+    let (last_report, since_report) = (word(16), word(20));
+    Block { ssrc: word(0), fraction_lost: bytes[4], lost, highest: word(8), jitter: word(12), last_report, since_report }
 }
 
 #[cfg(test)]
@@ -203,7 +233,8 @@ mod tests {
 
     #[test]
     fn reports_are_read_as_they_were_written() {
-        let block = Block { ssrc: 1, fraction_lost: 26, lost: -3, highest: 70_000, jitter: 12 };
+        let (last_report, since_report) = (3, 4);
+        let block = Block { ssrc: 1, fraction_lost: 26, lost: -3, highest: 70_000, jitter: 12, last_report, since_report };
         let sent = Sent { timestamp: 5, packets: 6, octets: 7 };
         for sent in [None, Some(sent)] {
             let packet = compound(2, sent, Some(block), "someone", Duration::from_secs(1_000));
@@ -213,6 +244,20 @@ mod tests {
             }
         }
         assert_eq!(blocks(&compound(2, None, None, "x", Duration::ZERO)), []);
+    }
+
+    #[test]
+    fn the_round_trip_is_what_remains_without_the_stay_there() {
+        let sent_at = Duration::from_millis(1_700_000_000_250);
+        let report = compound(2, Some(Sent { timestamp: 5, packets: 6, octets: 7 }), None, "someone", sent_at);
+        // The middle of its NTP time, as the other end reads it: bytes 10 to 14 (RFC 3550 section 6.4.1).
+        let last_report = u32::from_be_bytes(report[10..14].try_into().unwrap());
+        let answer = Block { last_report, since_report: 65_536 * 3, ..Block::default() };
+        let after = |ms| answer.round_trip(sent_at + Duration::from_millis(ms)).map(|time| time.as_millis());
+        assert!((39..=41).contains(&after(3_040).unwrap()));
+        assert_eq!(after(2_995), Some(0), "rounded there");
+        assert_eq!((after(2_000), after(60_000)), (None, None), "somebody has set a clock");
+        assert_eq!(Block::default().round_trip(sent_at), None, "no report came there");
     }
 
     proptest::proptest! {

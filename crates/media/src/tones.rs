@@ -61,6 +61,13 @@ impl Tone {
         Self::new(rate, 1_400.0, &[120, 80, 120], false)
     }
 
+    /// The recorder warning tone, by which the other end knows that it is recorded: 1400 Hz for half a second, every 15 s (US
+    /// Federal Standard 1037C).
+    #[must_use]
+    pub fn recording(rate: u32) -> Self {
+        Self::new(rate, 1_400.0, &[500, 14_500], true)
+    }
+
     /// Whether a tone that doesn't repeat is over.
     #[must_use]
     pub fn is_over(&self) -> bool {

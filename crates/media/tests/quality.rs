@@ -36,7 +36,7 @@ fn score(codec: Codec, reference: &[i16], heard: &[i16], rate: u32) -> f64 {
     let at = |pcm: &[i16], from, to| resample(pcm, from, to).unwrap();
     let score = match codec {
         Codec::Opus | Codec::G722 => pesq::pesq_wb(reference, &at(heard, rate, 16_000)).unwrap(),
-        Codec::Pcmu | Codec::Pcma => {
+        Codec::Pcmu | Codec::Pcma | Codec::G729 => {
             let raw = pesq::pesq_8k(&at(reference, 16_000, 8_000), &at(heard, rate, 8_000)).unwrap();
             pesq::score::mos_lqo(f64::from(raw))
         }

@@ -20,7 +20,7 @@ pub use address::{Caller, Extension, InvalidExtension, InvalidUserName, Language
 pub use greeting::{Greeting, GreetingKind, GreetingSound};
 pub use id::{CallId, DeviceId, GreetingId, InvalidId, MessageId, SubscriberId};
 pub use keeping::{Fullness, Keeping, OwnKeeping};
-pub use log::{CallRecord, CallRefusal, Direction, EndReason};
+pub use log::{CallFigures, CallRecord, CallRefusal, Direction, EndReason, MeasuredCall, MediaPath, StreamFigures};
 pub use menu::{MenuLayout, WrongPins};
 pub use message::{Envelope, ForwardNote, Marks, Message, MessageAction, MessageState, Reason, Standing};
 pub use plan::{

@@ -100,6 +100,78 @@ pub struct CallRecord {
     pub diverted: Option<Reason>,
     /// The message that the caller left, if any.
     pub message: Option<MessageId>,
+    /// How the sound travelled, once that is known: a moment after the end, and never of a call that nobody answered.
+    #[serde(default)]
+    pub figures: Option<CallFigures>,
+}
+
+/// How the sound of a call travelled between the server and one phone: the owner's, or where the mailbox took the call the
+/// caller's. The server has measured it, except where the sound went from device to device: that is what the device says. Of a phone that was handed on from call to call they are of all of them together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct CallFigures {
+    /// The codec, by its name in descriptions: `opus`, `G722`, `PCMA` or `PCMU` (RFC 3551, RFC 7587).
+    pub codec: String,
+    /// Which way it took.
+    pub path: MediaPath,
+    /// Whether it was encrypted on that way (RFC 3711).
+    pub encrypted: bool,
+    /// What came from the phone. Where the sound went from device to device, what arrived there, once the phone has said so.
+    pub inbound: Option<StreamFigures>,
+    /// What the phone was sent, by its own reports (RFC 3550 section 6.4.1); absent where it sent none. What had been lost before
+    /// the server is part of it, unless the server decoded the sound.
+    pub outbound: Option<StreamFigures>,
+    /// To the other end of that way and back on average, in milliseconds; absent where no report told.
+    pub round_trip_ms: Option<u32>,
+}
+
+/// One direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct StreamFigures {
+    /// Packets that arrived.
+    pub packets: u64,
+    /// Packets that did not.
+    pub lost: u64,
+    /// How unevenly they arrived, in milliseconds (RFC 3550 section 6.4.1).
+    pub jitter_ms: u32,
+    /// What a listener would say, in hundredths: 100 (bad) to 450 (ITU-T G.107).
+    pub mos_centi: u16,
+}
+
+/// Which way the sound of a call took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum MediaPath {
+    /// The server passed it on.
+    Relay,
+    /// It ended at the mailbox.
+    Mailbox,
+    /// From device to device; the server saw nothing of it.
+    Direct,
+}
+
+/// Figures on their way into a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MeasuredCall {
+    /// The call.
+    pub call: CallId,
+    /// Whose record.
+    pub owner: SubscriberId,
+    /// Which of the owner's.
+    pub direction: Direction,
+    /// What was measured.
+    pub figures: CallFigures,
+}
+
+impl StreamFigures {
+    /// Packets of a thousand that did not arrive.
+    #[must_use]
+    pub fn loss_permille(&self) -> u32 {
+        let (packets, lost) = (u128::from(self.packets), u128::from(self.lost));
+        u32::try_from((lost * 1_000).checked_div(packets + lost).unwrap_or(0)).unwrap_or(1_000)
+    }
 }
 
 impl CallRecord {
@@ -132,6 +204,7 @@ mod tests {
                 end,
                 diverted,
                 message: None,
+                figures: None,
             };
             assert_eq!(record.is_missed(), missed, "{record:?}");
         };
@@ -145,5 +218,12 @@ mod tests {
         check(incoming, false, EndReason::AnsweredElsewhere, None, false);
         check(incoming, true, EndReason::RemoteHangup, None, false);
         check(Direction::Outgoing, false, EndReason::NoAnswer, None, false);
+    }
+
+    #[test]
+    fn loss_is_a_part_of_what_was_sent() {
+        let loss = |packets, lost| StreamFigures { packets, lost, jitter_ms: 0, mos_centi: 100 }.loss_permille();
+        assert_eq!([loss(0, 0), loss(900, 100), loss(0, 7), loss(1_000, 0)], [0, 100, 1_000, 0]);
+        assert_eq!(loss(u64::MAX, u64::MAX), 500);
     }
 }

@@ -1,9 +1,9 @@
-use aftertone_model::{CallRecord, Caller, SubscriberId, Timestamp};
+use aftertone_model::{CallId, CallRecord, Caller, Direction, MeasuredCall, SubscriberId, Timestamp};
 use sqlx::{SqliteConnection, SqliteExecutor, sqlite::SqliteRow};
 
 use crate::{
     StoreError,
-    columns::{Columns, ns, word},
+    columns::{Columns, json, ns, word},
 };
 
 pub(crate) const SCHEMA_1: &str = "
@@ -25,6 +25,28 @@ pub(crate) const SCHEMA_1: &str = "
     CREATE INDEX call_records_by_owner ON call_records (owner, started_ns);
 ";
 
+pub(crate) const SCHEMA_FIGURES: &str = "
+    -- How calls sounded. What the media plane has measured may be here before the record of a deposit is.
+    CREATE TABLE call_figures (
+        owner TEXT NOT NULL REFERENCES subscribers (id),
+        call TEXT NOT NULL,
+        direction TEXT NOT NULL,
+        figures TEXT NOT NULL,        -- JSON
+        PRIMARY KEY (owner, call, direction)
+    ) STRICT;
+";
+
+/// A record with its figures, or '' for none.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT call_records.*, coalesce(figures, '') AS figures
+             FROM call_records LEFT JOIN call_figures USING (owner, call, direction) ",
+            $rest
+        )
+    };
+}
+
 pub(crate) fn from_row(row: &SqliteRow) -> Result<CallRecord, StoreError> {
     let message = row.maybe_string("message")?.map(|id| id.parse().map_err(|_| StoreError::Corrupt("message"))).transpose()?;
     Ok(CallRecord {
@@ -38,12 +60,27 @@ pub(crate) fn from_row(row: &SqliteRow) -> Result<CallRecord, StoreError> {
         end: row.word_as("ending")?,
         diverted: row.maybe_word("diverted")?,
         message,
+        figures: row.maybe_json("figures")?,
     })
 }
 
 /// Where the feed finds a record: `CALL/DIRECTION`.
-pub(crate) fn thing(record: &CallRecord) -> String {
-    format!("{}/{}", record.call, word(record.direction))
+pub(crate) fn thing(call: CallId, direction: Direction) -> String {
+    format!("{call}/{}", word(direction))
+}
+
+pub(crate) async fn note_figures(executor: impl SqliteExecutor<'_>, measured: &MeasuredCall) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO call_figures (owner, call, direction, figures) VALUES (?, ?, ?, ?)
+         ON CONFLICT (owner, call, direction) DO UPDATE SET figures = excluded.figures",
+    )
+    .bind(measured.owner.to_string())
+    .bind(measured.call.to_string())
+    .bind(word(measured.direction))
+    .bind(json(Some(&measured.figures)))
+    .execute(executor)
+    .await?;
+    Ok(())
 }
 
 pub(crate) async fn upsert(executor: impl SqliteExecutor<'_>, record: &CallRecord) -> Result<(), StoreError> {
@@ -89,7 +126,7 @@ pub(crate) async fn get(
     thing: &str,
 ) -> Result<Option<CallRecord>, StoreError> {
     let Some((call, direction)) = thing.split_once('/') else { return Err(StoreError::Corrupt("thing")) };
-    let row = sqlx::query("SELECT * FROM call_records WHERE owner = ? AND call = ? AND direction = ?")
+    let row = sqlx::query(select!("WHERE owner = ? AND call = ? AND direction = ?"))
         .bind(owner.to_string())
         .bind(call)
         .bind(direction)
@@ -104,12 +141,11 @@ pub(crate) async fn page(
     before: Option<Timestamp>,
     limit: u32,
 ) -> Result<Vec<CallRecord>, StoreError> {
-    let rows =
-        sqlx::query("SELECT * FROM call_records WHERE owner = ? AND started_ns < ? ORDER BY started_ns DESC, call LIMIT ?")
-            .bind(owner.to_string())
-            .bind(before.map_or(i64::MAX, ns))
-            .bind(i64::from(limit))
-            .fetch_all(executor)
-            .await?;
+    let rows = sqlx::query(select!("WHERE owner = ? AND started_ns < ? ORDER BY started_ns DESC, call LIMIT ?"))
+        .bind(owner.to_string())
+        .bind(before.map_or(i64::MAX, ns))
+        .bind(i64::from(limit))
+        .fetch_all(executor)
+        .await?;
     rows.iter().map(from_row).collect()
 }

@@ -1,12 +1,15 @@
 //! The writes that touch several tables. Each runs in one transaction, which its caller opens and commits.
 
-use aftertone_model::{ForwardNote, Message, MessageAction, MessageId, MessageState, SubscriberId, Timestamp};
-use aftertone_sync::{Forwarded, IdempotencyKey};
+use aftertone_model::{
+    CallFigures, CallId, CallRecord, ForwardNote, MeasuredCall, MediaPath, Message, MessageAction, MessageId, MessageState,
+    SubscriberId, Timestamp,
+};
+use aftertone_sync::{FiguresBody, Forwarded, IdempotencyKey};
 use sqlx::SqliteConnection;
 
 use crate::{
-    Acted, Committed, Fate, FinishedRecording, ForwardOrder, ForwardOutcome, Lookup, Replaced, Sound, StoreError, blobs,
-    call_records,
+    Acted, Committed, Fate, FinishedRecording, ForwardOrder, ForwardOutcome, Lookup, Replaced, Reported, Sound, StoreError,
+    blobs, call_records,
     columns::word,
     feed, holds,
     idempotency::{self, Known},
@@ -43,12 +46,50 @@ pub(crate) async fn recording(connection: &mut SqliteConnection, recording: Fini
     // Nobody called whose call could have been missed.
     if !message.envelope.test {
         record.message = Some(id);
-        call_records::upsert(&mut *connection, &record).await?;
-        feed::call_record_changed(connection, record.owner, &call_records::thing(&record)).await?;
+        call_record(connection, &record).await?;
     }
     jobs::add(connection, &work).await?;
     keeping::tell(connection, mailbox).await?;
     Ok(Committed::Added(message))
+}
+
+/// {call record, its figures if they are known by then, the change}
+pub(crate) async fn call_record(connection: &mut SqliteConnection, record: &CallRecord) -> Result<(), StoreError> {
+    let CallRecord { call, owner, direction, figures, .. } = record;
+    call_records::upsert(&mut *connection, record).await?;
+    if let Some(figures) = figures.clone() {
+        let measured = MeasuredCall { call: *call, owner: *owner, direction: *direction, figures };
+        call_records::note_figures(&mut *connection, &measured).await?;
+    }
+    feed::call_record_changed(connection, *owner, &call_records::thing(*call, *direction)).await
+}
+
+/// {figures, the change of their record}; whether that is there.
+pub(crate) async fn figures(connection: &mut SqliteConnection, measured: &MeasuredCall) -> Result<bool, StoreError> {
+    call_records::note_figures(&mut *connection, measured).await?;
+    let thing = call_records::thing(measured.call, measured.direction);
+    let is_logged = call_records::get(connection, measured.owner, &thing).await?.is_some();
+    if is_logged {
+        feed::call_record_changed(connection, measured.owner, &thing).await?;
+    }
+    Ok(is_logged)
+}
+
+/// {figures, the change of their record}, where the record says that the sound went directly.
+pub(crate) async fn reported_figures(
+    connection: &mut SqliteConnection,
+    owner: SubscriberId,
+    call: CallId,
+    body: FiguresBody,
+) -> Result<Reported, StoreError> {
+    let FiguresBody { direction, inbound, outbound, round_trip_ms } = body;
+    let record = call_records::get(connection, owner, &call_records::thing(call, direction)).await?;
+    let Some(record) = record else { return Ok(Reported::NotFound) };
+    let known = record.figures.filter(|figures| figures.path == MediaPath::Direct);
+    let Some(known) = known else { return Ok(Reported::Measured) };
+    let reported = CallFigures { inbound, outbound, round_trip_ms, ..known };
+    figures(connection, &MeasuredCall { call, owner, direction, figures: reported }).await?;
+    Ok(Reported::Noted)
 }
 
 pub(crate) async fn act(

@@ -50,6 +50,6 @@ pub use spool::{
 pub use sqlite::{OpenError, SqliteStore};
 pub use store::{
     Acted, Changes, Commits, Committed, Fate, FinishedRecording, ForwardOrder, ForwardOutcome, Job, Lookup, MailboxCounts,
-    NewApp, NewJob, NewPhone, NewSound, NewSubscriber, PhoneCredentials, PutGreeting, Rendition, Replaced, Sound, Store,
-    StoreError, StoredAnswering, StoredDevice, StoredPlan, StoredSound, SubscriberError, SubscriberSettings,
+    NewApp, NewJob, NewPhone, NewSound, NewSubscriber, PhoneCredentials, PutGreeting, Rendition, Replaced, Reported, Sound,
+    Store, StoreError, StoredAnswering, StoredDevice, StoredPlan, StoredSound, SubscriberError, SubscriberSettings,
 };

@@ -128,7 +128,12 @@ pub(crate) async fn wrong_pins(executor: impl SqliteExecutor<'_>) -> Result<Vec<
     let rows = sqlx::query("SELECT * FROM wrong_pins ORDER BY who").fetch_all(executor).await?;
     let wrong = |row: &SqliteRow| {
         let count = u32::try_from(row.count("count")?).unwrap_or(u32::MAX);
-        Ok(WrongPins { who: row.string("who")?, count, until: row.time("until_ns")?, last: row.time("last_ns")? })
+        Ok::<_, StoreError>(WrongPins {
+            who: row.string("who")?,
+            count,
+            until: row.time("until_ns")?,
+            last: row.time("last_ns")?,
+        })
     };
     rows.iter().map(wrong).collect()
 }

@@ -28,6 +28,7 @@ const STEPS: &[&[&str]] = &[
     &[messages::SCHEMA_MARKS],
     &[messages::SCHEMA_TESTS],
     &[menus::SCHEMA_WRONG_PINS],
+    &[call_records::SCHEMA_FIGURES],
 ];
 
 /// One row: which life of the database this is. A copy that was made as a backup says so, and gets a new epoch when it

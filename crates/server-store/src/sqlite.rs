@@ -7,10 +7,10 @@ use std::{
 };
 
 use aftertone_model::{
-    CallRecord, DeviceId, Greeting, GreetingId, MenuLayout, Message, MessageAction, MessageId, Plan, Subscriber, SubscriberId,
-    Timestamp, Trunk, WrongPins,
+    CallId, CallRecord, DeviceId, Greeting, GreetingId, MeasuredCall, MenuLayout, Message, MessageAction, MessageId, Plan,
+    Subscriber, SubscriberId, Timestamp, Trunk, WrongPins,
 };
-use aftertone_sync::{Cursor, GreetingBody, IdempotencyKey};
+use aftertone_sync::{Cursor, FiguresBody, GreetingBody, IdempotencyKey};
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 use sqlx::{
@@ -21,8 +21,8 @@ use sqlx::{
 use crate::{
     Acted, Calling, Changes, Commits, Committed, Fate, FileLayer, FinishedRecording, ForwardOrder, ForwardOutcome,
     HashedPassword, Job, Lookup, MailboxCounts, NewApp, NewJob, NewPhone, NewSound, NewSubscriber, PhoneCredentials, PhoneMenu,
-    PutGreeting, Rendition, Replaced, Secret, Sound, Store, StoreError, StoredAnswering, StoredBinding, StoredDevice, StoredPlan,
-    StoredSound, SubscriberError, SubscriberSettings,
+    PutGreeting, Rendition, Replaced, Reported, Secret, Sound, Store, StoreError, StoredAnswering, StoredBinding, StoredDevice,
+    StoredPlan, StoredSound, SubscriberError, SubscriberSettings,
     backup::{self, BackedUp},
     blobs, call_records,
     columns::Columns,
@@ -257,8 +257,7 @@ impl Commits for SqliteStore {
 
     async fn commit_call_record(&self, record: &CallRecord) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        call_records::upsert(&mut *tx, record).await?;
-        feed::call_record_changed(&mut tx, record.owner, &call_records::thing(record)).await?;
+        commit::call_record(&mut tx, record).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -268,8 +267,7 @@ impl Commits for SqliteStore {
         if call_records::exists(&mut *tx, record).await? {
             return Ok(false);
         }
-        call_records::upsert(&mut *tx, record).await?;
-        feed::call_record_changed(&mut tx, record.owner, &call_records::thing(record)).await?;
+        commit::call_record(&mut tx, record).await?;
         tx.commit().await?;
         Ok(true)
     }
@@ -534,6 +532,20 @@ impl Store for SqliteStore {
 
     async fn note_loudness(&self, content: &str, loudness_clufs: Option<i32>) -> Result<(), StoreError> {
         blobs::set_loudness(&self.writer, content, loudness_clufs).await
+    }
+
+    async fn note_figures(&self, measured: &MeasuredCall) -> Result<bool, StoreError> {
+        let mut tx = self.begin().await?;
+        let is_logged = commit::figures(&mut tx, measured).await?;
+        tx.commit().await?;
+        Ok(is_logged)
+    }
+
+    async fn report_figures(&self, owner: SubscriberId, call: CallId, body: FiguresBody) -> Result<Reported, StoreError> {
+        let mut tx = self.begin().await?;
+        let reported = commit::reported_figures(&mut tx, owner, call, body).await?;
+        tx.commit().await?;
+        Ok(reported)
     }
 
     async fn call_records(

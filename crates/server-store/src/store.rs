@@ -5,10 +5,10 @@ use std::{
 };
 
 use aftertone_model::{
-    CallRecord, Caller, DeviceId, Envelope, Extension, Greeting, GreetingId, Language, MenuLayout, Message, MessageAction,
-    MessageId, Plan, Subscriber, SubscriberId, Timestamp, Trunk, UserName, WrongPins,
+    CallId, CallRecord, Caller, DeviceId, Envelope, Extension, Greeting, GreetingId, Language, MeasuredCall, MenuLayout, Message,
+    MessageAction, MessageId, Plan, Subscriber, SubscriberId, Timestamp, Trunk, UserName, WrongPins,
 };
-use aftertone_sync::{ChangesPage, Cursor, Device, DeviceKind, Forwarded, GreetingBody, IdempotencyKey};
+use aftertone_sync::{ChangesPage, Cursor, Device, DeviceKind, FiguresBody, Forwarded, GreetingBody, IdempotencyKey};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
@@ -444,6 +444,17 @@ pub struct Job {
     pub attempts: u32,
 }
 
+/// What became of a device's figures of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reported {
+    /// They are in the record.
+    Noted,
+    /// There is no such record.
+    NotFound,
+    /// The server has measured the call itself, or there was nothing to measure.
+    Measured,
+}
+
 /// What the spool needs of a store: the way from a recording to a message.
 #[async_trait]
 pub trait Commits: Send + Sync + 'static {
@@ -571,6 +582,10 @@ pub trait Store: Commits + MailboxKeeping {
     async fn replace_sound(&self, message: MessageId, of: &str, rendition: Rendition) -> Result<Replaced, StoreError>;
     /// Notes how loud a sound is, in hundredths of LUFS.
     async fn note_loudness(&self, content: &str, loudness_clufs: Option<i32>) -> Result<(), StoreError>;
+    /// Notes how a call sounded. True if its record is there and has the figures now; otherwise it gets them with its commit.
+    async fn note_figures(&self, measured: &MeasuredCall) -> Result<bool, StoreError>;
+    /// Notes how a call sounded at a device, where the server knows that the sound went directly; nowhere else.
+    async fn report_figures(&self, owner: SubscriberId, call: CallId, body: FiguresBody) -> Result<Reported, StoreError>;
     /// Call log entries, the newest first, those that began before `before`.
     async fn call_records(
         &self,

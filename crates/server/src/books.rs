@@ -9,7 +9,7 @@ use std::{
 };
 
 use aftertone_exchange::{Directory, MessageCounts, Person, PhoneCredentials, TrunkAccount};
-use aftertone_model::{CallRecord, DeviceId, GreetingId, MessageId, SubscriberId, Timestamp};
+use aftertone_model::{CallRecord, DeviceId, GreetingId, MeasuredCall, MessageId, SubscriberId, Timestamp};
 use aftertone_rules::{Answering, Shelved};
 use aftertone_server_store::{
     Audited, Calling, Commits, Committed, Fate, FinishedRecording, Retained, Store, StoreError, StoredAnswering,
@@ -69,6 +69,7 @@ impl Books {
             };
             match notice {
                 Notice::Logged(record) => self.log(&record).await,
+                Notice::Measured(measured) => self.measure(&measured).await,
                 Notice::TrunkChanged(states) => {
                     if let Err(error) = settings::write_trunk_states(&self.data, &states) {
                         tracing::warn!(%error, "can't note how the trunks are");
@@ -248,6 +249,15 @@ impl Books {
                     sleep(Duration::from_millis(pause)).await;
                 }
             }
+        }
+    }
+
+    /// Whoever can't read how a call sounded misses less than a call.
+    async fn measure(&self, measured: &MeasuredCall) {
+        match self.store.note_figures(measured).await {
+            Ok(true) => self.bells.ring(measured.owner),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, call = %measured.call, "how a call sounded could not be noted"),
         }
     }
 

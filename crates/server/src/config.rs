@@ -61,6 +61,8 @@ pub struct Config {
     pub client_ca: Option<PathBuf>,
     /// Whether anybody may call people here, with limits.
     pub open: bool,
+    /// Whether people may record their calls.
+    pub call_recording: bool,
     /// How numbers are dialled.
     pub dial_plan: DialPlan,
     /// Trunks beside those of the store.
@@ -136,6 +138,7 @@ impl Config {
             trust_names: Vec::new(),
             client_ca: None,
             open: false,
+            call_recording: false,
             dial_plan: DialPlan::default(),
             trunks: Vec::new(),
             max_calls: None,
@@ -370,6 +373,11 @@ pub struct Options {
     #[arg(long, env = "AFTERTONE_OPEN")]
     #[serde(default)]
     pub open: bool,
+    /// Let people record their calls in the app, which the other end hears by a tone (default: nobody may); find out first
+    /// what the law asks for where you are
+    #[arg(long, env = "AFTERTONE_CALL_RECORDING")]
+    #[serde(default, alias = "call_recording")]
+    pub call_recording: bool,
     /// No message is longer, whatever people want; 60 to 3600 (default: 300)
     #[arg(long, env = "AFTERTONE_LONGEST_MESSAGE", value_name = "SECONDS")]
     #[serde(alias = "longest_message")]
@@ -470,6 +478,7 @@ impl Options {
             trust: if self.trust.is_empty() { others.trust } else { self.trust },
             client_ca: self.client_ca.or(others.client_ca),
             open: self.open || others.open,
+            call_recording: self.call_recording || others.call_recording,
             longest_message: self.longest_message.or(others.longest_message),
             mailbox_quota: self.mailbox_quota.or(others.mailbox_quota),
             trash_days: self.trash_days.or(others.trash_days),
@@ -516,6 +525,7 @@ impl Options {
             trust_names: self.trust.into_iter().filter_map(Trusted::name).collect(),
             client_ca: self.client_ca,
             open: self.open,
+            call_recording: self.call_recording,
             longest_message: self.longest_message.map_or(default.longest_message, std::time::Duration::from_secs),
             keeping: OwnKeeping { quota_s: self.mailbox_quota, trash_days: self.trash_days, heard_days: self.heard_days }
                 .over(default.keeping),

@@ -11,7 +11,7 @@ use std::{
 use aftertone_exchange::{
     Directory, Event, Exchange, MediaCommand, MessageCounts, Output, ReachId, TrunkAccount, TrunkReport, Way,
 };
-use aftertone_model::{CallId, CallRecord, DeviceId, Now, SubscriberId, Timestamp};
+use aftertone_model::{CallId, CallRecord, DeviceId, MeasuredCall, Now, SubscriberId, Timestamp};
 use aftertone_net::{ConnectionNumber, Datagram, StreamEvent, StreamSender, UdpPort, stun, tls};
 use aftertone_sip::{ConnectionId, Flow, Transport};
 use bytes::Bytes;
@@ -96,6 +96,8 @@ pub(crate) enum SocketEvent {
 pub(crate) enum Notice {
     /// Into the call log.
     Logged(CallRecord),
+    /// How a call sounded, into its record.
+    Measured(MeasuredCall),
     /// Push this mailbox's counts.
     CountsWanted(SubscriberId),
     /// A device was heard of.
@@ -314,6 +316,7 @@ impl ExchangeLoop {
                 Notice::TrunkChanged(states.map(|(name, state)| (name, state_word(state).to_owned())).collect())
             }
             Event::Logged(record) => Notice::Logged(record),
+            Event::Measured(measured) => Notice::Measured(measured),
             Event::MessageWaitingWanted(mailbox) => Notice::CountsWanted(mailbox),
             Event::DeviceSeen(_, device) => Notice::Seen(device),
         };
@@ -456,6 +459,7 @@ impl ExchangeLoop {
             MediaEvent::Key { leg, digit } => self.exchange.handle_key(leg, digit, now()),
             MediaEvent::Dial { leg, owner, number } => self.exchange.handle_dialled(leg, owner, &number, now()),
             MediaEvent::MailboxChanged { mailbox } => self.notify(Notice::FeedGrew(mailbox)),
+            MediaEvent::Measured { leg, figures } => self.exchange.handle_measured(leg, figures, now()),
             MediaEvent::Failed { leg } => self.exchange.handle_media_failed(leg, now()),
             MediaEvent::Deposited { mailbox, call, message } => {
                 tracing::info!(%call, message = message.is_some(), "a deposit is committed");
@@ -491,15 +495,13 @@ impl ExchangeLoop {
         self.exchange.hang_up_all(now());
         self.drain_last();
         self.take_leave(&mut inputs).await;
-        let Self { media, notices, .. } = self;
+        let Self { media, notices, mut exchange, .. } = self;
         let shutdown = media.shutdown(within);
         tokio::pin!(shutdown);
         loop {
             tokio::select! {
                 biased;
-                Some(event) = inputs.media.recv() => if let MediaEvent::Deposited { mailbox, .. } | MediaEvent::MailboxChanged { mailbox } = event {
-                    let _ = notices.send(Notice::FeedGrew(mailbox));
-                },
+                Some(event) = inputs.media.recv() => last_of_media(event, &mut exchange, &notices),
                 finished = &mut shutdown => return finished,
             }
         }
@@ -528,6 +530,29 @@ impl ExchangeLoop {
                 Output::Event(event) => self.event(event),
             }
         }
+    }
+}
+
+/// What the media plane says while it stops. The bookkeeping ends after it.
+fn last_of_media(event: MediaEvent, exchange: &mut Exchange, notices: &mpsc::UnboundedSender<Notice>) {
+    match event {
+        MediaEvent::Deposited { mailbox, .. } | MediaEvent::MailboxChanged { mailbox } => {
+            let _ = notices.send(Notice::FeedGrew(mailbox));
+        }
+        MediaEvent::Measured { leg, figures } => {
+            exchange.handle_measured(leg, figures, now());
+            while let Output::Event(event) = exchange.poll_output() {
+                if let Event::Measured(measured) = event {
+                    let _ = notices.send(Notice::Measured(measured));
+                }
+            }
+        }
+        MediaEvent::Described { .. }
+        | MediaEvent::Applied { .. }
+        | MediaEvent::DepositOver { .. }
+        | MediaEvent::Dial { .. }
+        | MediaEvent::Key { .. }
+        | MediaEvent::Failed { .. } => {}
     }
 }
 

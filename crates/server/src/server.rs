@@ -232,6 +232,7 @@ impl Server {
         let app = api::App::new(api::Parts {
             store: Arc::clone(&store),
             domain: domain.clone(),
+            records_calls: config.call_recording,
             turn: config.turn.clone(),
             bells,
             revocations,

@@ -16,7 +16,7 @@ pub use feed::{Change, ChangeBody, ChangesPage, Cursor, InvalidCursor};
 pub use outbox::{IdempotencyKey, InvalidIdempotencyKey, Pending, PendingWrite, SendFailure, Settled, overlay, settle};
 pub use pull::{FetchFailure, FetchId, PullOutput, Puller};
 pub use wire::{
-    ActionBody, Credentials, Device, DeviceKind, DirectoryEntry, ForwardBody, Forwarded, GreetingBody, Health, MailboxBounds,
-    MailboxRoom, Me, MeBody, PhoneMenuBody, PhoneMenuView, PinBody, PlanView, Problem, ProblemCode, Repaired, SignIn, SignedIn,
-    TestCall, TestCallFailure, TestCallGreeting, TestCallQuiet, TestCallSound, TestCallStage, TurnCredentials,
+    ActionBody, Credentials, Device, DeviceKind, DirectoryEntry, FiguresBody, ForwardBody, Forwarded, GreetingBody, Health,
+    MailboxBounds, MailboxRoom, Me, MeBody, PhoneMenuBody, PhoneMenuView, PinBody, PlanView, Problem, ProblemCode, Repaired,
+    SignIn, SignedIn, TestCall, TestCallFailure, TestCallGreeting, TestCallQuiet, TestCallSound, TestCallStage, TurnCredentials,
 };

@@ -1,5 +1,6 @@
 use aftertone_model::{
-    CallId, Caller, DeviceId, Fullness, GreetingKind, Language, MenuLayout, MessageId, Plan, Reason, Subscriber, Timestamp,
+    CallId, Caller, DeviceId, Direction, Fullness, GreetingKind, Language, MenuLayout, MessageId, Plan, Reason, StreamFigures,
+    Subscriber, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +63,9 @@ pub struct Me {
     pub subscriber: Subscriber,
     /// The account's SIP domain.
     pub domain: String,
+    /// Whether I may record my calls; an administrator says so.
+    #[serde(default)]
+    pub records_calls: bool,
 }
 
 /// Body of `PUT /v1/me`.
@@ -137,6 +141,20 @@ impl std::fmt::Debug for PinBody {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("PinBody").finish_non_exhaustive()
     }
+}
+
+/// Body of `PUT /v1/call-records/{call}/figures`: how a call sounded here that went from device to device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct FiguresBody {
+    /// Which record of the call.
+    pub direction: Direction,
+    /// What the other device has said to have had of what this one sent; null without a report.
+    pub inbound: Option<StreamFigures>,
+    /// What came here.
+    pub outbound: Option<StreamFigures>,
+    /// There and back, in milliseconds; null where it was not measured.
+    pub round_trip_ms: Option<u32>,
 }
 
 /// Body of `PUT /v1/greetings/{id}`.

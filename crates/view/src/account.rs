@@ -104,7 +104,7 @@ impl MeView {
     /// From the server's answer and the address it was asked at.
     #[must_use]
     pub fn new(me: &Me, server: &str) -> Self {
-        let Me { subscriber, domain } = me;
+        let Me { subscriber, domain, records_calls: _ } = me;
         Self {
             user: subscriber.user.to_string(),
             extension: subscriber.extension.to_string(),

@@ -2,7 +2,7 @@ use aftertone_model::{CallId, CallRecord, Message, MessageId, Timestamp};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::{Direction, EndReason, MessageState, PartyView, Reason};
+use crate::{Direction, EndReason, FiguresView, MessageState, PartyView, Reason};
 
 /// A call that is going on, or ended a moment ago.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
@@ -19,6 +19,10 @@ pub struct CallView {
     pub state: CallState,
     /// The other party doesn't hear the microphone.
     pub muted: bool,
+    /// It is being recorded here.
+    pub recording: bool,
+    /// It may be recorded here.
+    pub recordable: bool,
     /// It is held here.
     pub held: bool,
     /// The other party holds it.
@@ -109,6 +113,8 @@ pub struct CallLogRow {
     pub outcome: Outcome,
     /// The message that the caller left, while it is there and not in the trash.
     pub message: Option<LogMessage>,
+    /// How it sounded, once that is known.
+    pub figures: Option<FiguresView>,
 }
 
 /// The message of a missed call: both are one row.
@@ -166,6 +172,7 @@ impl CallLogRow {
             started_at: record.started_at,
             outcome: outcome(record),
             message: listed.map(LogMessage::from),
+            figures: record.figures.as_ref().map(FiguresView::from),
         }
     }
 }
@@ -215,6 +222,7 @@ mod tests {
             end,
             diverted,
             message: None,
+            figures: None,
         }
     }
 

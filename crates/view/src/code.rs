@@ -56,6 +56,8 @@ pub enum Code {
     SecretsLocked,
     /// There is no keyring.
     SecretsMissing,
+    /// The administrator does not allow it.
+    NotAllowed,
     /// The number can't be called.
     BadNumber,
     /// The person may not call that far.

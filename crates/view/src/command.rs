@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
 use crate::{
-    AudioUse, CoachedText, GreetingUse, Language, NotificationsView, PlanPart, PlayerView, RecordingUse, SimulatedCall, ToneRegion,
-    VoiceProcessing, Window,
+    AudioUse, CoachedText, GreetingUse, Language, NotificationsView, PlanPart, PlayerView, RecordingUse, SimulatedCall,
+    ToneRegion, VoiceProcessing, Window,
 };
 
 /// What the interface asks for. The answer is `()` or a [`Code`](crate::Code); what it changes comes as an [`Event`](crate::Event).
@@ -94,6 +94,14 @@ pub enum Command {
         call: CallId,
         /// Off or on.
         muted: bool,
+    },
+    /// Record a call into a file of one's own, or stop that.
+    SetRecording {
+        /// Which.
+        #[ts(type = "string")]
+        call: CallId,
+        /// On or off.
+        on: bool,
     },
     /// Hold a call, or go on with it.
     SetHeld {

@@ -217,6 +217,11 @@ pub enum ToastAbout {
         /// The file, or for several their folder.
         place: String,
     },
+    /// A call was recorded.
+    Recorded {
+        /// The file.
+        place: String,
+    },
     /// A greeting is gone.
     GreetingRemoved {
         /// What it was called.

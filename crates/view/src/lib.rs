@@ -18,6 +18,7 @@ mod calls;
 mod code;
 mod command;
 mod event;
+mod figures;
 mod greetings;
 mod mailbox;
 mod message;
@@ -36,13 +37,14 @@ pub use calls::{CallLogRow, CallLogView, CallState, CallView, LogMessage, Outcom
 pub use code::Code;
 pub use command::{Command, Secret};
 pub use event::{Event, Place, PlaybackView, PlayerView, SelectionView, TestMessageView, ToastAbout, ToastView};
+pub use figures::{FiguresView, StreamView, bars};
 pub use greetings::{
     AdviceView, CoachView, CoachedText, ExpiryView, FindingView, GreetingRow, GreetingState, GreetingUse, GreetingsView,
     PointView, RecorderView, RecordingUse, SpokenName, coach_view,
 };
 pub use mailbox::{Folder, FolderCounts, MailboxView, Window};
 pub use message::{ForwardedView, MessageRow, MessageView, Story, StoryLine, undoing};
-pub use mirror::{Direction, EndReason, Fullness, Language, MessageState, Reason};
+pub use mirror::{Direction, EndReason, Fullness, Language, MediaPath, MessageState, Reason};
 pub use party::{DirectoryEntryView, DirectoryView, PartyView, initials};
 pub use rules::{
     ActionView, BecauseView, HolidayView, MetView, PassedView, PlanPart, RulesView, ScreenedView, SimulatedCall, SimulationView,

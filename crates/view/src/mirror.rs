@@ -77,6 +77,17 @@ mirror!(
     }
 );
 mirror!(
+    /// Which way the sound of a call took.
+    MediaPath {
+        /// The server passed it on.
+        Relay,
+        /// It ended at the mailbox.
+        Mailbox,
+        /// From device to device; the server saw nothing of it.
+        Direct,
+    }
+);
+mirror!(
     /// How full a mailbox is.
     #[derive(Default)]
     Fullness {

@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use aftertone_model::{Greeting, GreetingId, GreetingKind, GreetingSound, Plan, Temporary, Timestamp};
-use aftertone_view::{CoachedText, FindingView, GreetingRow, GreetingState, GreetingsView, Language, PointView, SpokenName, coach_view};
+use aftertone_view::{
+    CoachedText, FindingView, GreetingRow, GreetingState, GreetingsView, Language, PointView, SpokenName, coach_view,
+};
 
 const NOW: Timestamp = Timestamp::constant(1_800_000_000, 0);
 const DAY: i64 = 24 * 3600;

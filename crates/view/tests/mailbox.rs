@@ -107,6 +107,7 @@ fn the_story_is_in_order() {
         end: EndReason::Diverted,
         diverted: Some(Reason::NoAnswer),
         message: Some(messages[2].envelope.id),
+        figures: None,
     };
     let story = MessageView::new(&messages[2], Some(&record), true).story;
     assert_eq!(story.iter().map(|line| line.at).collect::<Vec<_>>(), [at(3), at(30), at(500)]);

@@ -229,7 +229,7 @@ fn between(from: Timestamp, to: Timestamp) -> Duration {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "virtual time has to begin somewhere")]
+#[expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "virtual time has to begin somewhere; tests")]
 mod tests {
     use super::*;
 

@@ -1,11 +1,14 @@
 //! The calls that the window shows: those that go on, and for some seconds those that ended.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use crate::sound::Cue;
 use aftertone_client::{CallPhase, CallQuality, CallSnapshot, MediaPath};
-use aftertone_model::{CallId, Direction, Timestamp};
-use aftertone_view::{CallState, CallView, PartyView, QualityView};
+use aftertone_model::{CallId, Caller, Direction, Timestamp};
+use aftertone_view::{CallState, CallView, PartyView, QualityView, bars};
 
 /// How long an ended call stays, so that the reason can be read.
 pub(super) const SHOWN_AFTER_END: Duration = Duration::from_secs(4);
@@ -17,6 +20,8 @@ pub(super) struct Calls {
     quality: BTreeMap<CallId, QualityView>,
     /// The keys that were pressed.
     digits: BTreeMap<CallId, String>,
+    /// Those that are recorded.
+    recorded: BTreeSet<CallId>,
 }
 
 impl Calls {
@@ -31,9 +36,24 @@ impl Calls {
         self.quality.insert(quality.call, view.clone()).is_none_or(|before| before != view)
     }
 
+    /// A call is recorded, or not any more.
+    pub(super) fn recorded(&mut self, call: CallId, is_recorded: bool) {
+        if is_recorded {
+            self.recorded.insert(call);
+        } else {
+            self.recorded.remove(&call);
+        }
+    }
+
+    /// Whom a call is with.
+    pub(super) fn party(&self, id: CallId) -> Option<&Caller> {
+        self.shown.values().find(|(call, _)| call.id == id).map(|(call, _)| &call.party)
+    }
+
     pub(super) fn forget(&mut self, id: CallId) {
         self.quality.remove(&id);
         self.digits.remove(&id);
+        self.recorded.remove(&id);
         self.shown.retain(|(_, call), _| *call != id);
     }
 
@@ -72,14 +92,16 @@ impl Calls {
         }
     }
 
-    /// `test` says which of them are test calls.
-    pub(super) fn views(&self, test: impl Fn(&CallSnapshot) -> bool) -> Vec<CallView> {
+    /// `test` says which of them are test calls, `recordable` whether any may be recorded.
+    pub(super) fn views(&self, test: impl Fn(&CallSnapshot) -> bool, recordable: bool) -> Vec<CallView> {
         let view = |(call, waiting): &(CallSnapshot, u32)| CallView {
             id: call.id,
             direction: call.direction.into(),
             party: PartyView::from(&call.party),
             state: state(call),
             muted: call.muted,
+            recording: self.recorded.contains(&call.id),
+            recordable,
             held: call.held,
             held_by_other: call.held_by_other,
             quality: self.quality.get(&call.id).cloned(),
@@ -93,10 +115,8 @@ impl Calls {
 
 fn quality_view(quality: &CallQuality) -> QualityView {
     let ms = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
-    // What people call excellent, good, fair, poor and bad (ITU-T P.800).
-    let bars = [2.0, 2.8, 3.4, 4.0].iter().filter(|least| quality.mos >= **least).count();
     QualityView {
-        bars: u8::try_from(bars).unwrap_or(0),
+        bars: bars(quality.mos),
         codec: quality.codec.name().into(),
         round_trip_ms: quality.round_trip.map(ms),
         loss_permille: quality.loss_permille,

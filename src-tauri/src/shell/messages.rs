@@ -211,14 +211,19 @@ fn file_name(message: &Message, sound: &Path) -> String {
     let caller = &message.envelope.caller;
     let at = jiff::tz::TimeZone::system().to_datetime(message.envelope.received_at).strftime("%Y-%m-%d %H.%M");
     let name = caller.name.as_deref().unwrap_or(&caller.number);
+    let extension = sound.extension().map_or("wav".into(), |extension| extension.to_string_lossy());
+    format!("{at} {}.{extension}", in_file_names(name)).replace(" .", ".")
+}
+
+/// A name without what a file system refuses.
+pub(super) fn in_file_names(name: &str) -> String {
     let name: String =
         name.chars().map(|c| if c.is_control() || r#"/\:*?"<>|"#.contains(c) { '-' } else { c }).take(80).collect();
-    let extension = sound.extension().map_or("wav".into(), |extension| extension.to_string_lossy());
-    format!("{} {}.{extension}", at, name.trim().trim_matches('.')).replace(" .", ".")
+    name.trim().trim_matches('.').to_owned()
 }
 
 /// The path, with a number where there is a file of that name already.
-async fn unused(path: &Path) -> PathBuf {
+pub(super) async fn unused(path: &Path) -> PathBuf {
     let (stem, extension) = (path.file_stem().unwrap_or_default(), path.extension().unwrap_or_default());
     let numbered = (2..100).map(|n| path.with_file_name(format!("{} ({n}).{}", stem.display(), extension.display())));
     for candidate in std::iter::once(path.to_owned()).chain(numbered) {

@@ -211,6 +211,7 @@ impl Shell {
             Command::Decline { call } => session.decline(call).await,
             Command::HangUp { call } => session.hang_up(call).await,
             Command::SetMuted { call, muted } => session.mute(call, muted).await,
+            Command::SetRecording { call, on } => return self.record(call, on).await,
             Command::SetHeld { call, held } => {
                 if !held {
                     self.hold_others(&session, call).await;
@@ -436,6 +437,7 @@ pub(super) fn command_code(error: &CommandError) -> Code {
         CommandError::Over => Code::NotSignedIn,
         CommandError::Offline { reason, .. } => offline_code(*reason),
         CommandError::NoSuchCall => Code::NoSuchCall,
+        CommandError::NotAllowed => Code::NotAllowed,
         CommandError::InvalidTarget => Code::BadNumber,
         CommandError::NoSuchMessage => Code::Gone,
         CommandError::Refused { code, .. } => (*code).into(),

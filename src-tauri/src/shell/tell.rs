@@ -87,7 +87,8 @@ impl Shell {
     }
 
     fn app_view(&self) -> AppView {
-        let calls = self.calls.views(|call| self.tests.is_this(call));
+        let recordable = self.session().is_some_and(|session| session.snapshot().me.records_calls);
+        let calls = self.calls.views(|call| self.tests.is_this(call), recordable);
         let account = match &self.phone {
             Some(phone) => {
                 AccountView::SignedIn { me: phone.me.clone(), provider: self.own.as_ref().map(|own| own.provider.clone()) }

@@ -34,6 +34,7 @@ impl Shell {
                     self.tell_app();
                 }
             }
+            Told::Recording(recording) => self.recording(recording),
             Told::MessageArrived { message, news } => {
                 self.stale = true;
                 self.arrived(&message, news);

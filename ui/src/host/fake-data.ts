@@ -184,6 +184,22 @@ export function devices(now: number): DevicesView {
   };
 }
 
+type Figures = NonNullable<CallLogRow["figures"]>;
+
+/** How the sound of those calls travelled that had any: by their place in the log. */
+const FIGURES: Readonly<Record<number, Figures>> = {
+  0: { codec: "PCMA", path: "mailbox", encrypted: false, round_trip_ms: 41, inbound: { bars: 2, loss_permille: 62, jitter_ms: 18, mos_centi: 284 }, outbound: null },
+  1: {
+    codec: "opus",
+    path: "relay",
+    encrypted: true,
+    round_trip_ms: 23,
+    inbound: { bars: 4, loss_permille: 1, jitter_ms: 3, mos_centi: 438 },
+    outbound: { bars: 3, loss_permille: 34, jitter_ms: 9, mos_centi: 391 },
+  },
+  3: { codec: "opus", path: "direct", encrypted: true, round_trip_ms: null, inbound: null, outbound: null },
+};
+
 export function callLog(now: number): CallLogRow[] {
   const rows: readonly [PartyView, Ago, "incoming" | "outgoing", Outcome, number | null][] = [
     [party("1820", "Main office, billing"), { minutes: 7 }, "incoming", { type: "missed", diverted: "busy", no_room: false, mailbox_full: false }, 1],
@@ -205,5 +221,6 @@ export function callLog(now: number): CallLogRow[] {
     started_at: at(now, ago),
     outcome,
     message: message === null ? null : logMessage(message),
+    figures: FIGURES[n] ?? null,
   }));
 }

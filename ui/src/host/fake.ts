@@ -302,6 +302,9 @@ export class FakeHost implements Host {
         return this.#end(command.call, { type: "ended", reason: "local_hangup" });
       case "set_muted":
         return this.#change(command.call, { muted: command.muted });
+      case "set_recording":
+        if (!command.on) this.#toast({ type: "recorded", place: "/home/maria/Music/Aftertone/2026-11-20 14.32.07 Lena Fischer.ogg" });
+        return this.#change(command.call, { recording: command.on });
       case "set_held":
         return this.#change(command.call, { held: command.held });
       case "send_digit":
@@ -648,6 +651,8 @@ export class FakeHost implements Host {
       party: who,
       state,
       muted: false,
+      recording: false,
+      recordable: true,
       held: false,
       held_by_other: false,
       quality: state.type === "connected" ? GOOD : null,

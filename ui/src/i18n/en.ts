@@ -1,4 +1,4 @@
-import type { Code, EndReason, OfflineReason, PlanPart, PointView, ProviderStep, Reason } from "../host/generated/contract";
+import type { Code, EndReason, MediaPath, OfflineReason, PlanPart, PointView, ProviderStep, Reason } from "../host/generated/contract";
 import { rules } from "./rules-en";
 import { setup } from "./setup-en";
 
@@ -7,6 +7,7 @@ const have = (count: number, was: string) => (count === 1 ? `Message ${was}` : `
 
 const codes: Record<Code, string> = {
   not_signed_in: "This device is signed out. Please sign in again.",
+  not_allowed: "Your administrator has not allowed this.",
   already_signed_in: "You are signed in already. To use an invitation, sign out in the settings first.",
   wrong_credentials: "Name or password is wrong.",
   bad_invitation: "This invitation can’t be used. It may have been used already: ask for a new one.",
@@ -314,6 +315,7 @@ export const en = {
     markedNew: (count: number) => have(count, "marked as new"),
     markedHeard: (count: number) => have(count, "marked as heard"),
     expunged: (count: number) => have(count, "deleted for ever"),
+    recorded: (place: string) => `The call is recorded in ${place}`,
     exported: (count: number, place: string) => (count === 1 ? `Saved as ${place}` : `${count} files saved in ${place}`),
     forwarded: (names: string) => `Forwarded to ${names}`,
     greetingRemoved: (title: string) => `“${title}” deleted`,
@@ -366,6 +368,9 @@ export const en = {
     connected: "Connected",
     mute: "Mute",
     unmute: "Unmute",
+    record: "Record",
+    stopRecording: "Stop recording",
+    recording: "Being recorded",
     muted: "Muted",
     keypad: "Keypad",
     hold: "Hold",
@@ -389,6 +394,22 @@ export const en = {
     relayed: "through a relay",
     oneWay: "You hear nothing from them",
     unheard: "They don’t hear you",
+  },
+  figures: {
+    mos: (mos: string) => `MOS ${mos}`,
+    way: { relay: "by way of the server", mailbox: "to the mailbox", direct: "from device to device" } satisfies Record<MediaPath, string>,
+    encrypted: "encrypted",
+    unencrypted: "not encrypted",
+    details: (name: string) => `How the call with ${name} sounded`,
+    connection: "Connection",
+    roundTripName: "Round trip",
+    milliseconds: (ms: string) => `${ms} ms`,
+    spokenHere: "Spoken here",
+    heardHere: "Heard here",
+    spokenThere: "Spoken by the caller",
+    heardThere: "Heard by the caller",
+    unmeasured: "The sound did not pass the server, and the device has not said how it was.",
+    unreported: "not reported by the phone",
   },
   shortcuts: {
     title: "Keyboard shortcuts",
@@ -434,6 +455,7 @@ export const en = {
     undo: "undo",
     answer: "answer",
     decline: "decline",
+    record: "record or stop",
     mute: "mute",
     hold: "hold",
     hangUp: "hang up",

@@ -49,4 +49,5 @@ export { default as Pause } from "@lucide/svelte/icons/pause";
 export { default as DeskPhone } from "@lucide/svelte/icons/phone-call";
 export { default as ChevronDown } from "@lucide/svelte/icons/chevron-down";
 export { default as Headphones } from "@lucide/svelte/icons/headphones";
+export { default as Record } from "@lucide/svelte/icons/disc";
 export { default as Silent } from "@lucide/svelte/icons/volume-x";

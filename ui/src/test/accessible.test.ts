@@ -182,6 +182,14 @@ describe.each(["en", "de"] as const)("axe finds nothing in the views (%s)", (lan
     await expectAccessible();
   });
 
+  test("how a call sounded", async () => {
+    const world = await World.open([], language);
+    await world.go("calls");
+    for (const button of await screen.findAllByTestId("call-row-figures")) await world.user.click(button);
+    expect(world.all("call-figures")).toHaveLength(3);
+    await expectAccessible();
+  });
+
   test("forward dialog", async () => {
     const world = await World.open([], language);
     await world.find("message");

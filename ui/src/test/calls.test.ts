@@ -1,7 +1,7 @@
 import { screen, waitFor } from "@testing-library/svelte";
 import { describe, expect, test } from "vitest";
 
-import { World } from "./world";
+import { expectAccessible, World } from "./world";
 
 describe("calls", () => {
   test("a call rings, says who it is, and is answered and ended", async () => {
@@ -63,6 +63,21 @@ describe("calls", () => {
     await waitFor(async () => expect((await world.asked("set_muted")).muted).toBe(false));
   });
 
+  test("a call is recorded, which is said, and where it went", async () => {
+    const world = await World.open(["in_call"]);
+    const button = await world.find("call-record");
+    expect([button.getAttribute("aria-label"), button.getAttribute("aria-pressed")]).toEqual(["Record", "false"]);
+    expect(world.get("call-recording").textContent).toBe("");
+    await world.click("call-record");
+    expect((await world.asked("set_recording")).on).toBe(true);
+    await waitFor(() => expect(world.get("call-recording").textContent).toBe("Being recorded"));
+    expect(world.get("call-recording").getAttribute("role")).toBe("status");
+    await expectAccessible();
+    await world.user.keyboard("{Alt>}r{/Alt}");
+    await waitFor(async () => expect((await world.asked("set_recording")).on).toBe(false));
+    await screen.findByText(/recorded in .*Lena Fischer\.ogg/);
+  });
+
   test("the 1, held down, calls the mailbox, and is no digit", async () => {
     const world = await World.open();
     await world.go("calls");
@@ -98,6 +113,30 @@ describe("calls", () => {
     expect((await world.asked("place_call")).number).toBe("1004");
     await world.user.click(screen.getAllByTestId("call-row-message")[0] ?? document.body);
     expect((await world.find("message")).textContent).toContain("Main office, billing");
+  });
+
+  test("the log tells how a call sounded, and where that was measured", async () => {
+    const world = await World.open();
+    await world.go("calls");
+    const buttons = await screen.findAllByTestId("call-row-figures");
+    const [missed, called, direct] = buttons;
+    expect(called?.getAttribute("aria-label")).toBe("How the call with Lena Fischer sounded");
+    expect(called?.getAttribute("aria-expanded")).toBe("false");
+    await world.user.click(called ?? document.body);
+    expect(called?.getAttribute("aria-expanded")).toBe("true");
+    const shown = await world.find("call-figures");
+    expect(shown.id).toBe(called?.getAttribute("aria-controls"));
+    for (const text of ["opus, by way of the server, encrypted", "0.1 % lost, 3 ms jitter, MOS 4.38", "Heard hereFair connection, 3.4 % lost", "23 ms"]) {
+      expect(shown.textContent).toContain(text);
+    }
+    await expectAccessible();
+    await world.user.click(called ?? document.body);
+    await waitFor(() => expect(world.all("call-figures")).toHaveLength(0));
+    await world.user.click(missed ?? document.body);
+    expect((await world.find("call-figures")).textContent).toMatch(/Spoken by the caller.*Heard by the caller\s*not reported by the phone/s);
+    await world.user.click(missed ?? document.body);
+    await world.user.click(direct ?? document.body);
+    expect((await world.find("call-figures")).textContent).toContain("did not pass the server");
   });
 
   test("people are found without their accents, and called", async () => {

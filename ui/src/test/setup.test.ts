@@ -114,7 +114,7 @@ describe("the test call", () => {
 
   test("a ringing one isn’t answered but sent to the mailbox", async () => {
     const world = await World.open();
-    const call = { id: "1", direction: "incoming", party: { number: "test-call", name: "Test call", initials: "TC" }, state: { type: "ringing" }, muted: false, held: false, held_by_other: false, quality: null, digits: "", waiting_messages: 0, test: true } as const;
+    const call = { id: "1", direction: "incoming", party: { number: "test-call", name: "Test call", initials: "TC" }, state: { type: "ringing" }, muted: false, recording: false, recordable: false, held: false, held_by_other: false, quality: null, digits: "", waiting_messages: 0, test: true } as const;
     world.host.tellApp({ calls: [call] });
     await world.find("ringing");
     await expectAccessible();

@@ -34,6 +34,7 @@ pub(crate) fn record(number: u128) -> CallRecord {
         end: EndReason::Diverted,
         diverted: Some(Reason::NoAnswer),
         message: Some(MessageId::from_random(number)),
+        figures: None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The stored mailbox, on a real file: what a page does, what survives, what waits.
 
 use aftertone_client_store::{Applied, Mailbox};
-use aftertone_model::{MessageAction, MessageState};
+use aftertone_model::{CallFigures, CallRecord, MediaPath, MessageAction, MessageState};
 use aftertone_sync::{ChangeBody, ChangesPage, Cursor, DirectoryEntry};
 
 use crate::common::{key, message, page, put, record};
@@ -24,6 +24,29 @@ async fn a_page_is_kept_with_its_cursor_over_a_restart() {
     assert_eq!(mailbox.messages().await.unwrap(), [second, first], "the newest first");
     assert_eq!(mailbox.call_records(10).await.unwrap(), [record(1)]);
     assert_eq!(mailbox.new_messages().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn how_a_call_sounded_is_no_new_call() {
+    let folder = tempfile::tempdir().unwrap();
+    let mailbox = Mailbox::open(folder.path()).await.unwrap();
+    let put = |record: &CallRecord| vec![ChangeBody::CallRecord { record: Box::new(record.clone()) }];
+    mailbox.apply(page(1, put(&record(1)))).await.unwrap();
+    let figures = CallFigures {
+        codec: "opus".into(),
+        path: MediaPath::Direct,
+        encrypted: true,
+        inbound: None,
+        outbound: None,
+        round_trip_ms: None,
+    };
+    let measured = CallRecord { figures: Some(figures), ..record(1) };
+    let applied = mailbox.apply(page(2, put(&measured))).await.unwrap();
+    assert_eq!(applied, [Applied::CallMeasured(measured.clone())]);
+    assert_eq!(mailbox.call_records(10).await.unwrap(), std::slice::from_ref(&measured));
+    // Whoever is told of both at once is told of a call.
+    let at_once = CallRecord { call: record(2).call, ..measured };
+    assert_eq!(mailbox.apply(page(3, put(&at_once))).await.unwrap(), [Applied::CallRecord(at_once)]);
 }
 
 #[tokio::test]

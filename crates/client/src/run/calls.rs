@@ -68,6 +68,8 @@ impl Run {
             CallAction::Mute(muted) => self.station.mute(call, muted),
             CallAction::Hold(held) => self.station.hold(call, held),
             CallAction::Press(key) => self.station.press(call, key),
+            CallAction::Record(Some(_)) if !self.snapshot.me.records_calls => return Err(CommandError::NotAllowed),
+            CallAction::Record(file) => self.station.record(call, file),
         };
         done.map_err(|refused| self.refused(refused))
     }

@@ -176,7 +176,7 @@ fn account(ring_s: u16) -> Me {
         language: Language::En,
         ring_s,
     };
-    Me { subscriber, domain: "example.com".into() }
+    Me { subscriber, domain: "example.com".into(), records_calls: false }
 }
 
 fn problem(status: StatusCode, code: ProblemCode) -> Response {

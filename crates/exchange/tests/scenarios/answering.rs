@@ -98,7 +98,7 @@ fn a_greeting_whose_sound_is_gone_is_not_asked_for() {
 fn the_spoken_name_goes_before_the_greeting_of_the_account_alone() {
     let mut world = World::new();
     let (anna, cleo) = (world.registered("anna", 11), world.registered("cleo", 13));
-    let mut named = |world: &mut World, phone| {
+    let named = |world: &mut World, phone| {
         let call = world.call(phone, "ben");
         world.wait(21.0);
         let (_, order) = world.plane.deposits.pop().expect("a deposit");

@@ -82,6 +82,28 @@ fn a_machine_at_its_limit_takes_no_new_call_and_keeps_those_that_run() {
 }
 
 #[test]
+fn a_codec_that_can_not_be_transcoded_goes_from_phone_to_phone_or_not_at_all() {
+    let mut world = World::new();
+    let anna = world.registered("anna", 11);
+    let ben = world.registered("ben", 12);
+    world.phones[anna.0].codecs = vec![Codec::G729, Codec::Pcma];
+    world.phones[ben.0].codecs = vec![Codec::G729];
+    let at_anna = world.call(anna, "ben");
+    let offered = world.plane.offers().pop().unwrap().1;
+    assert_eq!((offered[0], offered.last()), (Codec::Pcma, Some(&Codec::G729)), "only where there is nothing better");
+    let at_ben = world.rings(ben);
+    world.answer(ben, at_ben);
+    assert_eq!(world.plane.answers().pop().unwrap().1, [Codec::G729]);
+    assert_eq!(world.story(anna, at_anna), ["180", "200"]);
+    world.hang_up(anna, at_anna);
+    world.check_clean();
+
+    world.phones[anna.0].codecs = vec![Codec::G729];
+    world.call(anna, "ben");
+    assert_eq!(world.plane.offers().pop().unwrap().1, [Codec::G729], "whoever speaks nothing else is not offered anything else");
+}
+
+#[test]
 fn a_phone_holds_and_resumes() {
     let mut talking = Talking::new();
     let (a, _) = talking.legs();
@@ -198,7 +220,7 @@ fn a_caller_without_a_common_codec_is_refused_before_anybody_rings() {
     let from = NameAddr::new(Uri::sip("anna", DOMAIN));
     let plain = world.phones[anna.0].sdp();
     let offers = [
-        plain.replace("RTP/AVP 8 0", "RTP/AVP 18").replace("a=rtpmap", "a=x"),
+        plain.replace("RTP/AVP 8 0", "RTP/AVP 3").replace("a=rtpmap", "a=x"),
         plain.replace("RTP/AVP", "RTP/SAVP"),
         plain.replace("m=audio", "m=image"),
         "nonsense".to_owned(),

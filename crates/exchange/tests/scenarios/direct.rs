@@ -2,7 +2,7 @@
 
 use aftertone_exchange::{Direct, LegId, LegMedia, MediaCommand, MediaFailure, Sound};
 use aftertone_media::Codec;
-use aftertone_model::EndReason;
+use aftertone_model::{EndReason, MediaPath};
 use aftertone_sip::{Event, Headers, Refer, ReferTo, SessionId, Uri};
 
 use crate::world::{DOMAIN, PhoneId, World, device, id};
@@ -91,6 +91,11 @@ fn descriptions_pass_as_they_are_and_the_media_plane_hears_of_nothing() {
     assert!(world.plane.commands.is_empty(), "{:?}", world.plane.commands);
     assert_eq!(world.log_of("anna")[0].end, EndReason::RemoteHangup);
     assert!(world.log_of("ben")[0].answered_at.is_some());
+    for name in ["anna", "ben"] {
+        let figures = world.log_of(name)[0].figures.clone().expect("as far as the server knows them");
+        assert_eq!((figures.path, figures.encrypted, figures.inbound), (MediaPath::Direct, true, None));
+    }
+    assert!(world.measured.is_empty());
     world.check_clean();
 }
 

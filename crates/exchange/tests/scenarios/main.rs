@@ -15,6 +15,7 @@ mod forwards;
 mod guarded;
 mod keys;
 mod lamp;
+mod measured;
 mod menu;
 mod pages;
 mod registrar;

@@ -1,6 +1,7 @@
 //! Hold, and transfers in every role.
 
 use aftertone_exchange::{LegId, MediaCommand, Sound};
+use aftertone_media::Codec;
 use aftertone_model::{EndReason, Reason};
 use aftertone_sip::{Event, Headers, Invite, NameAddr, Refer, ReferEnd, ReferTo, ReferralId, Replaces, SessionId, Uri};
 
@@ -277,6 +278,21 @@ fn an_attended_transfer_connects_the_two_whom_the_transferor_talked_to() {
         assert!(talk.world.is_over(talk.cleo, leg));
         talk.world.check_clean();
     }
+}
+
+#[test]
+fn nobody_is_connected_with_whom_they_could_not_hear() {
+    let mut talk = Talk::new();
+    talk.world.phones[talk.anna.0].codecs = vec![Codec::Pcma, Codec::G729];
+    talk.world.phones[talk.cleo.0].codecs = vec![Codec::G729];
+    let second = talk.world.call(talk.anna, "cleo");
+    let leg = talk.world.rings(talk.cleo);
+    talk.world.answer(talk.cleo, leg);
+    let replaces = talk.world.phones[talk.anna.0].ua.replaces(second).unwrap();
+    let referral = talk.refers(By::Caller, cleo().with_replaces(replaces));
+    assert_eq!(talk.world.told(talk.anna, referral), ["refused 488"]);
+    let calls = [(talk.anna, talk.annas), (talk.anna, second), (talk.ben, talk.bens), (talk.cleo, leg)];
+    assert!(calls.into_iter().all(|(phone, session)| !talk.world.is_over(phone, session)), "both calls go on");
 }
 
 #[test]

@@ -16,7 +16,7 @@ impl Reports {
     fn report(&mut self, loss: u32, jitter_ms: u32) -> Plan {
         self.now += Duration::from_secs(1);
         let fraction_lost = (loss * 256 / 100) as u8;
-        let block = Block { ssrc: 1, fraction_lost, lost: 0, highest: 0, jitter: jitter_ms * 48 };
+        let block = Block { ssrc: 1, fraction_lost, lost: 0, highest: 0, jitter: jitter_ms * 48, ..Block::default() };
         let changed = self.adapter.handle_report(&block, 48_000, self.now);
         assert!(changed.is_none_or(|plan| plan == self.adapter.plan()));
         self.adapter.plan()
@@ -67,7 +67,7 @@ fn a_full_line_is_given_room_and_taken_again() {
 
 #[test]
 fn who_is_not_heard_is_told_with_the_first_report_that_knows_it() {
-    let block = |highest| Block { ssrc: 1, fraction_lost: 0, lost: 0, highest, jitter: 0 };
+    let block = |highest| Block { ssrc: 1, fraction_lost: 0, lost: 0, highest, ..Block::default() };
     let mut audience = Audience::default();
     let mut second = |report: Option<Option<Block>>| {
         (0..50).for_each(|_| audience.handle_sent());

@@ -164,5 +164,15 @@ fn fec_brings_a_lost_opus_packet_back_better_than_guessing() {
 fn names_are_read_in_any_case() {
     assert_eq!("OPUS".parse(), Ok(Codec::Opus));
     assert_eq!("pcmu".parse(), Ok(Codec::Pcmu));
-    assert!("G729".parse::<Codec>().is_err());
+    assert_eq!("g729".parse(), Ok(Codec::G729));
+    assert!("GSM".parse::<Codec>().is_err());
+}
+
+#[test]
+fn what_is_only_passed_on_has_no_coder() {
+    assert!(matches!(Encoder::new(Codec::G729), Err(CodecError::PassedOnly(Codec::G729))));
+    assert!(matches!(Decoder::new(Codec::G729), Err(CodecError::PassedOnly(Codec::G729))));
+    assert!(Codec::G729.meets(Codec::G729) && Codec::Pcmu.meets(Codec::Opus));
+    assert!(!Codec::G729.meets(Codec::Pcmu) && !Codec::Pcmu.meets(Codec::G729));
+    assert_eq!([20, 22].map(|bytes| Codec::G729.duration_of(&vec![0; bytes])), [160, 240]);
 }

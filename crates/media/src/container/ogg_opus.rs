@@ -41,20 +41,7 @@ impl OggOpusWriter {
 
     /// The two header pages (RFC 7845 section 5).
     pub fn start(&mut self) -> Vec<u8> {
-        let mut head = b"OpusHead\x01\x01".to_vec();
-        head.extend_from_slice(&PRE_SKIP.to_le_bytes());
-        head.extend_from_slice(&RATE.to_le_bytes());
-        // No gain, mapping family 0.
-        head.extend_from_slice(&[0; 3]);
-        let mut tags = b"OpusTags".to_vec();
-        tags.extend_from_slice(&(VENDOR.len() as u32).to_le_bytes());
-        tags.extend_from_slice(VENDOR);
-        tags.extend_from_slice(&[0; 4]);
-        let mut out = self.pages.add(&head, 0);
-        out.extend(self.pages.page(false));
-        out.extend(self.pages.add(&tags, 0));
-        out.extend(self.pages.page(false));
-        out
+        headers(&mut self.pages, 1, PRE_SKIP)
     }
 
     /// Bytes to append for a packet, in the order of timestamps: a page about once a second. Where time was left out,
@@ -115,6 +102,25 @@ impl OggOpusWriter {
         self.page_start = self.timeline.written();
         self.pages.page(last)
     }
+}
+
+/// The two header pages of so many channels, of which the first `pre_skip` samples only prepare the decoder.
+pub(super) fn headers(pages: &mut PageWriter, channels: u8, pre_skip: u16) -> Vec<u8> {
+    let mut head = b"OpusHead\x01".to_vec();
+    head.push(channels);
+    head.extend_from_slice(&pre_skip.to_le_bytes());
+    head.extend_from_slice(&RATE.to_le_bytes());
+    // No gain, mapping family 0.
+    head.extend_from_slice(&[0; 3]);
+    let mut tags = b"OpusTags".to_vec();
+    tags.extend_from_slice(&(VENDOR.len() as u32).to_le_bytes());
+    tags.extend_from_slice(VENDOR);
+    tags.extend_from_slice(&[0; 4]);
+    let mut out = pages.add(&head, 0);
+    out.extend(pages.page(false));
+    out.extend(pages.add(&tags, 0));
+    out.extend(pages.page(false));
+    out
 }
 
 /// Encodes sound of any rate as a file of its own. Its length is kept to the sample: what only prepares the decoder and what

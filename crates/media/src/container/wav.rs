@@ -27,7 +27,7 @@ fn format_of(codec: Codec) -> Option<u16> {
         Codec::Pcmu => Some(ULAW),
         Codec::Pcma => Some(ALAW),
         Codec::G722 => Some(G722),
-        Codec::Opus => None,
+        Codec::Opus | Codec::G729 => None,
     }
 }
 

@@ -37,10 +37,11 @@ impl<F: FnMut(Told) + Send + Sync> ReportListener<F> {
 }
 
 fn block(report: &ReceptionReport) -> Block {
-    let ReceptionReport { ssrc, fraction_lost, total_lost, last_sequence_number, jitter, .. } = *report;
+    let ReceptionReport { ssrc, fraction_lost, total_lost, last_sequence_number: highest, jitter, .. } = *report;
     // 24 bits with a sign.
     let lost = (total_lost << 8).cast_signed() >> 8;
-    Block { ssrc, fraction_lost, lost, highest: last_sequence_number, jitter }
+    let (last_report, since_report) = (report.last_sender_report, report.delay);
+    Block { ssrc, fraction_lost, lost, highest, jitter, last_report, since_report }
 }
 
 impl<F: FnMut(Told) + Send + Sync> Protocol<TaggedPacket, TaggedPacket, ()> for ReportListener<F> {
@@ -118,7 +119,7 @@ mod tests {
         let packet = Packet::Rtcp(vec![Box::new(sender), Box::new(receiver)]);
         let (now, transport) = (Instant::now(), TransportContext::default());
         listener.handle_read(TaggedPacket { now, transport, message: AttributedPacket::new(packet) }).unwrap();
-        let block = Block { ssrc: 7, fraction_lost: 64, lost: -2, highest: 70_000, jitter: 480 };
+        let block = Block { ssrc: 7, fraction_lost: 64, lost: -2, highest: 70_000, jitter: 480, ..Block::default() };
         assert_eq!(heard.try_iter().collect::<Vec<_>>(), [Some(block), None]);
         assert!(listener.poll_read().is_some() && listener.poll_read().is_none());
     }

@@ -38,7 +38,7 @@ fn the_negotiated_payloads_are_found() {
     assert_eq!(ice_ufrag(ANSWER).as_deref(), Some("abcd"));
     assert!(matches!(super::payloads("v=0\r\n"), Err(PayloadsError::Sdp(_))));
     assert!(matches!(super::payloads("m=audio 0 RTP/AVP 0\r\n"), Err(PayloadsError::NoAudio)));
-    assert!(matches!(super::payloads("m=audio 9 RTP/AVP 18\r\n"), Err(PayloadsError::NoCodec)));
+    assert!(matches!(super::payloads("m=audio 9 RTP/AVP 3\r\n"), Err(PayloadsError::NoCodec)));
 }
 
 #[test]

@@ -79,6 +79,7 @@ pub(crate) fn record(envelope: &Envelope) -> CallRecord {
         end: EndReason::Diverted,
         diverted: Some(envelope.reason),
         message: None,
+        figures: None,
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use aftertone_model::{Language, MessageAction, MessageState, SubscriberId};
+use aftertone_model::{
+    CallFigures, CallRecord, Language, MeasuredCall, MediaPath, MessageAction, MessageState, StreamFigures, SubscriberId,
+};
 use aftertone_server_store::{
     Acted, Changes, Commits, Committed, Disk, Fate, ForwardOrder, ForwardOutcome, HashedPassword, Lookup, MailboxCounts,
     MailboxKeeping, NewJob, OpenError, Retained, SqliteStore, Store, StoreError, SubscriberError, SubscriberSettings,
@@ -313,6 +315,46 @@ async fn a_call_record_is_written_once_per_call_and_direction() {
 }
 
 #[tokio::test]
+async fn the_figures_of_a_call_find_its_record_whichever_is_there_first() {
+    let World { dir: _dir, store, anna, .. } = world(Arc::new(Disk)).await;
+    let figures = |lost| CallFigures {
+        codec: "opus".into(),
+        path: MediaPath::Relay,
+        encrypted: true,
+        inbound: Some(StreamFigures { packets: 900, lost, jitter_ms: 4, mos_centi: 401 }),
+        outbound: None,
+        round_trip_ms: Some(12),
+    };
+    let measured = |entry: &CallRecord, lost| MeasuredCall {
+        call: entry.call,
+        owner: entry.owner,
+        direction: entry.direction,
+        figures: figures(lost),
+    };
+    let (early, late) = (record(&envelope(&anna, 1)), record(&envelope(&anna, 2)));
+    assert!(!store.note_figures(&measured(&early, 1)).await.unwrap(), "there is no record yet");
+    assert_eq!(changes(&*store, anna.id, None).await, [], "nor a change");
+    store.commit_call_record(&early).await.unwrap();
+    store.commit_call_record(&late).await.unwrap();
+    let cursor = page(&*store, &anna.id, None).await.1;
+    assert!(store.note_figures(&measured(&late, 2)).await.unwrap());
+    let told = changes(&*store, anna.id, Some(cursor)).await;
+    let [Change { body: ChangeBody::CallRecord { record }, .. }] = &told[..] else { panic!("{told:?}") };
+    assert_eq!((record.call, &record.figures), (late.call, &Some(figures(2))), "every device hears of it");
+    // What is committed once more keeps them, and what knows them by itself brings them.
+    store.commit_call_record(&late).await.unwrap();
+    let mut direct = self::record(&envelope(&anna, 3));
+    direct.figures = Some(figures(3));
+    store.commit_call_record(&direct).await.unwrap();
+    let stored = store.call_records(anna.id, None, 9).await.unwrap();
+    let found: Vec<_> = [&early, &late, &direct]
+        .iter()
+        .map(|entry| stored.iter().find(|record| record.call == entry.call).and_then(|record| record.figures.clone()))
+        .collect();
+    assert_eq!(found, [1, 2, 3].map(|lost| Some(figures(lost))));
+}
+
+#[tokio::test]
 async fn a_foreign_cursor_is_reset() {
     let World { dir: _dir, store, anna, .. } = world(Arc::new(Disk)).await;
     store.commit_recording(recording(&anna, 1)).await.unwrap();
@@ -450,6 +492,7 @@ async fn databases_of_every_earlier_version_open() {
         (5, include_str!("../schemas/5.sql")),
         (6, include_str!("../schemas/6.sql")),
         (7, include_str!("../schemas/7.sql")),
+        (9, include_str!("../schemas/9.sql")),
     ];
     for (number, sql) in schemas {
         let dir = tempfile::tempdir().unwrap();
@@ -470,7 +513,8 @@ async fn databases_of_every_earlier_version_open() {
         assert_eq!((message.state, message.envelope.caller.name.as_deref()), (MessageState::Saved, Some("Zoë")));
         assert_eq!((message.envelope.private, message.envelope.call_back), (false, None));
         assert_eq!(store.sound(anna.id, message.envelope.id).await.unwrap().found().unwrap().bytes, 8_058);
-        assert_eq!(store.call_records(anna.id, None, 9).await.unwrap()[0].message, Some(message.envelope.id));
+        let record = store.call_records(anna.id, None, 9).await.unwrap().remove(0);
+        assert_eq!((record.message, record.figures), (Some(message.envelope.id), None), "version {number}");
         let Changes::Page(page) = store.changes(anna.id, None, 9).await.unwrap() else { panic!("a reset") };
         assert_eq!((page.changes.len(), page.cursor.n), (3, 3), "version {number}");
         assert_eq!(store.take_jobs("mail", at(9), at(10), 9).await.unwrap()[0].payload, "hello");

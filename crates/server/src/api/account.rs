@@ -58,7 +58,7 @@ pub(super) async fn health(State(app): State<SharedApp>) -> (StatusCode, Json<He
     responses((status = 200, description = "The person that the device belongs to.", body = Me), TokenProblem, CommonProblems))]
 pub(super) async fn me(State(app): State<SharedApp>, asking: SignedInDevice) -> ApiResult<Json<Me>> {
     let subscriber = app.store.subscriber(asking.device.subscriber).await?.ok_or_else(ApiError::unauthorized)?;
-    Ok(Json(Me { subscriber, domain: app.domain.clone() }))
+    Ok(Json(Me { subscriber, domain: app.domain.clone(), records_calls: app.records_calls }))
 }
 
 /// What is kept of my messages.
@@ -102,7 +102,7 @@ pub(super) async fn change_me(
     let settings = SubscriberSettings { display_name: known.display_name, language, ring_s };
     let subscriber = app.store.change_subscriber(owner, settings).await?.ok_or_else(ApiError::unauthorized)?;
     app.answering_changed(owner).await;
-    Ok(Json(Me { subscriber, domain: app.domain.clone() }))
+    Ok(Json(Me { subscriber, domain: app.domain.clone(), records_calls: app.records_calls }))
 }
 
 /// How I may call and be called.

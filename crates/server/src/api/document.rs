@@ -191,6 +191,15 @@ pub(super) enum UnprocessableProblem {
     Unprocessable(Problem),
 }
 
+/// Figures of a call.
+#[derive(utoipa::IntoResponses)]
+#[expect(dead_code, reason = "read by the derive alone")]
+pub(super) enum MeasuredProblem {
+    /// The server has measured the call itself, or there was nothing to measure (`conflict`).
+    #[response(status = 409, content_type = "application/problem+json")]
+    Measured(Problem),
+}
+
 /// A plan.
 #[derive(utoipa::IntoResponses)]
 #[expect(dead_code, reason = "read by the derive alone")]

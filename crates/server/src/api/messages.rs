@@ -1,8 +1,8 @@
 use std::num::NonZeroU32;
 
-use aftertone_model::{CallRecord, Message, MessageId, SubscriberId, Timestamp};
-use aftertone_server_store::{Acted, ForwardOrder, ForwardOutcome, Lookup};
-use aftertone_sync::{ActionBody, ForwardBody, Forwarded, IdempotencyKey, ProblemCode};
+use aftertone_model::{CallId, CallRecord, Message, MessageId, StreamFigures, SubscriberId, Timestamp};
+use aftertone_server_store::{Acted, ForwardOrder, ForwardOutcome, Lookup, Reported};
+use aftertone_sync::{ActionBody, FiguresBody, ForwardBody, Forwarded, IdempotencyKey, ProblemCode};
 use axum::{
     extract::State,
     http::{HeaderMap, StatusCode},
@@ -13,7 +13,10 @@ use serde::{Deserialize, Serialize};
 use super::{
     SharedApp,
     auth::SignedInDevice,
-    document::{BodyProblems, CommonProblems, ForwardProblems, KeyProblem, MessageProblems, TokenProblem},
+    document::{
+        BodyProblems, CommonProblems, ForwardProblems, KeyProblem, MeasuredProblem, MessageProblems, NotFoundProblem,
+        TokenProblem, UnprocessableProblem,
+    },
     problem::{ApiError, ApiResult, Json, Path, Query},
 };
 
@@ -169,6 +172,43 @@ pub(super) async fn call_records(
     let last = call_records.last().filter(|_| call_records.len() >= limit as usize);
     let next = last.map(|last| last.started_at.to_string());
     Ok(axum::Json(CallRecordsPage { call_records, next }))
+}
+
+/// A year at fifty a second.
+const MOST_PACKETS: u64 = 50 * 3_600 * 24 * 365;
+/// No opinion is better or worse (ITU-T G.107).
+const OPINIONS: std::ops::RangeInclusive<u16> = 100..=450;
+
+/// Says how a call of mine sounded that the server saw nothing of.
+///
+/// Of a call from device to device, once its record says so (`path`); what the server has measured itself stays.
+#[utoipa::path(put, path = "/v1/call-records/{call}/figures", operation_id = "report_call_figures", tag = "calls",
+    request_body = FiguresBody, params(("call" = CallId, Path)),
+    responses((status = 204, description = "They are in the record."), NotFoundProblem, MeasuredProblem, UnprocessableProblem,
+        BodyProblems, TokenProblem, CommonProblems))]
+pub(super) async fn report_figures(
+    State(app): State<SharedApp>,
+    asking: SignedInDevice,
+    Path(call): Path<CallId>,
+    Json(body): Json<FiguresBody>,
+) -> ApiResult<StatusCode> {
+    let owner = asking.device.subscriber;
+    let is_likely =
+        |stream: StreamFigures| OPINIONS.contains(&stream.mos_centi) && stream.packets.max(stream.lost) <= MOST_PACKETS;
+    if ![body.inbound, body.outbound].into_iter().flatten().all(is_likely) {
+        let detail = "an opinion is 100 to 450, and no call has so many packets";
+        return Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, ProblemCode::BadRequest, detail));
+    }
+    match app.store.report_figures(owner, call, body).await? {
+        Reported::Noted => {
+            app.feed_grew(owner);
+            Ok(StatusCode::NO_CONTENT)
+        }
+        Reported::NotFound => Err(ApiError::not_found("call record")),
+        Reported::Measured => {
+            Err(ApiError::new(StatusCode::CONFLICT, ProblemCode::Conflict, "the server knows itself how this call sounded"))
+        }
+    }
 }
 
 /// The thing, or the problem that says why there is none.

@@ -78,6 +78,8 @@ const TELL_USED: Duration = Duration::from_secs(3600);
 pub(crate) struct Parts {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) domain: String,
+    /// Whether people may record their calls.
+    pub(crate) records_calls: bool,
     pub(crate) turn: Option<crate::turn::Turn>,
     pub(crate) bells: Arc<Doorbells>,
     pub(crate) revocations: Arc<Revocations>,
@@ -199,6 +201,7 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(messages::forward))
         .routes(routes!(audio::audio))
         .routes(routes!(messages::call_records))
+        .routes(routes!(messages::report_figures))
         .routes(routes!(greetings::list))
         .routes(routes!(greetings::put, greetings::remove))
         .routes(routes!(greetings::audio, greetings::put_audio))

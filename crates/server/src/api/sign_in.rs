@@ -40,7 +40,7 @@ pub(super) async fn sign_in(
     // The person may have been added a moment ago, by the command line: the exchange has to know them before they register.
     app.directory_changed().await;
     tracing::info!(device = %device.id, subscriber = %subscriber.id, "a device signed in");
-    let me = Me { subscriber, domain: app.domain.clone() };
+    let me = Me { subscriber, domain: app.domain.clone(), records_calls: app.records_calls };
     Ok(axum::Json(SignedIn { token: token.expose().to_owned(), device: device.id, me }))
 }
 

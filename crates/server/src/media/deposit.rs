@@ -47,6 +47,8 @@ const SPOOL_PATIENCE: Duration = Duration::from_secs(2);
 const GREETING_WAIT: Duration = Duration::from_secs(3);
 /// While recording the caller is sent a packet of silence so often: it keeps NATs open, and gateways from giving up.
 const KEEP_ALIVE: Duration = Duration::from_secs(1);
+/// What is recorded goes to the disk's thread so often. With its sync every half second, sound is durable within a second.
+const GATHER: Duration = Duration::from_millis(200);
 
 /// One caller leaving one message.
 pub(super) struct DepositRun {
@@ -72,6 +74,9 @@ pub(super) struct DepositRun {
     /// When to look again for what is waited for. It stays where it is whatever the caller sends meanwhile.
     look_at: Option<Instant>,
     recording: Option<Recording>,
+    /// What was recorded and is still to go to the disk, and when it goes.
+    gathered: Vec<u8>,
+    hand_over_at: Option<Instant>,
     keep_alive_at: Option<Instant>,
     dtmf: DtmfReceiver,
     /// For callers without telephone events.
@@ -163,6 +168,8 @@ impl DepositRun {
             beep_due: false,
             look_at: None,
             recording: None,
+            gathered: Vec::new(),
+            hand_over_at: None,
             keep_alive_at: None,
             dtmf: DtmfReceiver::default(),
             tones: ToneReceiver::new(codec).ok(),
@@ -189,7 +196,7 @@ impl DepositRun {
         let waiting = waits.then(|| *self.look_at.get_or_insert(now + FRAME));
         let player = self.player.as_ref().map(|player| player.due);
         let choosing = self.choosing.as_mut().and_then(|choosing| choosing.timeout(now));
-        [machine, waiting, player, choosing, self.keep_alive_at].into_iter().flatten().min()
+        [machine, waiting, player, choosing, self.keep_alive_at, self.hand_over_at].into_iter().flatten().min()
     }
 
     /// Time has come. `flows` says whether packets get through.
@@ -201,6 +208,9 @@ impl DepositRun {
         self.beep_if_ready(stream, now);
         self.play(agreed, stream, now, &mut effects);
         self.keep_alive(agreed, stream, now, &mut effects);
+        if self.hand_over_at.is_some_and(|at| at <= now) {
+            self.hand_over();
+        }
         self.machine.handle_timeout(now);
         self.drain(stream, now, &mut effects);
         self.choose(agreed, stream, now, &mut effects);
@@ -453,7 +463,7 @@ impl DepositRun {
         match Recording::new(self.codec, now) {
             Ok((recording, header)) => {
                 self.recording = Some(recording);
-                self.append(header);
+                self.append(&header, now);
             }
             Err(error) => {
                 tracing::error!(%error, "a message can't be recorded");
@@ -488,10 +498,22 @@ impl DepositRun {
         for (sound, duration) in heard {
             self.machine.handle_sound(sound, duration, now);
         }
-        self.append(bytes);
+        self.append(&bytes, now);
     }
 
-    fn append(&mut self, bytes: Vec<u8>) {
+    fn append(&mut self, bytes: &[u8], now: Instant) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.gathered.extend_from_slice(bytes);
+        if *self.hand_over_at.get_or_insert(now + GATHER) <= now {
+            self.hand_over();
+        }
+    }
+
+    fn hand_over(&mut self) {
+        self.hand_over_at = None;
+        let bytes = mem::take(&mut self.gathered);
         if bytes.is_empty() {
             return;
         }
@@ -517,6 +539,7 @@ impl DepositRun {
     fn complete(&mut self, ending: Ending, keep: bool) -> Kept {
         self.player = None;
         self.keep_alive_at = None;
+        self.hand_over();
         let end = match (self.unavailable, self.mailbox_full) {
             (true, true) => EndReason::MailboxFull,
             (true, false) => EndReason::NoRoom,

@@ -13,8 +13,8 @@ use super::webrtc::Format;
 
 /// The codecs that we take when the exchange has no preference, best first.
 const SUPPORTED: [Codec; 4] = Codec::ALL;
-/// The payload types of telephone events in our RTP offers, at 48 and at 8 kHz.
-const OFFERED_EVENTS: [u8; 2] = [110, 101];
+/// The payload types of telephone events in our RTP offers, with the clocks of the codecs beside which they stand.
+const OFFERED_EVENTS: [(u8, u32); 2] = [(110, 48_000), (101, 8_000)];
 /// The usual payload type of telephone events at 8 kHz.
 const EVENT_8K: u8 = 101;
 
@@ -78,12 +78,18 @@ impl Agreed {
         }
     }
 
-    /// Our offer of plain RTP, and its answer: the other end may send under our numbers too.
+    /// Our offer of plain RTP, and its answer: the other end sends under our numbers (RFC 3264 section 6.1). Some send under their
+    /// own, which count where they mean nothing else in our offer.
     pub(super) fn offered(offered: &[Codec], negotiated: &Negotiated) -> Self {
         let mut agreed = Self::answered(negotiated);
-        let ours = offered.iter().map(|codec| (*codec, codec.payload_type()));
-        agreed.receive.extend(ours);
-        agreed.events.extend(OFFERED_EVENTS);
+        let sounds: Vec<_> = offered.iter().map(|codec| (*codec, codec.payload_type())).collect();
+        let has_clock = |clock| offered.iter().any(|codec| codec.clock_rate() == clock);
+        let events: Vec<_> =
+            OFFERED_EVENTS.into_iter().filter(|(_, clock)| has_clock(*clock)).map(|(number, _)| number).collect();
+        agreed.receive.retain(|(_, number)| !events.contains(number));
+        agreed.events.retain(|number| !sounds.iter().any(|(_, ours)| ours == number));
+        agreed.receive.splice(..0, sounds);
+        agreed.events.extend(events);
         agreed
     }
 
@@ -126,15 +132,28 @@ impl Agreed {
     }
 }
 
-/// The codecs of our offer: the preferred ones only, or all.
+/// The codecs of our offer, the preferred ones first. One that is only passed on is among them where it is preferred, and alone where
+/// nothing else is: the other end of the call speaks nothing that could be transcoded.
 pub(super) fn offer_order(prefer: &[Codec]) -> Vec<Codec> {
-    webrtc::order_codecs(&SUPPORTED, prefer)
+    let passed: Vec<_> = prefer.iter().copied().filter(|codec| !codec.is_coded()).collect();
+    let coded = if is_passed_only(prefer) { Vec::new() } else { webrtc::order_codecs(&SUPPORTED, prefer) };
+    coded.into_iter().chain(passed).collect()
 }
 
-/// The codecs to look for in an offer, best first: the preferred ones, then the offer's own order.
+/// The codecs to look for in an offer, best first: the preferred ones, then the offer's own order. One that is only passed on is
+/// chosen where it is the first that is preferred, and nothing else then.
 pub(super) fn answer_order(offer: &str, prefer: &[Codec]) -> Vec<Codec> {
-    let offered = webrtc::codecs(offer);
+    let mut offered = webrtc::codecs(offer);
+    match prefer.first() {
+        Some(first) if !first.is_coded() => offered.retain(|codec| codec == first),
+        Some(_) | None => offered.retain(|codec| codec.is_coded()),
+    }
     webrtc::order_codecs(&offered, prefer)
+}
+
+/// Whether the other end of the call speaks nothing that could be transcoded.
+fn is_passed_only(prefer: &[Codec]) -> bool {
+    !prefer.is_empty() && prefer.iter().all(|codec| !codec.is_coded())
 }
 
 /// Reads an offer of plain RTP.
@@ -154,11 +173,13 @@ pub(super) fn read_rtp_answer(answer: &str, offered: &[Codec]) -> Result<(Agreed
 
 /// What to register for a WebRTC offer of ours: exactly one kind of telephone events, in the first codec's clock.
 pub(super) fn webrtc_offer_formats(codecs: &[Codec]) -> Vec<Format> {
-    let mut formats: Vec<_> =
-        codecs.iter().map(|codec| Format::Audio { codec: *codec, payload_type: codec.payload_type() }).collect();
+    let coded = codecs.iter().filter(|codec| codec.is_coded());
+    let mut formats: Vec<_> = coded.map(|codec| Format::Audio { codec: *codec, payload_type: codec.payload_type() }).collect();
     formats.push(match codecs.first() {
         Some(Codec::Pcmu | Codec::Pcma | Codec::G722) => Format::Event { payload_type: EVENT_8K, clock: 8000 },
-        Some(Codec::Opus) | None => Format::Event { payload_type: webrtc::DTMF_PAYLOAD_TYPE, clock: webrtc::DTMF_CLOCK_RATE },
+        Some(Codec::Opus | Codec::G729) | None => {
+            Format::Event { payload_type: webrtc::DTMF_PAYLOAD_TYPE, clock: webrtc::DTMF_CLOCK_RATE }
+        }
     });
     formats
 }
@@ -228,6 +249,32 @@ mod tests {
         let meanings = [96, 111, 97, 101].map(|number| agreed.meaning(number));
         let (sound, event) = (Some(Meaning::Sound(Codec::Opus)), Some(Meaning::Event));
         assert_eq!(meanings, [sound, sound, event, event]);
+    }
+
+    #[test]
+    fn numbers_that_clash_mean_what_our_offer_says() {
+        let swapped = "v=0\r\no=- 1 1 IN IP4 192.0.2.5\r\ns=-\r\nc=IN IP4 192.0.2.5\r\nt=0 0\r\n\
+            m=audio 5004 RTP/AVP 101 111\r\na=rtpmap:101 opus/48000/2\r\na=rtpmap:111 telephone-event/48000\r\n";
+        let (agreed, _) = read_rtp_answer(swapped, &SUPPORTED).expect("an answer");
+        assert_eq!((agreed.payload_type, agreed.event), (101, Some(111)), "what we send is under the other end's numbers");
+        let meanings = [111, 101, 110].map(|number| agreed.meaning(number));
+        assert_eq!(meanings, [Some(Meaning::Sound(Codec::Opus)), Some(Meaning::Event), Some(Meaning::Event)]);
+        // Where we offered no events at 8 kHz, 101 is free.
+        let (agreed, _) = read_rtp_answer(swapped, &[Codec::Opus]).expect("an answer");
+        assert_eq!(agreed.meaning(101), Some(Meaning::Sound(Codec::Opus)));
+    }
+
+    #[test]
+    fn what_can_not_be_transcoded_is_offered_last_and_chosen_alone() {
+        use Codec::{G729, Opus, Pcmu};
+        assert_eq!(offer_order(&[Pcmu, G729]).last(), Some(&G729));
+        assert_eq!(offer_order(&[G729]), [G729]);
+        assert!(!offer_order(&[]).contains(&G729));
+        let offer = PHONE.replace("8 0 96", "18 0 96");
+        assert_eq!(answer_order(&offer, &[]), [Pcmu, Opus]);
+        assert_eq!(answer_order(&offer, &[G729]), [G729]);
+        assert!(read_rtp_offer(&PHONE.replace("8 0 96", "0 96"), &[G729]).is_err());
+        assert!(read_rtp_offer(&PHONE.replace("8 0 96 97", "18"), &[]).is_err(), "the mailbox has no decoder");
     }
 
     #[test]

@@ -6,8 +6,8 @@ use aftertone_exchange::LegId;
 use aftertone_media::{Codec, adapt::Adapter, repack::Repacker, rtp::RtpPacket, sdp::PacketTime};
 
 use super::{
-    deposit::DepositRun, describe::Agreed, menu::MenuRun, play::Player, press::Presses, relay::Relay, rtp::RtpLeg,
-    stream::SendStream, webrtc::Peer,
+    deposit::DepositRun, describe::Agreed, figures::Figures, menu::MenuRun, play::Player, press::Presses, relay::Relay,
+    rtp::RtpLeg, stream::SendStream, webrtc::Peer,
 };
 
 /// A leg with everything that it holds; dropping it frees its port.
@@ -21,6 +21,8 @@ pub(super) struct Leg {
     pub(super) stream: SendStream,
     /// How its network is, by its own reports.
     pub(super) adapter: Adapter,
+    /// What becomes of that in the record of its call.
+    pub(super) figures: Figures,
     pub(super) usage: Usage,
     /// What it hears instead of its bridge.
     pub(super) player: Option<Player>,

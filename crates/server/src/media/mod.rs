@@ -14,6 +14,7 @@
 mod address;
 mod deposit;
 mod describe;
+mod figures;
 mod leg;
 mod menu;
 mod negotiate;
@@ -49,7 +50,7 @@ use std::{
     time::Duration,
 };
 
-use aftertone_exchange::{Described, LegId, MediaCommand, MediaFailure, MediaRequestId};
+use aftertone_exchange::{Described, LegFigures, LegId, MediaCommand, MediaFailure, MediaRequestId};
 use aftertone_media::{Codec, dtmf::Digit};
 use aftertone_model::{CallId, MessageId, SubscriberId};
 use aftertone_server_store::{Spool, Store};
@@ -144,6 +145,13 @@ pub(crate) enum MediaEvent {
     MailboxChanged {
         /// Whose.
         mailbox: SubscriberId,
+    },
+    /// A leg was closed: for `Exchange::handle_measured`.
+    Measured {
+        /// The leg.
+        leg: LegId,
+        /// What was measured of it; `None` where it never came to a description of both ends.
+        figures: Option<LegFigures>,
     },
     /// A leg is dead for good (ICE or DTLS failed): for `Exchange::handle_media_failed`.
     Failed {
@@ -328,12 +336,12 @@ impl Shared {
                 self.report(MediaEvent::Failed { leg });
             }
             MediaCommand::Menu { leg, .. } => self.report(MediaEvent::Failed { leg }),
+            MediaCommand::Close { leg } => self.report(MediaEvent::Measured { leg, figures: None }),
             // The leg is gone, and nobody listens.
             MediaCommand::Play { .. }
             | MediaCommand::StopPlaying { .. }
             | MediaCommand::Press { .. }
-            | MediaCommand::Dialled { .. }
-            | MediaCommand::Close { .. } => {}
+            | MediaCommand::Dialled { .. } => {}
         }
     }
 

@@ -16,6 +16,7 @@ use super::{
         Agreed, fingerprint, offer_order, read_rtp_answer, read_rtp_offer, unacceptable, webrtc_answer_formats,
         webrtc_offer_formats,
     },
+    figures::Figures,
     leg::{Leg, Transport, Usage, WebRtcLeg},
     rtp::RtpLeg,
     state::{CONNECT_WITHIN, State},
@@ -185,6 +186,9 @@ impl State {
             let sdp = webrtc.peer.offer_again(now).map_err(failed)?;
             return Ok(with_destination(&drop_duplicate_payload_types(&sdp)));
         }
+        if !codecs.iter().any(|codec| codec.is_coded()) {
+            return Err(MediaFailure::Unacceptable("the caller's codec is for phones alone".into()));
+        }
         let formats = webrtc_offer_formats(codecs);
         let stream = SendStream::new(rand::random());
         let (peer, sdp) = Peer::offer(self.setup(&stream, peer, &formats), now).map_err(failed)?;
@@ -298,6 +302,7 @@ fn new_leg(transport: Transport) -> Leg {
         agreed: None,
         stream,
         adapter: Adapter::default(),
+        figures: Figures::default(),
         usage: Usage::Idle,
         player: None,
         presses: None,

@@ -86,7 +86,8 @@ impl Recording {
     pub(super) fn media_type(codec: Codec) -> &'static str {
         match codec {
             Codec::Pcmu | Codec::Pcma | Codec::G722 => "audio/wav",
-            Codec::Opus => "audio/ogg",
+            // Never recorded: G.729 is not agreed on with the mailbox.
+            Codec::Opus | Codec::G729 => "audio/ogg",
         }
     }
 

@@ -93,7 +93,8 @@ impl State {
 
     /// A leg's other end says how our stream arrives: who encodes for it follows.
     pub(super) fn adapt(&mut self, id: LegId, block: &rtcp::Block, now: Instant) {
-        let Some(Leg { adapter, agreed: Some(agreed), usage, .. }) = self.legs.get_mut(&id) else { return };
+        let Some(Leg { adapter, agreed: Some(agreed), figures, usage, .. }) = self.legs.get_mut(&id) else { return };
+        figures.told(block);
         let Some(plan) = adapter.handle_report(block, agreed.codec.clock_rate(), now) else { return };
         tracing::debug!(leg = id.0, ?plan, "a leg's network is another one");
         match usage {

@@ -79,6 +79,11 @@ impl RtpLeg {
         Ok(())
     }
 
+    /// Whether what is said is encrypted.
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.srtp.is_some()
+    }
+
     /// The RTP packet in a datagram: decrypted, or `None` if it is not authentic.
     pub(super) fn open<'a>(&mut self, datagram: &'a [u8]) -> Option<Cow<'a, [u8]>> {
         match &mut self.srtp {

@@ -150,8 +150,12 @@ impl State {
     /// What a leg's other end said: to the other leg, or into the message.
     fn handle_packet(&mut self, id: LegId, packet: &RtpPacket, now: Instant) {
         let Some(leg) = self.legs.get_mut(&id) else { return };
-        let is_comfort = leg.agreed.as_ref().is_some_and(|agreed| agreed.meaning(packet.payload_type) == Some(Meaning::Comfort));
-        if is_comfort {
+        let agreed = leg.agreed.as_ref().map(|agreed| (agreed.meaning(packet.payload_type), agreed.codec.clock_rate()));
+        let (meaning, rate) = agreed.unwrap_or_default();
+        if let Some(meaning) = meaning {
+            leg.figures.heard(packet, meaning, rate, now);
+        }
+        if meaning == Some(Meaning::Comfort) {
             leg.resting = Some(packet.clone());
             self.set_timer(Timer::Rest(id), Some(now + REST));
         } else if leg.resting.take().is_some() {
@@ -407,7 +411,10 @@ impl State {
         self.set_timer(Timer::Report(id), None);
         self.set_timer(Timer::Rest(id), None);
         self.set_timer(Timer::WebRtc(id), None);
-        let Some(mut leg) = self.legs.remove(&id) else { return };
+        let Some(mut leg) = self.legs.remove(&id) else {
+            return self.shared.report(MediaEvent::Measured { leg: id, figures: None });
+        };
+        let figures = leg.measured();
         if let Transport::WebRtc(webrtc) = &mut leg.transport {
             self.demultiplexer.remove(id, webrtc.peer.ufrag());
             webrtc.peer.close(&self.sockets);
@@ -423,6 +430,7 @@ impl State {
                 }
             }
         }
+        self.shared.report(MediaEvent::Measured { leg: id, figures });
     }
 
     /// A BYE overtakes the last packets of its call, which come by another socket: they belong to the message.

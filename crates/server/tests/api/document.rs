@@ -4,10 +4,11 @@ use serde_json::Value;
 
 use crate::world::World;
 
-const EXPECTED: [(&str, &[&str]); 28] = [
+const EXPECTED: [(&str, &[&str]); 29] = [
     ("/sip", &["get"]),
     ("/v1/calling", &["get", "put"]),
     ("/v1/call-records", &["get"]),
+    ("/v1/call-records/{call}/figures", &["put"]),
     ("/v1/changes", &["get"]),
     ("/v1/devices", &["get"]),
     ("/v1/devices/{id}", &["delete"]),

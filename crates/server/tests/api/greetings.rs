@@ -149,11 +149,9 @@ async fn the_greeting_of_the_account_is_heard_with_my_name_and_in_my_language() 
         assert_eq!((answer.status().as_u16(), &answer.headers()["content-type"]), (200, &"audio/wav".parse().unwrap()));
         container::decode(&answer.bytes().await.unwrap()).unwrap()
     };
-    let [english, german] = [
-        &include_bytes!("../../../../assets/greeting-en.wav")[..],
-        &include_bytes!("../../../../assets/greeting-de.wav")[..],
-    ]
-    .map(|file| container::decode(file).unwrap());
+    let [english, german] =
+        [&include_bytes!("../../../../assets/greeting-en.wav")[..], &include_bytes!("../../../../assets/greeting-de.wav")[..]]
+            .map(|file| container::decode(file).unwrap());
     assert_eq!(put(&ada, "/v1/me", &json!({"language": "en", "ring_s": 20})).await.status(), 200);
     assert_eq!(heard(&ada).await, english);
     assert_eq!(put(&ada, "/v1/me", &json!({"language": "de", "ring_s": 20})).await.status(), 200);

@@ -1,6 +1,8 @@
-use aftertone_model::{Fullness, Message, MessageState, OwnKeeping, Timestamp};
+use aftertone_model::{
+    CallFigures, Direction, Fullness, MeasuredCall, MediaPath, Message, MessageState, OwnKeeping, StreamFigures, Timestamp,
+};
 use aftertone_server_store::{Disk, MailboxKeeping, SqliteStore};
-use aftertone_sync::{ChangeBody, ChangesPage, Forwarded, MailboxRoom, ProblemCode};
+use aftertone_sync::{Change, ChangeBody, ChangesPage, Forwarded, MailboxRoom, ProblemCode};
 use reqwest::{Method, Response};
 use serde_json::json;
 
@@ -8,6 +10,10 @@ use crate::world::{Phone, World, problem, soon};
 
 async fn changes(phone: &Phone, query: &str) -> ChangesPage {
     serde_json::from_value(phone.json(&format!("/v1/changes{query}")).await).unwrap()
+}
+
+async fn put(phone: &Phone, path: &str, body: &serde_json::Value) -> Response {
+    phone.request(Method::PUT, path).json(body).send().await.unwrap()
 }
 
 async fn act(phone: &Phone, message: &Message, action: &str, key: &str) -> Response {
@@ -33,6 +39,67 @@ async fn a_message_travels_in_the_feed_and_its_state_with_it() {
 
     let stale = phone.get("/v1/changes?since=1.1").await;
     problem(stale, 409, ProblemCode::CursorReset).await;
+}
+
+#[tokio::test]
+async fn how_a_call_sounded_is_in_its_record_and_travels_in_the_feed() {
+    let world = World::start().await;
+    let phone = world.sign_in("ada").await;
+    let message = world.leave_message(&phone, b"sound").await;
+    let before = changes(&phone, "").await;
+    let (call, owner) = (message.envelope.call, phone.signed_in.me.subscriber.id);
+    let inbound = StreamFigures { packets: 950, lost: 50, jitter_ms: 7, mos_centi: 380 };
+    let figures = CallFigures {
+        codec: "PCMA".into(),
+        path: MediaPath::Mailbox,
+        encrypted: false,
+        inbound: Some(inbound),
+        outbound: None,
+        round_trip_ms: Some(31),
+    };
+    let measured = MeasuredCall { call, owner, direction: Direction::Incoming, figures: figures.clone() };
+    assert!(world.server.store().note_figures(&measured).await.unwrap());
+    let page = changes(&phone, &format!("?since={}", before.cursor)).await;
+    let [Change { body: ChangeBody::CallRecord { record }, .. }] = &page.changes[..] else { panic!("{page:?}") };
+    assert_eq!(record.figures, Some(figures));
+    let expect = json!({
+        "codec": "PCMA", "path": "mailbox", "encrypted": false, "outbound": null, "round_trip_ms": 31,
+        "inbound": {"packets": 950, "lost": 50, "jitter_ms": 7, "mos_centi": 380},
+    });
+    assert_eq!(phone.json("/v1/call-records").await["call_records"][0]["figures"], expect);
+}
+
+#[tokio::test]
+async fn a_device_says_how_a_call_sounded_that_the_server_saw_nothing_of() {
+    let world = World::start().await;
+    let (phone, other) = (world.sign_in("ada").await, world.sign_in("bob").await);
+    let message = world.leave_message(&phone, b"sound").await;
+    let (call, owner) = (message.envelope.call, phone.signed_in.me.subscriber.id);
+    let heard = json!({"packets": 990, "lost": 10, "jitter_ms": 4, "mos_centi": 431});
+    let body = json!({"direction": "incoming", "inbound": null, "outbound": heard, "round_trip_ms": 12});
+    let path = format!("/v1/call-records/{call}/figures");
+    problem(put(&phone, &path, &body).await, 409, ProblemCode::Conflict).await;
+    let figures = CallFigures {
+        codec: "opus".into(),
+        path: MediaPath::Direct,
+        encrypted: true,
+        inbound: None,
+        outbound: None,
+        round_trip_ms: None,
+    };
+    world.server.store().note_figures(&MeasuredCall { call, owner, direction: Direction::Incoming, figures }).await.unwrap();
+    assert_eq!(put(&phone, &path, &body).await.status(), 204);
+    let expect = json!({
+        "codec": "opus", "path": "direct", "encrypted": true, "inbound": null, "outbound": heard, "round_trip_ms": 12,
+    });
+    assert_eq!(phone.json("/v1/call-records").await["call_records"][0]["figures"], expect);
+    // Nobody says it of others' calls, nor of one that wasn't, nor what can't be.
+    problem(put(&other, &path, &body).await, 404, ProblemCode::NotFound).await;
+    let outgoing = json!({"direction": "outgoing", "inbound": null, "outbound": heard, "round_trip_ms": 12});
+    problem(put(&phone, &path, &outgoing).await, 404, ProblemCode::NotFound).await;
+    let absurd = json!({"packets": 1, "lost": 0, "jitter_ms": 4, "mos_centi": 451});
+    let absurd = json!({"direction": "incoming", "inbound": absurd, "outbound": heard, "round_trip_ms": 12});
+    problem(put(&phone, &path, &absurd).await, 422, ProblemCode::BadRequest).await;
 }
 
 #[tokio::test]

@@ -78,6 +78,7 @@ impl World {
             end: EndReason::Diverted,
             diverted: Some(Reason::NoAnswer),
             message: None,
+            figures: None,
         };
         let recording = FinishedRecording {
             envelope: Envelope {

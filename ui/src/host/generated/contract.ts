@@ -306,7 +306,11 @@ outcome: Outcome,
 /**
  * The message that the caller left, while it is there and not in the trash.
  */
-message: LogMessage | null, };
+message: LogMessage | null, 
+/**
+ * How it sounded, once that is known.
+ */
+figures: FiguresView | null, };
 
 /**
  * A window of the call log, the latest first.
@@ -362,6 +366,14 @@ state: CallState,
  * The other party doesn't hear the microphone.
  */
 muted: boolean, 
+/**
+ * It is being recorded here.
+ */
+recording: boolean, 
+/**
+ * It may be recorded here.
+ */
+recordable: boolean, 
 /**
  * It is held here.
  */
@@ -433,7 +445,7 @@ estimated_ms: number, };
 /**
  * Why a command failed: only what the interface has a sentence or a reaction for.
  */
-export type Code = "not_signed_in" | "already_signed_in" | "wrong_credentials" | "bad_invitation" | "bad_picture" | "bad_server" | "not_encrypted" | "rate_limited" | "dns" | "connect" | "tls" | "server" | "storage_full" | "provider_dns" | "provider_connect" | "provider_tls" | "provider_credentials" | "provider_refused" | "own_failed" | "token_missing" | "storage_broken" | "storage_too_new" | "secrets_locked" | "secrets_missing" | "bad_number" | "no_such_call" | "gone" | "unknown_recipient" | "private_message" | "sound_missing" | "unsupported_sound" | "sound_too_long" | "conflict" | "weak_pin" | "file_failed" | "audio_device" | "test_call_running" | "notification_not_shown" | "internal";
+export type Code = "not_signed_in" | "already_signed_in" | "wrong_credentials" | "bad_invitation" | "bad_picture" | "bad_server" | "not_encrypted" | "rate_limited" | "dns" | "connect" | "tls" | "server" | "storage_full" | "provider_dns" | "provider_connect" | "provider_tls" | "provider_credentials" | "provider_refused" | "own_failed" | "token_missing" | "storage_broken" | "storage_too_new" | "secrets_locked" | "secrets_missing" | "not_allowed" | "bad_number" | "number_not_allowed" | "number_barred" | "number_costs_extra" | "no_such_call" | "gone" | "unknown_recipient" | "private_message" | "sound_missing" | "unsupported_sound" | "sound_too_long" | "conflict" | "weak_pin" | "file_failed" | "audio_device" | "test_call_running" | "notification_not_shown" | "internal";
 
 /**
  * What the interface asks for. The answer is `()` or a [`Code`](crate::Code); what it changes comes as an [`Event`](crate::Event).
@@ -498,7 +510,15 @@ call: string,
 /**
  * Off or on.
  */
-muted: boolean, } | { "type": "set_held", 
+muted: boolean, } | { "type": "set_recording", 
+/**
+ * Which.
+ */
+call: string, 
+/**
+ * On or off.
+ */
+on: boolean, } | { "type": "set_held", 
 /**
  * Which.
  */
@@ -610,7 +630,7 @@ greeting: string,
 /**
  * Where to begin, in milliseconds.
  */
-position_ms: number | null, } | { "type": "describe_greeting", 
+position_ms: number | null, } | { "type": "play_account_greeting" } | { "type": "describe_greeting", 
 /**
  * Which.
  */
@@ -646,7 +666,11 @@ until: string | null, } | { "type": "remove_greeting",
 /**
  * Which.
  */
-greeting: string, } | { "type": "start_recording" } | { "type": "stop_recording" } | { "type": "load_recording", 
+greeting: string, } | { "type": "start_recording", 
+/**
+ * What for: it ends by itself once it is as long as that may be.
+ */
+use: RecordingUse, } | { "type": "stop_recording" } | { "type": "load_recording", 
 /**
  * Its name.
  */
@@ -690,7 +714,23 @@ to_ms: number,
 /**
  * What it is used for.
  */
-use: GreetingUse, } | { "type": "coach", 
+use: GreetingUse, } | { "type": "save_name", 
+/**
+ * What is said.
+ */
+text: string, 
+/**
+ * The language that it is spoken in.
+ */
+language: Language, 
+/**
+ * Where it begins, in milliseconds.
+ */
+from_ms: number, 
+/**
+ * Where it ends, in milliseconds.
+ */
+to_ms: number, } | { "type": "coach", 
 /**
  * What is said.
  */
@@ -943,6 +983,36 @@ soon: boolean,
 over: boolean, };
 
 /**
+ * How the sound of a call travelled, as its record says: between the server and the owner's phone, or the caller's where the
+ * mailbox took the call.
+ */
+export type FiguresView = { 
+/**
+ * The codec's name.
+ */
+codec: string, 
+/**
+ * Which way it took.
+ */
+path: MediaPath, 
+/**
+ * Whether it was encrypted.
+ */
+encrypted: boolean, 
+/**
+ * There and back, when it was measured.
+ */
+round_trip_ms: number | null, 
+/**
+ * What came from the phone, when the server saw it.
+ */
+inbound: StreamView | null, 
+/**
+ * What the phone heard, when it reported.
+ */
+outbound: StreamView | null, };
+
+/**
  * What is the matter with a point.
  */
 export type FindingView = { "type": "found", 
@@ -1149,6 +1219,10 @@ export type GreetingsView = {
  */
 greetings: Array<GreetingRow>, 
 /**
+ * The spoken name, where there is one.
+ */
+name: SpokenName | null, 
+/**
  * The server has told them at least once; an empty list is really empty.
  */
 loaded: boolean, 
@@ -1295,6 +1369,11 @@ domain: string,
  * The server's address.
  */
 server: string, };
+
+/**
+ * Which way the sound of a call took.
+ */
+export type MediaPath = "relay" | "mailbox" | "direct";
 
 /**
  * A message in the list: who, when, why, how long, and how it sounds from afar.
@@ -1593,9 +1672,13 @@ export type PlaybackView = {
  */
 message: string | null, 
 /**
- * Which greeting; without a message or a greeting it is what was recorded.
+ * Which greeting.
  */
 greeting: string | null, 
+/**
+ * The account's greeting, as callers hear it; without that, a message or a greeting it is what was recorded.
+ */
+account_greeting: boolean, 
 /**
  * Where it is.
  */
@@ -1752,6 +1835,11 @@ file: string | null,
  * Nothing can be heard in it.
  */
 silent: boolean, };
+
+/**
+ * What is recorded.
+ */
+export type RecordingUse = "greeting" | "name";
 
 /**
  * How long it rings before the mailbox answers.
@@ -1928,6 +2016,36 @@ from: string,
 to: string, };
 
 /**
+ * The person's name in their own voice: said to callers before the greeting of the account.
+ */
+export type SpokenName = { 
+/**
+ * Names it in [`Command::PlayGreeting`](crate::Command::PlayGreeting) and
+ * [`Command::RemoveGreeting`](crate::Command::RemoveGreeting).
+ */
+id: string, 
+/**
+ * What is said; empty where it was recorded by phone.
+ */
+text: string, 
+/**
+ * The language that it is spoken in.
+ */
+language: Language, 
+/**
+ * How long it is; none without a sound.
+ */
+duration_ms: number | null, 
+/**
+ * Its loudness over time, 0 to 255.
+ */
+peaks: Array<number>, 
+/**
+ * Whether the server has it.
+ */
+state: GreetingState, };
+
+/**
  * What happened to a message.
  */
 export type Story = { "type": "came_in", 
@@ -1964,6 +2082,27 @@ at: string,
  * What.
  */
 what: Story, };
+
+/**
+ * One direction.
+ */
+export type StreamView = { 
+/**
+ * 0 (nothing is heard) to 4 (as good as it gets).
+ */
+bars: number, 
+/**
+ * Packets that were lost of a thousand.
+ */
+loss_permille: number, 
+/**
+ * How unevenly they came.
+ */
+jitter_ms: number, 
+/**
+ * What a listener would say, in hundredths: 100 (bad) to 450 (ITU-T G.107).
+ */
+mos_centi: number, };
 
 /**
  * A greeting that is played whatever the rules say.
@@ -2120,6 +2259,10 @@ count: number,
 /**
  * The file, or for several their folder.
  */
+place: string, } | { "type": "recorded", 
+/**
+ * The file.
+ */
 place: string, } | { "type": "greeting_removed", 
 /**
  * What it was called.
@@ -2133,6 +2276,10 @@ part: PlanPart, } | { "type": "greeting_kept",
  * What it is called.
  */
 title: string, 
+/**
+ * There is no connection: it is sent later.
+ */
+waits: boolean, } | { "type": "name_removed" } | { "type": "name_kept", 
 /**
  * There is no connection: it is sent later.
  */

@@ -1,12 +1,16 @@
 //! Making and taking calls.
 
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use aftertone_client::{CallPhase, CallSnapshot, CommandError, Connection, Event, EventStream, News, Session, TestMessage};
 use aftertone_model::CallId;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::{
+    Sound,
     files::Files,
     lines::{self, Failure, Teller, reason_code},
 };
@@ -17,9 +21,9 @@ const ONLINE_WITHIN: Duration = Duration::from_secs(20);
 const TAIL: Duration = Duration::from_millis(400);
 
 /// What to do with a call that comes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) enum What {
-    Answer { length: Option<Duration> },
+    Answer { length: Option<Duration>, record: Option<PathBuf> },
     Decline,
     Ignore,
 }
@@ -30,9 +34,10 @@ pub(crate) async fn call(
     events: &mut EventStream,
     files: &Files,
     target: &str,
-    length: Option<Duration>,
+    sound: &Sound,
     press: Option<&str>,
 ) -> Result<(), Failure> {
+    let length = sound.length;
     let mut teller = online(events).await?;
     let call = session.dial(target).await?;
     let (mut hang_up_at, mut answered) = (None, false);
@@ -49,6 +54,7 @@ pub(crate) async fn call(
             CallPhase::Active => {
                 answered = true;
                 hang_up_at = length.map(|length| Instant::now() + length);
+                record(session, call, sound.record_call.as_deref()).await?;
                 if let Some(keys) = press {
                     tokio::spawn(press_keys(session.clone(), call, keys.to_owned()));
                 }
@@ -79,16 +85,16 @@ pub(crate) async fn wait(session: &Session, events: &mut EventStream, files: &Fi
             break call;
         }
     };
-    let length = match what {
-        What::Answer { length } => {
+    let (length, mut file) = match what {
+        What::Answer { length, record } => {
             too_late_is_told(session.answer(incoming.id).await)?;
-            length
+            (length, record)
         }
         What::Decline => {
             too_late_is_told(session.decline(incoming.id).await)?;
-            None
+            (None, None)
         }
-        What::Ignore => None,
+        What::Ignore => (None, None),
     };
     let mut hang_up_at = None;
     loop {
@@ -99,10 +105,21 @@ pub(crate) async fn wait(session: &Session, events: &mut EventStream, files: &Fi
             continue;
         }
         match call.phase {
-            CallPhase::Active => hang_up_at = hang_up_at.or_else(|| length.map(|length| Instant::now() + length)),
+            CallPhase::Active => {
+                hang_up_at = hang_up_at.or_else(|| length.map(|length| Instant::now() + length));
+                record(session, call.id, file.take().as_deref()).await?;
+            }
             CallPhase::Ended(_) => return Ok(()),
             CallPhase::Dialing | CallPhase::Ringing | CallPhase::Connecting => {}
         }
+    }
+}
+
+/// Records both sides from now on, where that is wanted.
+async fn record(session: &Session, call: CallId, file: Option<&Path>) -> Result<(), Failure> {
+    match file {
+        Some(file) => too_late_is_told(session.record(call, Some(file.to_owned())).await),
+        None => Ok(()),
     }
 }
 

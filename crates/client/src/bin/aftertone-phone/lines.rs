@@ -3,7 +3,8 @@
 use std::{collections::BTreeSet, fmt::Display, io::Write};
 
 use aftertone_client::{
-    CallPhase, CallQuality, CallSnapshot, CommandError, Connection, Event, MediaPath, OfflineReason, SignInError, TestMessage,
+    CallPhase, CallQuality, CallRecording, CallSnapshot, CommandError, Connection, Event, MediaPath, OfflineReason,
+    RecordingState, SignInError, TestMessage,
 };
 use aftertone_model::{CallId, Direction, Message, Timestamp};
 use serde_json::{Value, json};
@@ -40,6 +41,7 @@ impl From<CommandError> for Failure {
             CommandError::Over => "over".into(),
             CommandError::Offline { reason, .. } => reason_code(*reason).into(),
             CommandError::NoSuchCall => "no_such_call".into(),
+            CommandError::NotAllowed => "not_allowed".into(),
             CommandError::InvalidTarget => "invalid_target".into(),
             CommandError::NoSuchMessage => "no_such_message".into(),
             CommandError::Refused { code, .. } => word(code),
@@ -90,6 +92,7 @@ impl Teller {
             }
             Event::Call(call) => self.call(call),
             Event::Quality(quality) => quality_line(quality),
+            Event::Recording(recording) => recording_line(recording),
             Event::SignedOut { by_us: false } => error(&Failure::new("credentials", "the server signed this device out")),
             Event::TestMessage(state) => test_line(state),
             Event::Connection(Connection::Connecting)
@@ -151,6 +154,15 @@ fn quality_line(quality: &CallQuality) {
             "unheard": quality.unheard, "sent": sent,
         }),
     );
+}
+
+fn recording_line(recording: &CallRecording) {
+    let (state, detail) = match &recording.state {
+        RecordingState::Running => ("running", None),
+        RecordingState::Done => ("done", None),
+        RecordingState::Failed { detail } => ("failed", Some(detail)),
+    };
+    line("recording", json!({ "call": recording.call.to_string(), "file": recording.file, "state": state, "detail": detail }));
 }
 
 fn test_line(state: &TestMessage) {

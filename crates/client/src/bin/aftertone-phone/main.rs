@@ -88,6 +88,10 @@ struct Sound {
     /// Where to write what is heard: a WAV file, 48 kHz.
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
+    /// Record both sides, from the answer on, into this new file: Ogg-Opus, left what is said and right what is heard. The
+    /// account must allow it, and the other end hears a tone.
+    #[arg(long, value_name = "FILE")]
+    record_call: Option<PathBuf>,
     /// Hang up after they talked for so long, e.g. 10s, 500ms, 2m. Without it: at the end of what is said, or never.
     #[arg(long = "for", value_name = "TIME", value_parser = duration)]
     length: Option<Duration>,
@@ -187,12 +191,10 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
 
 async fn perform(command: Command, session: &Session, events: &mut EventStream, files: &Files) -> Result<(), Failure> {
     match command {
-        Command::Call { target, sound, press } => {
-            calls::call(session, events, files, &target, sound.length, press.as_deref()).await
-        }
+        Command::Call { target, sound, press } => calls::call(session, events, files, &target, &sound, press.as_deref()).await,
         Command::Wait { answer, decline, sound, .. } => {
             let what = match (answer, decline) {
-                (true, _) => calls::What::Answer { length: sound.length },
+                (true, _) => calls::What::Answer { length: sound.length, record: sound.record_call },
                 (_, true) => calls::What::Decline,
                 (false, false) => calls::What::Ignore,
             };

@@ -15,7 +15,7 @@ use std::{
 use aftertone_exchange::{
     DepositOrder, Directory, Event, Exchange, ExchangeConfig, LegId, MediaCommand, Output, Person, PhoneCredentials, ReachId, Way,
 };
-use aftertone_model::{CallRecord, CallingRights, DeviceId, Language, Now, Subscriber, SubscriberId, Timestamp};
+use aftertone_model::{CallRecord, CallingRights, DeviceId, Language, MeasuredCall, Now, Subscriber, SubscriberId, Timestamp};
 use aftertone_rules::Answering;
 use aftertone_sip::{
     self as sip, ConnectionId, Flow, Transport,
@@ -32,6 +32,7 @@ pub(crate) struct World {
     pub(crate) phones: Vec<Phone>,
     pub(crate) plane: Plane,
     pub(crate) logged: Vec<CallRecord>,
+    pub(crate) measured: Vec<MeasuredCall>,
     pub(crate) events: Vec<Event>,
     /// Everything that went over the wire: from whom, and the first line.
     pub(crate) wire: Vec<String>,
@@ -113,6 +114,7 @@ impl World {
             phones: Vec::new(),
             plane: Plane::default(),
             logged: Vec::new(),
+            measured: Vec::new(),
             events: Vec::new(),
             wire: Vec::new(),
             ways: Vec::new(),
@@ -221,6 +223,7 @@ impl World {
         match event {
             Event::Media(command) => self.on_media(command),
             Event::Logged(record) => self.logged.push(record),
+            Event::Measured(measured) => self.measured.push(measured),
             Event::BindingsToSave(_) => {}
             Event::Locate { request, .. } => self.exchange.handle_located(request, self.ways.clone(), self.now),
             Event::Reach { request, way } => self.reach(request, &way),
@@ -251,6 +254,7 @@ impl World {
         match reply {
             Some(plane::Reply::Described(request, result)) => self.exchange.handle_described(request, result, self.now),
             Some(plane::Reply::Applied(request, result)) => self.exchange.handle_applied(request, result, self.now),
+            Some(plane::Reply::Measured(leg, figures)) => self.exchange.handle_measured(leg, Some(figures), self.now),
             None => {}
         }
     }

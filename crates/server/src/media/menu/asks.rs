@@ -280,6 +280,7 @@ fn reply_of(owner: &Subscriber, recipient: &Subscriber, codec: Codec) -> (NewRec
         end: EndReason::Diverted,
         diverted: Some(Reason::Direct),
         message: None,
+        figures: None,
     };
     let format = SoundFormat { media_type: Recording::media_type(codec).into(), codec: codec.name().into() };
     let jobs = vec![compact_later(envelope.id, now)];

@@ -479,6 +479,8 @@ export const de: Words = {
     intro: "Was Anrufer vor dem Signalton hören.",
     new: "Neue Ansage",
     list: "Meine Ansagen",
+    search: "Titel und Texte durchsuchen",
+    emptySearchText: "Versuchen Sie ein Wort, das in der Ansage vorkommt.",
     loading: "Ihre Ansagen werden geholt …",
     emptyTitle: "Noch keine eigene Ansage",
     emptyText: "Anrufer hören die Ansage des Kontos. Nehmen Sie eine eigene auf: Das dauert eine Minute, und bei den Worten helfen wir.",

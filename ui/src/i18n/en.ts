@@ -479,6 +479,8 @@ export const en = {
     intro: "What callers hear before the beep.",
     new: "New greeting",
     list: "My greetings",
+    search: "Search titles and texts",
+    emptySearchText: "Try a word that is said in the greeting.",
     loading: "Fetching your greetings…",
     emptyTitle: "Nothing of your own yet",
     emptyText: "Callers hear the greeting of the account. Record your own: it takes a minute, and we help you with the words.",

@@ -28,7 +28,7 @@
  *   `microphone-level` (a meter), `test-microphone`, `test-speaker`, `test-ringer`, `volume-speaker`, `volume-ringer`, `echo-cancellation`,
  *   `noise-suppression`, `gain-control`, `tone-region`,
  *   `sign-out`, `sign-out-confirm`.
- * Greetings: `greetings`, `greeting` (a row, with `data-greeting-id`, `data-use`: standard, temporary or nothing, `data-state`), `greeting-new`,
+ * Greetings: `greetings`, `greeting` (a row, with `data-greeting-id`, `data-use`: standard, temporary or nothing, `data-state`), `greeting-new`, `greeting-search`,
  *   `greeting-standard`, `greeting-temporary`, `greeting-edit`, `greeting-delete`, `greeting-dialog`, `greeting-title`, `greeting-text`,
  *   `greeting-language`, `greeting-ends`, `greeting-until`, `greeting-save`; recording: `studio`, `template-office` …, `company`, `recorder`
  *   (with `data-state`: empty, countdown, recording, recorded), `record`, `record-stop`, `record-level` and `record-gauge` (meters), `record-file`,
@@ -163,6 +163,7 @@ export const ids = {
   greetings: "greetings",
   greeting: "greeting",
   greetingNew: "greeting-new",
+  greetingSearch: "greeting-search",
   greetingStandard: "greeting-standard",
   greetingTemporary: "greeting-temporary",
   greetingEdit: "greeting-edit",

@@ -35,6 +35,19 @@ describe("the list", () => {
     expect((await world.asked("set_temporary_greeting")).until).toBe(new Date(2126, 11, 7).toISOString());
   });
 
+  test("found by what is said in them, whatever the capitals and accents", async () => {
+    const world = await open();
+    const all = titles(world).length;
+    await world.user.type(await world.find("greeting-search"), "VACATION märia");
+    await waitFor(() => expect(titles(world)).toEqual(["November vacation"]));
+    await expectAccessible();
+    await world.user.type(world.get("greeting-search"), " xyz");
+    await waitFor(() => expect(world.get("empty").textContent).toContain("xyz"));
+    await expectAccessible();
+    await world.user.keyboard("{Escape}");
+    await waitFor(() => expect(titles(world)).toHaveLength(all));
+  });
+
   test("deleted, and brought back by the toast", async () => {
     const world = await open();
     await world.user.click(world.all("greeting-delete")[1] as HTMLElement);

@@ -149,7 +149,7 @@ fn seconds(message: &Value) -> Result<f64> {
 async fn leaves_a_message(codec: &str, transport: &str, pesq: f64) -> Result<()> {
     let world = World::new().await?;
     let speech = sound::sentence()?;
-    let said = Sound::silence(LEAD_S).then(&speech).then(&Sound::silence(TAIL_S));
+    let said = Sound::silence(LATE_S).then(&speech).then(&Sound::silence(TAIL_S));
     let (caller, greeted) = world.impatient_caller(codec, transport, &said).await?;
     let call = World::over(caller, greeted).await?;
     let sent_s = call.after_the_beep()?;

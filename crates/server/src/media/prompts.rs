@@ -110,7 +110,8 @@ impl CodecPrompts {
     }
 }
 
-/// The prompts of all codecs. Opus takes a moment to encode: a thread does it while the server starts.
+/// The prompts of all codecs. Some take a moment to encode: each has a thread for it while the server starts, so that a caller waits for
+/// their own codec alone.
 #[derive(Debug, Clone)]
 pub(super) struct Prompts(Arc<[(Codec, OnceLock<CodecPrompts>)]>);
 
@@ -119,28 +120,29 @@ impl Prompts {
         let read = |name: &str, wav: &[u8]| {
             Pcm::read(wav).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("the {name}: {error:#}")))
         };
-        let spoken = Spoken {
+        let spoken = Arc::new(Spoken {
             en: read("English greeting", &greetings.en)?,
             de: read("German greeting", &greetings.de)?,
             unavailable_en: read("English announcement", &greetings.unavailable_en)?,
             unavailable_de: read("German announcement", &greetings.unavailable_de)?,
             full_en: read("English announcement of a full mailbox", &greetings.full_en)?,
             full_de: read("German announcement of a full mailbox", &greetings.full_de)?,
-        };
-        // G.711 first: it takes the least time, and it is what callers from outside have.
-        let codecs = [Codec::Pcma, Codec::Pcmu, Codec::G722, Codec::Opus];
-        let prompts = Self(codecs.into_iter().map(|codec| (codec, OnceLock::new())).collect());
-        let filling = prompts.clone();
-        thread::Builder::new().name("prompts".into()).spawn(move || {
-            for (codec, slot) in filling.0.iter() {
-                let made = CodecPrompts::encode(*codec, &spoken).unwrap_or_else(|error| {
-                    tracing::error!(%codec, "the prompts can't be encoded, callers hear nothing: {error:#}");
-                    CodecPrompts::default()
-                });
-                drop(slot.set(made));
-            }
-        })?;
+        });
+        let prompts = Self(Codec::ALL.into_iter().map(|codec| (codec, OnceLock::new())).collect());
+        for index in 0..prompts.0.len() {
+            let (filling, spoken) = (prompts.clone(), Arc::clone(&spoken));
+            thread::Builder::new().name("prompts".into()).spawn(move || filling.fill(index, &spoken))?;
+        }
         Ok(prompts)
+    }
+
+    fn fill(&self, index: usize, spoken: &Spoken) {
+        let Some((codec, slot)) = self.0.get(index) else { return };
+        let made = CodecPrompts::encode(*codec, spoken).unwrap_or_else(|error| {
+            tracing::error!(%codec, "the prompts can't be encoded, callers hear nothing: {error:#}");
+            CodecPrompts::default()
+        });
+        drop(slot.set(made));
     }
 
     /// The prompts in this codec, once they are ready.

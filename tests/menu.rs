@@ -764,7 +764,8 @@ async fn guessing_gets_nowhere_and_locks_nobody_out_of_the_app_or_of_the_own_pho
     let trusting = ["--trust", "127.0.0.1/32"];
     let world = World::with("en", &trusting).await?;
     world.set_pin().await?;
-    sipp::press(world.hosted.sip_udp, "*98", 16, "1001#482158#").await?;
+    let pace = sipp::Pace { at_once: 16, ..sipp::Pace::default() };
+    sipp::press(world.hosted.sip_udp, "*98", 16, "1001#482158#", pace).await?;
     is_locked(&world).await?;
     let world = world.restarted(&trusting).await?;
     is_locked(&world).await?;

@@ -95,25 +95,46 @@ pub async fn leave(server: SocketAddr, extension: &str, speech: &Sound, keys: Ke
     ended(running, folder.path(), Duration::from_secs(60)).await
 }
 
-/// Callers who press these keys by SIP INFO, all at once, each with a number of their own, and then hang up.
+/// How quick those are who press keys.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// So many of them call at the same time, and as many begin in a second.
+    pub at_once: u32,
+    /// Before each key.
+    pub pause: Duration,
+    /// From the last key to the hang-up.
+    pub hold: Duration,
+    /// All of them have to be done by then.
+    pub limit: Duration,
+}
+
+impl Default for Pace {
+    /// Ten, as fast as a person with a list.
+    fn default() -> Self {
+        let ms = Duration::from_millis;
+        Self { at_once: 10, pause: ms(80), hold: ms(1_500), limit: Duration::from_secs(60) }
+    }
+}
+
+/// Callers who press these keys by SIP INFO, each with a number of their own, and then hang up.
 ///
 /// # Errors
 /// Where a call fails.
-pub async fn press(server: SocketAddr, target: &str, calls: u32, keys: &str) -> Result<()> {
+pub async fn press(server: SocketAddr, target: &str, calls: u32, keys: &str, pace: Pace) -> Result<()> {
     let folder = with_speech(&Sound::silence(1.0))?;
     let mut infos = String::new();
     for (n, key) in keys.chars().enumerate() {
-        let fields = [("PAUSE", "80".to_owned()), ("NUMBER", (n + 2).to_string()), ("KEY", key.to_string())];
+        let fields = [("PAUSE", pace.pause.as_millis().to_string()), ("NUMBER", (n + 2).to_string()), ("KEY", key.to_string())];
         let fill = |text: String, (name, value): &(&str, String)| text.replace(&format!("@{name}@"), value);
         infos.push_str(&fields.iter().fold(INFO.to_owned(), fill));
     }
     let goodbye = format!("CSeq: {} BYE", keys.len() + 2);
     let scenario = SCENARIO.replace("<pause/>", &format!("{infos}<pause/>")).replace("CSeq: 2 BYE", &goodbye);
-    let calls = calls.to_string();
+    let (calls, at_once, hold) = (calls.to_string(), pace.at_once.to_string(), pace.hold.as_millis().to_string());
     let mut command = Command::new("sipp");
-    command.args(["-s", target, "-m", &calls, "-l", &calls, "-r", "10", "-d", "1500"]);
+    command.args(["-s", target, "-m", &calls, "-l", &at_once, "-r", &at_once, "-d", &hold]);
     let running = start(command, &scenario, server, process::free_port()?, folder.path())?;
-    ended(running, folder.path(), Duration::from_secs(60)).await
+    ended(running, folder.path(), pace.limit).await
 }
 
 /// A desk phone that rings and then refuses one call.

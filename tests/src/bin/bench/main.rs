@@ -11,6 +11,7 @@ mod handset;
 mod latency;
 mod list;
 mod notify;
+mod pins;
 mod quality;
 mod sip;
 mod start;
@@ -27,6 +28,7 @@ const USAGE: &str = "usage: aftertone-bench NAME [ARGUMENTS]
   latency [RUNS]   from mouth to ear over virtual sound devices, ours beside baresip
   list    a mailbox of 50,000 messages: opening, searching, scrolling
   notify  from the caller's hang-up to the notification and the row
+  pins [TRIES]     guessing a mailbox's PIN by phone, with the right one among the guesses
   quality [RUNS]   speech in Opus on bad networks, ours beside baresip
   sip     registrations and calls per second, ours beside Asterisk and Kamailio
   start   from starting the app to its first rows, its memory and its idling; Linphone beside it";
@@ -56,6 +58,7 @@ async fn run(arguments: &[String]) -> Result<Value> {
         "latency" => latency::run(arguments).await,
         "list" => list::run(arguments).await,
         "notify" => notify::run(arguments).await,
+        "pins" => pins::run(arguments).await,
         "quality" => quality::run(arguments).await,
         "sip" => sip::run(arguments).await,
         "start" => start::run(arguments).await,

@@ -28,7 +28,7 @@ const BEEP_S: f64 = 0.4;
 /// The answering machine takes so long before it speaks, so that a caller's sound is up.
 const PAUSE_S: f64 = 0.3;
 /// A server that has just started may still be encoding its prompts: so long a caller waits for what is late.
-const LATE_S: f64 = 4.0;
+const LATE_S: f64 = 6.0;
 const CALLER: &str = "+4930901821";
 
 struct World {

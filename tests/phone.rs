@@ -266,13 +266,13 @@ async fn it_calls_a_desk_phone() -> Result<()> {
 async fn it_leaves_a_message_over_webrtc() -> Result<()> {
     let world = World::new().await?;
     let words = sound::sentence()?;
-    let play = world.save("bob.wav", &Sound::silence(4.0).then(&words).then(&Sound::silence(0.5)))?;
+    let play = world.save("bob.wav", &Sound::silence(6.0).then(&words).then(&Sound::silence(0.5)))?;
     let record = world.file("heard.wav");
     let call = ["call", "alice", "--press", "#", "--play", text(&play), "--record", text(&record)];
     let told = Terminal::start(&world, &BOB, &call).await?.done().await?;
     assert_eq!(of(&told, "answered").len(), 1, "{told:?}");
     let beep_end = sound::tone_end(&load(&record)?, 1000.0).context("no beep")?;
-    assert!(beep_end < 4.0, "the key skipped the greeting: the beep was over after {beep_end:.2} s");
+    assert!(beep_end < 6.0, "the key skipped the greeting: the beep was over after {beep_end:.2} s");
     let message = world.alice.wait_for_messages(1, PATIENCE).await?.remove(0);
     assert_eq!((&message["caller"]["number"], &message["reason"]), (&"1002".into(), &"offline".into()), "{message}");
     assert_eq!(message["media_type"], "audio/ogg", "{message}");

@@ -72,7 +72,7 @@ async fn a_message_sounds_as_one_wants() -> Result<()> {
     // Into the middle by the waveform, then by keys, at another device.
     window.choose("player-device", "headset").await?;
     let in_ear = office.desktop.listen_at("headset").await?;
-    window.find("seek").await?.click().await?;
+    window.click("seek").await?;
     let middle = saved.seconds() / 2.0;
     process::eventually("a click in the middle leads there", PATIENCE, || async {
         Ok(((position(&window).await? - middle).abs() < 0.5).then_some(()))

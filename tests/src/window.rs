@@ -16,6 +16,9 @@ use crate::{
     process::{self, PATIENCE, Running},
 };
 
+/// What WebKit's driver says of an element that has gone.
+const NOT_THERE: &str = "Could not parse element info";
+
 /// A running app with its window.
 #[derive(Debug)]
 pub struct Window {
@@ -86,8 +89,15 @@ impl Window {
     /// # Errors
     /// Where it doesn't come or can't be clicked.
     pub async fn click(&self, test_id: &str) -> Result<()> {
-        let element = self.find(test_id).await?;
-        element.click().await.with_context(|| format!("clicking {test_id}"))
+        process::eventually(&format!("{test_id} is clicked"), PATIENCE, || async {
+            match self.find(test_id).await?.click().await {
+                Ok(()) => Ok(Some(())),
+                // What the page has drawn anew meanwhile was not clicked; the driver has two ways to say so.
+                Err(error) if error.is_stale_element_reference() || error.to_string().contains(NOT_THERE) => Ok(None),
+                Err(error) => Err(error).with_context(|| format!("clicking {test_id}")),
+            }
+        })
+        .await
     }
 
     /// Types into the element with that `data-testid`.
